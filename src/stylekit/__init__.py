@@ -1,0 +1,57 @@
+"""Neural style transfer: one command, and a photo is a painting.
+
+The names below are imported on first use, so that `import stylekit` stays light.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stylekit.batch import BatchReport, FileReport, apply_styles
+    from stylekit.catalog import list_styles
+    from stylekit.config import ApplyConfig, TrainConfig
+    from stylekit.datasets import open_photos
+    from stylekit.errors import StylekitError
+    from stylekit.library import import_style
+    from stylekit.stylization import Style, load_style
+    from stylekit.training import StepReport, train_style
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "ApplyConfig": "config",
+    "BatchReport": "batch",
+    "FileReport": "batch",
+    "StepReport": "training",
+    "Style": "stylization",
+    "StylekitError": "errors",
+    "TrainConfig": "config",
+    "apply_styles": "batch",
+    "import_style": "library",
+    "list_styles": "catalog",
+    "load_style": "stylization",
+    "open_photos": "datasets",
+    "train_style": "training",
+}
+
+__all__ = [
+    "ApplyConfig",
+    "BatchReport",
+    "FileReport",
+    "StepReport",
+    "Style",
+    "StylekitError",
+    "TrainConfig",
+    "apply_styles",
+    "import_style",
+    "list_styles",
+    "load_style",
+    "open_photos",
+    "train_style",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'stylekit' has no attribute {name!r}")
+    return getattr(import_module(f"stylekit.{_HOMES[name]}"), name)

@@ -1,0 +1,115 @@
+"""What networks look like from outside, without torch: settings, parameter names and shapes, VGG-19's layers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from stylekit.errors import ConfigError
+
+Shape = tuple[int, ...]
+
+NETWORK_DEFAULTS: dict[str, dict[str, int]] = {
+    "fast": {"channels": 64, "blocks": 5, "half_channels": 32, "full_channels": 16},
+    "johnson": {},
+}
+_LARGEST_SETTING = 1024
+
+# torchvision's configuration "E": channels of the convolutions of each block.
+_VGG19_BLOCKS = ((64, 64), (128, 128), (256,) * 4, (512,) * 4, (512,) * 4)
+
+
+def complete_config(network: str, config: Mapping[str, Any]) -> dict[str, int]:
+    """Return a network's settings with defaults filled in.
+
+    Raises:
+        ConfigError: if the network, or one of the settings, is unknown or out of range.
+    """
+    if network not in NETWORK_DEFAULTS:
+        raise ConfigError(f"Unknown network {network!r}.", f"There are: {', '.join(NETWORK_DEFAULTS)}.")
+    defaults = NETWORK_DEFAULTS[network]
+    for key, value in config.items():
+        if key not in defaults:
+            raise ConfigError(f"The network {network!r} has no setting {key!r}.")
+        if type(value) is not int or not 1 <= value <= _LARGEST_SETTING:
+            raise ConfigError(f"The network setting {key} must be a whole number from 1 to {_LARGEST_SETTING}.")
+    return {**defaults, **config}
+
+
+def parameter_shapes(network: str, config: Mapping[str, Any]) -> dict[str, Shape]:
+    """Return the shape of each of a network's parameters by name.
+
+    Raises:
+        ConfigError: as `complete_config`.
+    """
+    complete = complete_config(network, config)
+    return _johnson_shapes() if network == "johnson" else _fast_shapes(**complete)
+
+
+def _convolution(name: str, inputs: int, outputs: int, kernel: int) -> dict[str, Shape]:
+    return {f"{name}.weight": (outputs, inputs, kernel, kernel), f"{name}.bias": (outputs,)}
+
+
+def _norm(name: str, channels: int) -> dict[str, Shape]:
+    return {f"{name}.weight": (channels,), f"{name}.bias": (channels,)}
+
+
+def _johnson_shapes() -> dict[str, Shape]:
+    shapes: dict[str, Shape] = {}
+    for i, (inputs, outputs, kernel) in enumerate([(3, 32, 9), (32, 64, 3), (64, 128, 3)], start=1):
+        shapes |= _convolution(f"conv{i}.conv2d", inputs, outputs, kernel) | _norm(f"in{i}", outputs)
+    for i in range(1, 6):
+        for j in (1, 2):
+            shapes |= _convolution(f"res{i}.conv{j}.conv2d", 128, 128, 3) | _norm(f"res{i}.in{j}", 128)
+    for i, (inputs, outputs) in enumerate([(128, 64), (64, 32)], start=1):
+        shapes |= _convolution(f"deconv{i}.conv2d", inputs, outputs, 3) | _norm(f"in{i + 3}", outputs)
+    return shapes | _convolution("deconv3.conv2d", 32, 3, 9)
+
+
+def _fast_shapes(channels: int, blocks: int, half_channels: int, full_channels: int) -> dict[str, Shape]:
+    def normed(name: str, inputs: int, outputs: int) -> dict[str, Shape]:
+        return _convolution(f"{name}.convolution", inputs, outputs, 3) | _norm(f"{name}.norm", outputs)
+
+    shapes = normed("stem", 3 * 4 * 4, channels)
+    for i in range(blocks):
+        shapes |= normed(f"blocks.{i}.first", channels, channels) | normed(f"blocks.{i}.second", channels, channels)
+    shapes |= normed("to_half", channels, half_channels)
+    return shapes | _convolution("to_full", half_channels, full_channels, 3) | _convolution("out", full_channels, 3, 3)
+
+
+@dataclass(frozen=True)
+class VggConvolution:
+    """A convolution of VGG-19: its index in torchvision's `features`, and its channels."""
+
+    index: int
+    inputs: int
+    outputs: int
+
+    @property
+    def shapes(self) -> dict[str, Shape]:
+        """Shapes of weight and bias under torchvision's names."""
+        return _convolution(f"features.{self.index}", self.inputs, self.outputs, 3)
+
+
+def _vgg19_layers() -> dict[str, VggConvolution]:
+    layers, index, inputs = {}, 0, 3
+    for block, widths in enumerate(_VGG19_BLOCKS, start=1):
+        for number, outputs in enumerate(widths, start=1):
+            layers[f"relu{block}_{number}"] = VggConvolution(index, inputs, outputs)
+            index, inputs = index + 2, outputs
+        index += 1  # the pooling between blocks
+    return layers
+
+
+# `relu1_1` … `relu5_4`, from low to high, with the convolution before each.
+VGG19_LAYERS: dict[str, VggConvolution] = _vgg19_layers()
+
+
+def check_vgg19_layers(layers: Mapping[str, float] | tuple[str, ...]) -> None:
+    """Make sure that VGG-19 has these layers.
+
+    Raises:
+        ConfigError: naming the first that it has not.
+    """
+    for layer in layers:
+        if layer not in VGG19_LAYERS:
+            raise ConfigError(f"VGG-19 has no layer {layer!r}.", f"Its layers are {', '.join(VGG19_LAYERS)}.")

@@ -1,0 +1,234 @@
+"""Photos to stylised photos: one style load for all, decoding and encoding beside the network."""
+
+import dataclasses
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from stylekit.concurrency import prefetch
+from stylekit.config import ApplyConfig
+from stylekit.errors import ConfigError, OutputExists, StylekitError
+from stylekit.images import Photo, format_of_suffix, load_photo, save_photo
+from stylekit.library import load_style_file_by_name, style_label
+from stylekit.paths import clear_stale
+from stylekit.planning import Plan, plan_outputs
+from stylekit.style_file import StyleFile
+from stylekit.stylization import Style
+
+_WORKERS = 2  # threads that decode, and as many that encode
+_AHEAD = 2  # photos decoded, and results waiting to be written, beyond the one in the network
+
+
+@dataclass(frozen=True)
+class FileReport:
+    """What became of one output.
+
+    Attributes:
+        source: the photo.
+        output: the result's path.
+        style: the style as it was named.
+        status: `done`, `skipped` (it was there already) or `failed`; `planned` in a dry run.
+        reason: why it failed; empty otherwise.
+        hint: what to do about it.
+        width: of the result in pixels; 0 where there is none.
+        height: likewise.
+        seconds: spent in the network.
+        notes: what a user may want to know, such as that only the first frame was taken.
+    """
+
+    source: Path
+    output: Path
+    style: str
+    status: str
+    reason: str = ""
+    hint: str = ""
+    width: int = 0
+    height: int = 0
+    seconds: float = 0.0
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class BatchReport:
+    """What became of all outputs, in the order of the photos."""
+
+    files: tuple[FileReport, ...]
+    seconds: float
+
+    def count(self, status: str) -> int:
+        """Return how many files have a status."""
+        return sum(file.status == status for file in self.files)
+
+    @property
+    def failures(self) -> tuple[FileReport, ...]:
+        """The files that failed."""
+        return tuple(file for file in self.files if file.status == "failed")
+
+
+def apply_styles(
+    inputs: Sequence[Path | str],
+    output: Path | str | None,
+    styles: Sequence[str],
+    config: ApplyConfig | None = None,
+    *,
+    dry_run: bool = False,
+    on_plan: Callable[[int], None] = lambda outputs: None,
+    on_file: Callable[[FileReport], None] = lambda report: None,
+) -> BatchReport:
+    """Stylise photos and folders of photos.
+
+    In a batch (a folder, or more than one output) a bad photo costs only itself, and outputs that exist are skipped,
+    so that a broken batch goes on when it is run again. A single photo's failure is raised.
+
+    Args:
+        inputs: photos and folders.
+        output: the result's file (one photo, one style) or the results' folder; None puts results beside photos and
+            folders.
+        styles: names, or paths to style files or importable weights.
+        config: settings.
+        dry_run: whether to report what would be done and do nothing.
+        on_plan: called once with the number of outputs.
+        on_file: called for each output as soon as it is done, skipped or failed.
+
+    Raises:
+        ConfigError: if two outputs would collide, or an output would replace its photo.
+        StyleNotFound, StyleFileError: if a style is missing or damaged.
+        DeviceUnavailable: if the device is missing or full.
+        ImageError, OutOfMemory, OutputExists: if a single photo fails.
+    """
+    config = config or ApplyConfig()
+    began = time.monotonic()
+    labels = [style_label(style) for style in styles]
+    if repeated := [label for label, times in Counter(labels).items() if times > 1]:
+        raise ConfigError(f"Two styles are called {repeated[0]}.", "Name each once, or rename one of the files.")
+    files = [load_style_file_by_name(style) for style in styles]
+    plan = plan_outputs([Path(path) for path in inputs], Path(output) if output else None, labels, config)
+    run = _Run(plan, list(styles), files, config)
+    on_plan(sum(len(photo.outputs) for photo in plan.photos))
+    reports = []
+    for report in run.preview() if dry_run else run.execute():
+        reports.append(report)
+        on_file(report)
+    return BatchReport(tuple(reports), time.monotonic() - began)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A photo with the outputs that are wanted of it, and those that are there already, by the style's number."""
+
+    source: Path
+    wanted: dict[int, Path]
+    existing: dict[int, Path]
+
+
+class _Run:
+    """A plan being carried out."""
+
+    def __init__(self, plan: Plan, names: list[str], files: list[StyleFile], config: ApplyConfig) -> None:
+        self._plan = plan
+        self._names = names
+        self._files = files
+        self._config = config
+
+    @cached_property
+    def _styles(self) -> list[Style]:
+        """The styles with their engines, made only once there is work."""
+        config = self._config
+        return [Style.from_file(file, device=config.device, threads=config.threads) for file in self._files]
+
+    def _jobs(self) -> Iterator[_Job]:
+        for photo in self._plan.photos:
+            outputs = dict(enumerate(photo.outputs))
+            existing = {i: path for i, path in outputs.items() if path.exists() and not self._config.overwrite}
+            if existing and not self._plan.is_batch:
+                raise OutputExists(
+                    f"{existing[0]} exists already.", "Replace it with --overwrite, or choose another --output."
+                )
+            yield _Job(photo.source, {i: path for i, path in outputs.items() if i not in existing}, existing)
+
+    def preview(self) -> Iterator[FileReport]:
+        """Say what would be done."""
+        for job in self._jobs():
+            for number, path in sorted((job.wanted | job.existing).items()):
+                yield self._report(job, number, path, "skipped" if number in job.existing else "planned")
+
+    def execute(self) -> Iterator[FileReport]:
+        """Do it."""
+        for folder in {path.parent for photo in self._plan.photos for path in photo.outputs}:
+            clear_stale(folder)
+        with ThreadPoolExecutor(_WORKERS, thread_name_prefix="encode") as writers:
+            pending: deque[Future[FileReport]] = deque()
+            for job, photo in prefetch(self._load, self._jobs(), workers=_WORKERS, ahead=_AHEAD):
+                for result in self._paint(job, photo, writers):
+                    pending.append(result)
+                    while len(pending) > _AHEAD or (pending and pending[0].done()):
+                        yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+
+    def _load(self, job: _Job) -> tuple[_Job, Photo | StylekitError | None]:
+        if not job.wanted:
+            return job, None
+        try:
+            return job, load_photo(job.source, max_pixels=self._config.max_pixels, max_size=self._config.max_size)
+        except StylekitError as error:
+            return job, error
+
+    def _paint(
+        self, job: _Job, photo: Photo | StylekitError | None, writers: ThreadPoolExecutor
+    ) -> Iterator[Future[FileReport]]:
+        for number, path in job.existing.items():
+            yield _finished(self._report(job, number, path, "skipped"))
+        for number, path in job.wanted.items():
+            if isinstance(photo, StylekitError):
+                yield _finished(self._failed(job, number, path, photo))
+            elif photo is not None:
+                yield self._paint_one(job, number, path, photo, writers)
+
+    def _paint_one(
+        self, job: _Job, number: int, path: Path, photo: Photo, writers: ThreadPoolExecutor
+    ) -> Future[FileReport]:
+        style = self._styles[number]
+        began = time.monotonic()
+        try:
+            pixels = style.stylize(photo.pixels, strength=self._config.strength, keep_colors=self._config.keep_colors)
+        except StylekitError as error:
+            return _finished(self._failed(job, number, path, error))
+        seconds = time.monotonic() - began
+        return writers.submit(self._save, job, number, path, dataclasses.replace(photo, pixels=pixels), seconds)
+
+    def _save(self, job: _Job, number: int, path: Path, picture: Photo, seconds: float) -> FileReport:
+        config = self._config
+        try:
+            notes = save_photo(
+                picture,
+                path,
+                format=format_of_suffix(path.suffix),
+                quality=config.quality,
+                strip_metadata=config.strip_metadata,
+            )
+        except StylekitError as error:
+            return self._failed(job, number, path, error)
+        height, width = picture.pixels.shape[:2]
+        report = self._report(job, number, path, "done")
+        return dataclasses.replace(report, width=width, height=height, seconds=seconds, notes=(*picture.notes, *notes))
+
+    def _report(self, job: _Job, number: int, path: Path, status: str) -> FileReport:
+        return FileReport(job.source, path, self._names[number], status)
+
+    def _failed(self, job: _Job, number: int, path: Path, error: StylekitError) -> FileReport:
+        """Report a failure; a single photo's is raised."""
+        if not self._plan.is_batch:
+            raise error
+        report = self._report(job, number, path, "failed")
+        return dataclasses.replace(report, reason=error.message, hint=error.hint)
+
+
+def _finished(report: FileReport) -> Future[FileReport]:
+    future: Future[FileReport] = Future()
+    future.set_result(report)
+    return future

@@ -1,0 +1,93 @@
+"""The Typer app, and the one place where errors become messages and exit codes."""
+
+import enum
+import signal
+import sys
+from types import FrameType
+from typing import Annotated, NoReturn
+
+import typer
+from typer.exceptions import TyperException
+
+from stylekit import __version__
+from stylekit.cli import styles
+from stylekit.cli.apply import apply
+from stylekit.cli.console import Output
+from stylekit.cli.info import info
+from stylekit.cli.train import train
+from stylekit.errors import ConfigError, StylekitError
+
+
+class ExitCode(enum.IntEnum):
+    """What the shell is told; a batch with failures ends with 3 (`apply`)."""
+
+    DONE = 0
+    FAILURE = 1
+    USAGE = 2
+    INTERRUPTED = 130
+
+
+app = typer.Typer(
+    name="stylekit",
+    help="Neural style transfer: one command, and a photo is a painting.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.command(no_args_is_help=True)(apply)
+app.command(no_args_is_help=True)(train)
+app.add_typer(styles.app, name="styles")
+app.command()(info)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"stylekit {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> NoReturn:
+    """Run the command line and exit."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    sys.exit(run(sys.argv[1:]))
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def run(args: list[str]) -> int:
+    """Run the command line and return the exit code. Exceptions that are bugs are let through."""
+    console = Output(as_json="--json" in args)
+    try:
+        return int(app(args, prog_name="stylekit", standalone_mode=False) or ExitCode.DONE)
+    except ConfigError as error:
+        return _fail(console, error, ExitCode.USAGE)
+    except StylekitError as error:
+        return _fail(console, error, ExitCode.FAILURE)
+    except TyperException as error:
+        usage = StylekitError(getattr(error, "message", str(error)) or str(error))
+        if hasattr(error, "format_message"):
+            usage = ConfigError(error.format_message(), "Add --help to see how the command is used.")
+        return _fail(console, usage, ExitCode.USAGE)
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail(console, StylekitError("Interrupted."), ExitCode.INTERRUPTED)
+    except BrokenPipeError:  # whoever read our results has left, as `head` does
+        sys.stdout = None  # nothing more to flush at exit
+        return ExitCode.FAILURE
+
+
+def _fail(console: Output, error: StylekitError, code: ExitCode) -> int:
+    console.document({"error": {"type": type(error).__name__, "message": error.message, "hint": error.hint}})
+    console.failure(f"error: {error.message}")
+    if error.hint:
+        console.failure(f"hint: {error.hint}")
+    return code

@@ -1,0 +1,148 @@
+"""`stylekit apply`: photos and folders -> stylised photos."""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from stylekit.cli import options
+from stylekit.cli.console import Bar, Output
+from stylekit.config import ApplyConfig
+
+_DEFAULT = ApplyConfig()
+_PARTIAL = 3  # exit code of a batch that finished and in which some inputs failed
+
+
+def apply(
+    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Photos and folders of photos.")],
+    style: Annotated[
+        list[str],
+        typer.Option("--style", "-s", metavar="NAME|FILE", help="Style by name or file; repeat for several."),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="PATH",
+            help="File for one photo, else a folder. Without it results lie beside the photos, as PHOTO-STYLE.jpg.",
+        ),
+    ] = None,
+    recursive: Annotated[
+        bool, typer.Option("--recursive/--no-recursive", help="Take a folder's subfolders too.")
+    ] = _DEFAULT.recursive,
+    max_size: Annotated[
+        int | None, typer.Option(metavar="N", help="Reduce photos to N px on the longer side first.")
+    ] = _DEFAULT.max_size,
+    strength: Annotated[
+        float, typer.Option(metavar="0..1", help="Blend with the photo: 0 is the photo, 1 the painting.")
+    ] = _DEFAULT.strength,
+    keep_colors: Annotated[
+        bool, typer.Option("--keep-colors", help="Keep the photo's colours, take the painting's brush.")
+    ] = _DEFAULT.keep_colors,
+    format: Annotated[
+        str | None,
+        typer.Option(metavar="FORMAT", help="Write jpeg, png, webp, tiff, bmp, avif or heic instead of the input's."),
+    ] = _DEFAULT.format,
+    quality: Annotated[
+        int, typer.Option(metavar="1..100", help="Quality of JPEG, WebP, AVIF, HEIC.")
+    ] = _DEFAULT.quality,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing results.")] = _DEFAULT.overwrite,
+    strip_metadata: Annotated[
+        bool, typer.Option("--strip-metadata", help="Leave out EXIF (with its GPS position) and XMP.")
+    ] = _DEFAULT.strip_metadata,
+    max_pixels: Annotated[
+        int, typer.Option(metavar="N", help="Refuse pictures of more pixels, as decompression bombs.")
+    ] = _DEFAULT.max_pixels,
+    device: options.Device = _DEFAULT.device,
+    threads: Annotated[int | None, typer.Option(metavar="N", help="CPU threads of the network.")] = _DEFAULT.threads,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be written, and do nothing.")] = False,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Stylise photos and folders of photos.
+
+    Prints the path of each result. In a folder, results that exist are skipped: run it again to go on after a break.
+    """
+    console = Output(quiet=quiet, verbose=verbose, as_json=json)
+    from stylekit.images import format_of_suffix
+
+    config = ApplyConfig(
+        device=device,
+        threads=threads,
+        recursive=recursive,
+        max_size=max_size,
+        strength=strength,
+        keep_colors=keep_colors,
+        format=format_of_suffix(f".{format}") if format else None,
+        quality=quality,
+        overwrite=overwrite,
+        strip_metadata=strip_metadata,
+        max_pixels=max_pixels,
+    )
+    _run(console, inputs, output, style, config, dry_run)
+
+
+def _run(
+    console: Output, inputs: list[Path], output: Path | None, styles: list[str], config: ApplyConfig, dry_run: bool
+) -> None:
+    from stylekit.batch import apply_styles
+
+    with console.bar("images", "{name}") as bar:
+        printer = _Printer(console, bar)
+        try:
+            report = apply_styles(
+                inputs, output, styles, config, dry_run=dry_run, on_plan=printer.begin, on_file=printer.show
+            )
+        except KeyboardInterrupt:
+            printer.interrupted()
+            raise
+    counts = {status: report.count(status) for status in ("planned", "done", "skipped", "failed")}
+    console.document(
+        {"files": [_as_json(file) for file in report.files], **counts, "seconds": round(report.seconds, 3)}
+    )
+    if len(report.files) > 1 or report.failures:
+        console.note(_summary(counts, report.seconds))
+    if report.failures:
+        raise typer.Exit(_PARTIAL)
+
+
+class _Printer:
+    """Prints a batch's files as they come."""
+
+    def __init__(self, console: Output, bar: Bar) -> None:
+        self._console = console
+        self._bar = bar
+        self._total = 0
+        self._finished = 0
+
+    def begin(self, total: int) -> None:
+        self._total = total
+        self._bar.start(total)
+
+    def show(self, file: Any) -> None:
+        self._finished += 1
+        self._bar.advance(name=file.source.name)
+        if file.status == "failed":
+            self._console.failure(f"failed {file.source}: {file.reason}")
+        elif file.status == "skipped":
+            self._console.detail(f"skipped {file.source}: {file.output} exists already")
+        else:
+            self._console.result(str(file.output))
+        for note in file.notes:
+            self._console.note(f"note {file.source}: {note}")
+
+    def interrupted(self) -> None:
+        if self._total > 1:
+            self._console.failure(f"{self._finished} of {self._total} done; run the same command again to go on.")
+
+
+def _summary(counts: dict[str, int], seconds: float) -> str:
+    parts = [f"{number} {status}" for status, number in counts.items() if number]
+    return f"{', '.join(parts)} in {seconds:.1f} s"
+
+
+def _as_json(file: Any) -> dict[str, Any]:
+    return {key: str(value) if isinstance(value, Path) else value for key, value in dataclasses.asdict(file).items()}

@@ -1,0 +1,147 @@
+"""What the user sees: results on stdout, everything else on stderr."""
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from rich.progress import ProgressColumn
+
+
+class Bar(Protocol):
+    """Progress as the commands report it."""
+
+    def start(self, total: int) -> None:
+        """Say how many steps there will be."""
+        ...
+
+    def advance(self, **fields: object) -> None:
+        """Say that a step is done, with what is worth showing of it."""
+        ...
+
+
+class _Silence:
+    """The bar where none is to be seen."""
+
+    def start(self, total: int) -> None:
+        pass
+
+    def advance(self, **fields: object) -> None:
+        pass
+
+
+@dataclass(frozen=True)
+class Output:
+    """How much is printed, and how.
+
+    Attributes:
+        quiet: only failures.
+        verbose: also what is usually not worth a line.
+        as_json: one JSON document on stdout instead of lines.
+    """
+
+    quiet: bool = False
+    verbose: bool = False
+    as_json: bool = False
+
+    def result(self, line: str) -> None:
+        """Print a result."""
+        if not self.as_json:
+            write_line(sys.stdout, line)
+
+    def document(self, document: Mapping[str, Any]) -> None:
+        """Print the JSON document, where one is wanted."""
+        if self.as_json:
+            write_line(sys.stdout, json.dumps(document, indent=2, default=str))
+
+    def note(self, line: str) -> None:
+        """Print what a user wants to know while it happens."""
+        if not self.quiet:
+            write_line(sys.stderr, line)
+
+    def detail(self, line: str) -> None:
+        """Print what only a curious user wants to know."""
+        if self.verbose:
+            write_line(sys.stderr, line)
+
+    def failure(self, line: str) -> None:
+        """Print a failure, whatever else is to be seen."""
+        write_line(sys.stderr, line)
+
+    @property
+    def animated(self) -> bool:
+        """Whether a live bar can be shown."""
+        return not self.quiet and not self.as_json and sys.stderr.isatty()
+
+    @contextmanager
+    def bar(self, unit: str, template: str = "") -> Iterator[Bar]:
+        """Show a live bar: done of total, the template filled with a step's fields, rate and time left.
+
+        Args:
+            unit: what is counted, in the plural.
+            template: text with `{name}` for each field that `advance` gets.
+        """
+        if not self.animated:
+            yield _Silence()
+            return
+        from rich.console import Console
+        from rich.progress import Progress
+
+        # Lines on stdout go through the bar's console only where both are the same terminal.
+        redirect = sys.stdout.isatty()
+        columns = _columns(unit)
+        with Progress(*columns, console=Console(stderr=True), redirect_stdout=redirect, transient=True) as progress:
+            yield _LiveBar(progress, template)
+
+
+def _columns(unit: str) -> Sequence["str | ProgressColumn"]:
+    from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text(f"{task.speed:.2f} {unit}/s" if task.speed else f"– {unit}/s")
+
+    return (BarColumn(24), MofNCompleteColumn(), Rate(), TimeRemainingColumn(), TextColumn("{task.description}"))
+
+
+class _LiveBar:
+    def __init__(self, progress: Any, template: str) -> None:
+        self._progress = progress
+        self._template = template
+        self._task = progress.add_task("", total=None)
+
+    def start(self, total: int) -> None:
+        self._progress.update(self._task, total=total)
+
+    def advance(self, **fields: object) -> None:
+        from rich.markup import escape
+
+        self._progress.update(self._task, advance=1, description=escape(self._template.format(**fields)))
+
+
+def write_line(stream: Any, line: str) -> None:
+    """Print a line as it is: never wrapped, never cut; what the terminal cannot show is replaced."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    stream.write(line.encode(encoding, "replace").decode(encoding) + "\n")
+    stream.flush()
+
+
+def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Align rows of text in columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def human_size(size: int) -> str:
+    """Write a number of bytes for people: `6.7 MB`."""
+    value = float(size)
+    for unit in ("B", "kB", "MB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} GB"

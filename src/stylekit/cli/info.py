@@ -1,0 +1,66 @@
+"""`stylekit info`: devices, versions, folders, what is downloaded."""
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated, Any
+
+import typer
+
+from stylekit import __version__, paths
+from stylekit.catalog import list_styles
+from stylekit.cli import options
+from stylekit.cli.console import Output, table
+
+_PACKAGES = ("torch", "torchvision", "numpy", "pillow", "pillow-heif", "safetensors")
+
+
+def info(
+    devices: Annotated[bool, typer.Option("--devices/--no-devices", help="Look for devices.")] = True,
+    json: options.Json = False,
+) -> None:
+    """Show devices, versions, folders, and what is downloaded: what a bug report needs."""
+    console = Output(as_json=json)
+    document = _document(devices)
+    console.document(document)
+    for line in table(list(_lines(document))):
+        console.result(line)
+
+
+def _document(devices: bool) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "stylekit": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: _version(name) for name in _PACKAGES},
+        "folders": {
+            "styles of your own": str(paths.own_styles_dir()),
+            "downloaded styles": str(paths.downloaded_styles_dir()),
+            "bundled styles": str(paths.bundled_styles_dir()),
+        },
+        "styles": {
+            where: sum(entry.where == where for entry in list_styles()) for where in ("own", "bundled", "downloaded")
+        },
+        "loss weights": str(paths.loss_weights_path()) if paths.loss_weights_path().is_file() else None,
+    }
+    if devices:
+        from stylekit.device import available_devices
+
+        document["devices"] = available_devices()
+    return document
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _lines(document: dict[str, Any], indent: str = "") -> list[tuple[str, str]]:
+    lines = []
+    for key, value in document.items():
+        if isinstance(value, dict):
+            lines += [(f"{indent}{key}", ""), *_lines(value, f"{indent}  ")]
+        else:
+            lines.append((f"{indent}{key}", "none" if value is None else str(value)))
+    return lines

@@ -1,0 +1,221 @@
+"""`stylekit train`: painting -> style."""
+
+import re
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from stylekit.cli import options
+from stylekit.cli.console import Bar, Output
+from stylekit.config import TRAIN_PRESETS, TrainConfig, parse_layers
+
+if TYPE_CHECKING:
+    from stylekit.training import StepReport
+
+_DEFAULT = TrainConfig()
+_PRESET = "good"
+_LINES = 20  # progress lines of a training without a terminal
+
+
+def _option(help: str, default: object, metavar: str = "N") -> Any:
+    """An option that is None unless given, so that presets and resumed trainings can fill it."""
+    return typer.Option(metavar=metavar, help=help, show_default=str(default))
+
+
+def train(
+    painting: Annotated[Path, typer.Argument(metavar="PAINTING", help="The painting whose style is learnt.")],
+    content: Annotated[
+        str,
+        typer.Option(metavar="FOLDER|ZIP|coco", help="Training photos; `coco` downloads COCO val2017 (816 MB) once."),
+    ],
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Name of the style; the painting's by default.")
+    ] = None,
+    preset: Annotated[str, typer.Option(metavar="|".join(TRAIN_PRESETS), help="How long and how well.")] = _PRESET,
+    network: Annotated[str | None, _option("Transformer network.", _DEFAULT.network, "fast|johnson")] = None,
+    steps: Annotated[int | None, _option("Optimiser steps.", _DEFAULT.steps)] = None,
+    batch_size: Annotated[int | None, _option("Photos a step.", _DEFAULT.batch_size)] = None,
+    crop_size: Annotated[int | None, _option("Side of the training crops in px.", _DEFAULT.crop_size)] = None,
+    style_size: Annotated[
+        int | None, _option("Shorter side of the painting in px; smaller gives smaller strokes.", _DEFAULT.style_size)
+    ] = None,
+    octaves: Annotated[
+        int | None, _option("Sizes at which styles are compared; more give larger strokes.", _DEFAULT.octaves)
+    ] = None,
+    content_layers: Annotated[
+        str | None, _option("Layers of the content loss.", ",".join(_DEFAULT.content_layers), "LAYER,…")
+    ] = None,
+    style_layers: Annotated[
+        str | None,
+        _option("Layers of the style loss.", "relu1_1 to relu5_1, as far as the weights reach", "LAYER[:WEIGHT],…"),
+    ] = None,
+    content_weight: Annotated[
+        float | None, _option("Weight of the content loss.", _DEFAULT.content_weight, "X")
+    ] = None,
+    style_weight: Annotated[float | None, _option("Weight of the style loss.", _DEFAULT.style_weight, "X")] = None,
+    tv_weight: Annotated[float | None, _option("Weight of the total variation.", _DEFAULT.tv_weight, "X")] = None,
+    stability_weight: Annotated[
+        float | None, _option("Weight of the term against flicker in videos.", _DEFAULT.stability_weight, "X")
+    ] = None,
+    lr: Annotated[float | None, _option("Peak of the learning rate.", _DEFAULT.learning_rate, "X")] = None,
+    pooling: Annotated[str | None, _option("Pooling of the loss network.", _DEFAULT.pooling, "max|avg")] = None,
+    precision: Annotated[
+        str | None, _option("auto is bfloat16 on CUDA, else float32.", _DEFAULT.precision, "auto|float32|bfloat16")
+    ] = None,
+    seed: Annotated[int | None, _option("Seed of weights and crops.", _DEFAULT.seed)] = None,
+    loss_weights: Annotated[
+        Path | None, _option("File with VGG-19's weights.", "downloaded once, 575 MB", "FILE")
+    ] = None,
+    init_from: Annotated[str | None, _option("Finished style to start from.", "none", "NAME|FILE")] = None,
+    run_dir: Annotated[
+        Path | None, _option("Folder of checkpoint, metrics and samples.", "runs/NAME", "FOLDER")
+    ] = None,
+    preview: Annotated[
+        list[Path] | None, typer.Option(metavar="PHOTO", help="Photo for the contact sheets; repeat for several.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the run folder's checkpoint.")] = False,
+    device: Annotated[str | None, _option("Where it runs.", _DEFAULT.device, "auto|cpu|cuda|cuda:N|mps")] = None,
+    title: Annotated[str, typer.Option(help="The painting's title, for the style file.")] = "",
+    artist: Annotated[str, typer.Option(help="Its painter.")] = "",
+    year: Annotated[str, typer.Option(help="When it was painted.")] = "",
+    licence: Annotated[str, typer.Option(help="Licence of the trained weights.")] = "",
+    source: Annotated[str, typer.Option(help="Where the painting comes from.")] = "",
+    force: options.Force = False,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+) -> None:
+    """Learn a painting's style. `stylekit apply PHOTO --style NAME` then knows it.
+
+    Ctrl-C writes a checkpoint; the same command with --resume goes on from it.
+    """
+    console = Output(quiet=quiet, verbose=verbose, as_json=json)
+    name = name or _name_from(painting)
+    changes = {
+        "network": network,
+        "steps": steps,
+        "batch_size": batch_size,
+        "crop_size": crop_size,
+        "style_size": style_size,
+        "octaves": octaves,
+        "content_layers": tuple(parse_layers(content_layers)) if content_layers is not None else None,
+        "style_layers": parse_layers(style_layers) if style_layers is not None else None,
+        "content_weight": content_weight,
+        "style_weight": style_weight,
+        "tv_weight": tv_weight,
+        "stability_weight": stability_weight,
+        "learning_rate": lr,
+        "pooling": pooling,
+        "precision": precision,
+        "seed": seed,
+        "device": device,
+        "loss_weights": str(loss_weights) if loss_weights is not None else None,
+        "init_from": init_from,
+    }
+    given = {key: value for key, value in changes.items() if value is not None}
+    run_dir = run_dir or Path("runs") / name
+    config = _resumed_config(run_dir, given) if resume else TrainConfig.from_preset(preset, **given)
+    credits = {"title": title, "artist": artist, "year": year, "licence": licence, "source": source}
+    _run(console, painting, content, config, name, run_dir, credits, preview or [], resume, force)
+
+
+def _name_from(painting: Path) -> str:
+    return re.sub(r"[^a-z0-9_-]+", "-", painting.stem.lower()).strip("-_") or "style"
+
+
+def _resumed_config(run_dir: Path, given: dict[str, Any]) -> TrainConfig:
+    """The settings with which the run was started, and what was given now: `train_style` refuses contradictions."""
+    from stylekit.run_folder import RunFolder
+
+    started = RunFolder(run_dir).read_config()
+    return TrainConfig.from_dict({**started.to_dict(), **given})
+
+
+def _run(
+    console: Output,
+    painting: Path,
+    content: str,
+    config: TrainConfig,
+    name: str,
+    run_dir: Path,
+    credits: dict[str, str],
+    previews: list[Path],
+    resume: bool,
+    force: bool,
+) -> None:
+    console.note("Loading torch, the loss network and the photos …")
+    from stylekit.datasets import open_photos
+    from stylekit.style_file import Credits
+    from stylekit.training import train_style
+
+    photos = open_photos(content)
+    console.note(f"{len(photos.names)} photos in {content}; run folder {run_dir}")
+    with (
+        console.bar("steps", "total {total:.3f}  content {content:.3f}  style {style:.4f}") as bar,
+        _stop_asked() as asked,
+    ):
+        try:
+            train_style(
+                painting,
+                photos,
+                config,
+                name=name,
+                run_dir=run_dir,
+                credits=Credits(**credits),
+                previews=previews,
+                resume=resume,
+                force=force,
+                on_step=_Printer(console, bar, config.steps).show,
+                should_stop=lambda: bool(asked),
+            )
+        except KeyboardInterrupt:
+            console.failure(f"The checkpoint is in {run_dir}; the same command with --resume goes on from it.")
+            raise
+    path = run_dir / f"{name}.safetensors"
+    console.document({"name": name, "path": str(path), "run_dir": str(run_dir)})
+    console.result(str(path))
+    console.note(f"Put it on a photo: stylekit apply PHOTO --style {name}")
+
+
+@contextmanager
+def _stop_asked() -> Iterator[list[int]]:
+    """Give a list that fills when SIGINT or SIGTERM asks to stop; the second signal interrupts at once."""
+    asked: list[int] = []
+
+    def handle(signum: int, frame: FrameType | None) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(signum)
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class _Printer:
+    """Shows a training's steps: in a live bar, or as a line now and then."""
+
+    def __init__(self, console: Output, bar: Bar, steps: int) -> None:
+        self._console = console
+        self._bar = bar
+        self._every = max(1, steps // _LINES)
+        self._started = False
+
+    def show(self, report: "StepReport") -> None:
+        if not self._started:
+            self._bar.start(report.steps - report.step + 1)
+            self._started = True
+        self._bar.advance(total=report.total, content=report.content, style=report.style)
+        if not self._console.animated and (report.step % self._every == 0 or report.step == report.steps):
+            self._console.note(
+                f"step {report.step}/{report.steps}  total {report.total:.3f}  content {report.content:.3f}  "
+                f"style {report.style:.4f}  {report.seconds:.0f} s"
+            )

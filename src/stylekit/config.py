@@ -1,0 +1,200 @@
+"""Every setting and its default, once. The command line reads its defaults from here."""
+
+import dataclasses
+import re
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from stylekit.errors import ConfigError
+
+DEVICE_PATTERN = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+STYLE_NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]*")
+PRECISIONS = ("auto", "float32", "bfloat16")
+POOLINGS = ("max", "avg")
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ConfigError(message)
+
+
+def check_style_name(name: str) -> str:
+    """Return `name` if it can name a style.
+
+    Raises:
+        ConfigError: if it does not match `[a-z0-9][a-z0-9_-]*`.
+    """
+    if not STYLE_NAME_PATTERN.fullmatch(name):
+        raise ConfigError(
+            f"{name!r} cannot name a style.",
+            "Use lower-case letters, digits, '-' and '_', beginning with a letter or digit.",
+        )
+    return name
+
+
+def check_device(device: str) -> str:
+    """Return `device` if it is a device's name.
+
+    Raises:
+        ConfigError: if it is none of `auto`, `cpu`, `cuda`, `cuda:N`, `mps`.
+    """
+    if not DEVICE_PATTERN.fullmatch(device):
+        raise ConfigError(f"Unknown device {device!r}.", "Use auto, cpu, cuda, cuda:N or mps.")
+    return device
+
+
+@dataclass(frozen=True)
+class ApplyConfig:
+    """Settings of `apply`.
+
+    Attributes:
+        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+        threads: CPU threads of the network; None leaves the choice to the engine.
+        recursive: whether a folder's subfolders are taken too.
+        max_size: longer side in pixels to which larger photos are reduced first; None keeps their size.
+        strength: share of the stylised picture in the result, 0 (the photo) to 1.
+        keep_colors: whether the photo's chroma is kept under the painting's luma.
+        format: format of the outputs (`jpeg`, `png`, `webp`, `tiff`, `bmp`, `avif`, `heic`); None follows the input.
+        quality: JPEG, WebP, AVIF and HEIC quality, 1 to 100.
+        overwrite: whether existing outputs are replaced.
+        strip_metadata: whether EXIF (with its GPS position) and XMP are left out.
+        max_pixels: pixels above which a picture is taken for a decompression bomb.
+    """
+
+    device: str = "auto"
+    threads: int | None = None
+    recursive: bool = True
+    max_size: int | None = None
+    strength: float = 1.0
+    keep_colors: bool = False
+    format: str | None = None
+    quality: int = 92
+    overwrite: bool = False
+    strip_metadata: bool = False
+    max_pixels: int = 500_000_000
+
+    def __post_init__(self) -> None:
+        check_device(self.device)
+        _require(self.threads is None or self.threads >= 1, f"threads must be 1 or more, not {self.threads}.")
+        _require(self.max_size is None or self.max_size >= 1, f"max size must be 1 px or more, not {self.max_size}.")
+        _require(0 <= self.strength <= 1, f"strength must lie between 0 and 1, not {self.strength:g}.")
+        _require(1 <= self.quality <= 100, f"quality must lie between 1 and 100, not {self.quality}.")
+        _require(self.max_pixels >= 1, f"max pixels must be 1 or more, not {self.max_pixels}.")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Settings of `train`; the defaults are those of the preset `good`.
+
+    Attributes:
+        network: transformer network, `fast` or `johnson`.
+        steps: optimiser steps.
+        batch_size: photos a step.
+        crop_size: side of the square training crops, in pixels.
+        style_size: shorter side to which the painting is scaled, in pixels.
+        octaves: at how many sizes (each half the last) the styles are compared; more give larger strokes.
+        content_layers: layers of the content loss.
+        style_layers: layers of the style loss with their weights; empty takes relu1_1 to relu5_1, as far as the
+            loss weights reach, all with weight 1.
+        content_weight: weight of the relative content loss.
+        style_weight: weight of the relative style loss.
+        tv_weight: weight of the total variation.
+        stability_weight: weight of the flicker term (the same output for a photo with slight noise); 0 leaves it out.
+        learning_rate: peak of the one-cycle schedule.
+        pooling: `max` or `avg` pooling in the loss network.
+        precision: `auto` (bfloat16 on CUDA, else float32), `float32` or `bfloat16`.
+        seed: seed of weights and crops.
+        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+        loss_weights: file with VGG-19's weights; None takes the cache's, downloaded if need be.
+        init_from: name or file of a finished style to start from; None starts from fresh weights.
+    """
+
+    network: str = "fast"
+    steps: int = 2000
+    batch_size: int = 2
+    crop_size: int = 224
+    style_size: int = 512
+    octaves: int = 2
+    content_layers: tuple[str, ...] = ("relu3_3",)
+    style_layers: dict[str, float] = field(default_factory=dict)
+    content_weight: float = 1.0
+    style_weight: float = 20.0
+    tv_weight: float = 0.05
+    stability_weight: float = 0.0
+    learning_rate: float = 2e-3
+    pooling: str = "max"
+    precision: str = "auto"
+    seed: int = 0
+    device: str = "auto"
+    loss_weights: str | None = None
+    init_from: str | None = None
+
+    def __post_init__(self) -> None:
+        check_device(self.device)
+        for name, least in {
+            "seed": 0,
+            "steps": 1,
+            "batch_size": 1,
+            "crop_size": 32,
+            "style_size": 32,
+            "octaves": 1,
+        }.items():
+            _require(getattr(self, name) >= least, f"{name} must be {least} or more, not {getattr(self, name)}.")
+        for name in ("content_weight", "style_weight", "tv_weight", "stability_weight", "learning_rate"):
+            value = getattr(self, name)
+            _require(0 <= value < float("inf"), f"{name} must be a finite number of 0 or more, not {value:g}.")
+        _require(self.learning_rate > 0, "learning_rate must be more than 0.")
+        _require(self.octaves <= 4, f"octaves must be 4 or less, not {self.octaves}.")
+        _require(self.pooling in POOLINGS, f"pooling must be max or avg, not {self.pooling!r}.")
+        _require(self.precision in PRECISIONS, f"precision must be one of {', '.join(PRECISIONS)}.")
+        _require(bool(self.content_layers), "at least one content layer is needed.")
+        _require(all(weight >= 0 for weight in self.style_layers.values()), "style layer weights must be 0 or more.")
+        smallest = self.crop_size // 2 ** (self.octaves - 1)
+        _require(smallest >= 32, f"crop_size {self.crop_size} is too small for {self.octaves} octaves.")
+
+    @classmethod
+    def from_preset(cls, preset: str, **changes: Any) -> Self:
+        """Return the preset's settings with `changes` on top.
+
+        Raises:
+            ConfigError: if there is no such preset, or a value is out of range.
+        """
+        if preset not in TRAIN_PRESETS:
+            raise ConfigError(f"Unknown preset {preset!r}.", f"Use one of {', '.join(TRAIN_PRESETS)}.")
+        return cls(**{**TRAIN_PRESETS[preset], **changes})
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Rebuild a configuration from `to_dict`'s result; unknown keys are passed over."""
+        known = {f.name for f in dataclasses.fields(cls)}
+        kept = {key: value for key, value in values.items() if key in known}
+        if "content_layers" in kept:
+            kept["content_layers"] = tuple(kept["content_layers"])
+        return cls(**kept)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as JSON's types."""
+        return {**dataclasses.asdict(self), "content_layers": list(self.content_layers)}
+
+
+TRAIN_PRESETS: dict[str, dict[str, Any]] = {
+    "draft": {"steps": 400, "crop_size": 192},
+    "good": {},
+    "best": {"steps": 8000, "batch_size": 4, "crop_size": 256},
+}
+
+
+def parse_layers(text: str) -> dict[str, float]:
+    """Read layers with optional weights: `relu1_1,relu2_1:0.5` gives `{"relu1_1": 1.0, "relu2_1": 0.5}`.
+
+    Raises:
+        ConfigError: if a weight is no number.
+    """
+    layers = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, _, weight = part.partition(":")
+        try:
+            layers[name] = float(weight or 1)
+        except ValueError:
+            raise ConfigError(f"{weight!r} is not a layer's weight.", "Write layers as relu1_1,relu2_1:0.5.") from None
+    return layers

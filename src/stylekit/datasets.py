@@ -1,0 +1,184 @@
+"""Photos as training crops, drawn from (seed, step) alone, so that a resumed training sees what it would have seen."""
+
+import itertools
+import os
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from stylekit.download import fetch
+from stylekit.errors import DatasetError
+from stylekit.images import READABLE_SUFFIXES
+from stylekit.paths import cache_dir
+
+COCO_URL = "https://s3.amazonaws.com/images.cocodataset.org/zips/val2017.zip"
+COCO_SHA256 = "4f7e2ccb2866ec5041993c9cf2a952bbed69647b115d0f74da7ce8f4bef82f05"
+
+Crops = NDArray[np.float32]
+
+_LEAST_PHOTOS = 2
+_LEAST_SHARE = 0.5  # of a photo's shorter side that a crop covers; the most is all of it
+_PLAIN_SHARE = 1 / 16  # of the crops that are no photo but a flat colour or noise
+_ATTEMPTS = 100
+_UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError, MemoryError, zipfile.BadZipFile)
+
+
+class PhotoSource(Protocol):
+    """Photos by number."""
+
+    names: Sequence[str]
+
+    def open(self, index: int) -> BinaryIO:
+        """Open the photo of this number for reading."""
+        ...
+
+
+class FolderSource:
+    """The photos of a folder tree, hidden files and folders left out, in the order of their names."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.names: Sequence[str] = sorted(self._walk())
+
+    def _walk(self) -> Iterator[str]:
+        for root, folders, files in os.walk(self._folder):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            for name in files:
+                if not name.startswith(".") and Path(name).suffix.lower() in READABLE_SUFFIXES:
+                    yield (Path(root) / name).relative_to(self._folder).as_posix()
+
+    def open(self, index: int) -> BinaryIO:
+        """Open the photo of this number for reading."""
+        return (self._folder / self.names[index]).open("rb")
+
+
+class ZipSource:
+    """The photos of a zip archive, read from it without unpacking."""
+
+    def __init__(self, archive: Path) -> None:
+        self._zip = zipfile.ZipFile(archive)
+        self.names: Sequence[str] = sorted(
+            n for n in self._zip.namelist() if Path(n).suffix.lower() in READABLE_SUFFIXES
+        )
+
+    def open(self, index: int) -> BinaryIO:
+        """Open the photo of this number for reading."""
+        return self._zip.open(self.names[index])  # type: ignore[return-value]  # an IO[bytes], as good for Pillow
+
+
+def open_photos(content: str | os.PathLike[str]) -> PhotoSource:
+    """Find training photos.
+
+    Args:
+        content: a folder, a zip archive, or `coco` for COCO val2017, which is downloaded once into the cache.
+
+    Raises:
+        DatasetError: if there is no such folder or archive, or it cannot be read.
+        DownloadError: if COCO is not in the cache and cannot be downloaded.
+    """
+    if content == "coco":
+        archive = cache_dir() / "photos" / "val2017.zip"
+        fetch(COCO_URL, COCO_SHA256, archive)
+        return ZipSource(archive)
+    path = Path(content)
+    if path.is_dir():
+        return FolderSource(path)
+    if not path.is_file():
+        raise DatasetError(f"There is no folder {path}.", "Name a folder of photos, or `coco` to download some.")
+    try:
+        return ZipSource(path)
+    except (zipfile.BadZipFile, OSError):
+        raise DatasetError(f"{path} is neither a folder nor a zip archive.", "Name a folder of photos.") from None
+
+
+class CropSampler:
+    """Random training crops.
+
+    Args:
+        source: the photos.
+        crop_size: side of the crops in pixels.
+        batch_size: crops a step.
+        seed: with the step, all that the crops depend on.
+
+    Attributes:
+        unreadable: photos that could not be read so far, with the reason.
+    """
+
+    def __init__(self, source: PhotoSource, *, crop_size: int, batch_size: int, seed: int) -> None:
+        self._source = source
+        self._crop_size = crop_size
+        self._batch_size = batch_size
+        self._seed = seed
+        self.unreadable: dict[str, str] = {}
+        self._require_photos()
+
+    def _require_photos(self) -> None:
+        usable = 0
+        for index in range(len(self._source.names)):
+            usable += self._load(index) is not None
+            if usable == _LEAST_PHOTOS:
+                return
+        raise DatasetError(
+            f"Training needs {_LEAST_PHOTOS} or more readable photos: {usable} found, {len(self.unreadable)} unreadable.",
+            "Name a folder with some hundred photos of all sorts of things, or `coco` to download some.",
+        )
+
+    def _load(self, index: int) -> Image.Image | None:
+        name = self._source.names[index]
+        if name in self.unreadable:
+            return None
+        try:
+            with self._source.open(index) as file, Image.open(file) as image:
+                image.draft("RGB", (2 * self._crop_size, 2 * self._crop_size))
+                return ImageOps.exif_transpose(image).convert("RGB")
+        except _UNREADABLE as error:
+            self.unreadable[name] = str(error).splitlines()[0] if str(error) else type(error).__name__
+            return None
+
+    def batch(self, step: int) -> Crops:
+        """Return the crops of a step: `(B, 3, S, S)`, RGB in [0, 1].
+
+        Some are no photos but flat colours, slopes or noise: a network that never saw an empty sky paints blobs on it.
+        """
+        random = np.random.default_rng((self._seed, step))
+        return np.stack([self._crop(random) for _ in range(self._batch_size)])
+
+    def examples(self, number: int) -> list[Image.Image]:
+        """Return the first readable photos, whole."""
+        photos = (self._load(index) for index in range(len(self._source.names)))
+        return list(itertools.islice((photo for photo in photos if photo is not None), number))
+
+    def _crop(self, random: np.random.Generator) -> Crops:
+        if random.random() < _PLAIN_SHARE:
+            return _plain_crop(self._crop_size, random)
+        photo = self._draw_photo(random)
+        side = max(1, round(min(photo.size) * random.uniform(_LEAST_SHARE, 1)))
+        left, top = (int(random.integers(0, length - side + 1)) for length in photo.size)
+        size = (self._crop_size, self._crop_size)
+        crop = photo.resize(size, Image.Resampling.BICUBIC, box=(left, top, left + side, top + side))
+        if random.random() < 0.5:
+            crop = ImageOps.mirror(crop)
+        return np.ascontiguousarray(np.asarray(crop, np.float32).transpose(2, 0, 1) / 255)
+
+    def _draw_photo(self, random: np.random.Generator) -> Image.Image:
+        for _ in range(_ATTEMPTS):
+            if (photo := self._load(int(random.integers(len(self._source.names))))) is not None:
+                return photo
+        raise DatasetError("Nearly all training photos are unreadable.", "Name a folder of photos that open.")
+
+
+def _plain_crop(size: int, random: np.random.Generator) -> Crops:
+    """A flat colour that may run into another, with noise between none and strong."""
+    start, end = random.random((2, 3, 1, 1))
+    if random.random() < 0.5:
+        end = start
+    slope = np.linspace(0, 1, size)[:, None] * np.ones((1, size))
+    colours = start + (end - start) * (slope if random.random() < 0.5 else slope.T)
+    noisy = colours + random.normal(0, random.choice([0.0, 0.02, 0.2]), (3, size, size))
+    crop: Crops = noisy.clip(0, 1).astype(np.float32)
+    return crop

@@ -1,0 +1,100 @@
+"""Which device, which precision, which seed.
+
+That there is neither CUDA nor MPS is told without torch, which takes seconds to import: by the driver's library and by
+the platform. Only where one may exist is torch asked, by allocating on it.
+"""
+
+import contextlib
+import ctypes
+import sys
+from collections.abc import Iterator
+
+from stylekit.config import check_device
+from stylekit.errors import DeviceUnavailable, OutOfMemory
+
+
+def cuda_may_exist() -> bool:
+    """Tell whether NVIDIA's driver library can be loaded."""
+    library = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
+
+
+def mps_may_exist() -> bool:
+    """Tell whether this is a Mac."""
+    return sys.platform == "darwin"
+
+
+def available_devices() -> dict[str, str]:
+    """Name the devices that a network can run on, each with its description.
+
+    Returns:
+        `cuda:N`, `mps` and `cpu`, as far as they are there and answer; the fastest first.
+    """
+    found = {}
+    if cuda_may_exist():
+        import torch
+
+        for index in range(torch.cuda.device_count()):
+            if _answers(f"cuda:{index}"):
+                found[f"cuda:{index}"] = torch.cuda.get_device_name(index)
+    if mps_may_exist() and _answers("mps"):
+        found["mps"] = "Apple GPU"
+    return {**found, "cpu": "CPU"}
+
+
+def _answers(device: str) -> bool:
+    import torch
+
+    try:
+        return bool((torch.ones(8, device=device) + 1).sum().item() == 16)
+    except (RuntimeError, AssertionError):  # torch's own out-of-memory error among them
+        return False
+
+
+def select_device(device: str = "auto") -> str:
+    """Choose the device to run on, probing it by an allocation.
+
+    Args:
+        device: `auto` (CUDA, then MPS, then CPU), `cpu`, `cuda` (the first), `cuda:N` or `mps`.
+
+    Returns:
+        `cpu`, `cuda:N` or `mps`.
+
+    Raises:
+        ConfigError: if the name is none of these.
+        DeviceUnavailable: if the device that was asked for is missing or cannot be used; names what is there.
+    """
+    if check_device(device) == "cpu":
+        return device
+    available = available_devices()
+    if device == "auto":
+        return next(iter(available))
+    wanted = "cuda:0" if device == "cuda" else device
+    if wanted not in available:
+        raise DeviceUnavailable(
+            f"The device {device} is missing or full.", f"There is: {', '.join(available)}. Or leave out --device."
+        )
+    return wanted
+
+
+@contextlib.contextmanager
+def memory_errors(device: str, advice: str) -> Iterator[None]:
+    """Turn a device's out-of-memory errors inside the block into `OutOfMemory`.
+
+    Args:
+        device: the device that the block works on.
+        advice: the error's hint: what would need less memory.
+    """
+    try:
+        yield
+    except MemoryError:
+        raise OutOfMemory(f"Out of memory on {device}.", advice) from None
+    except RuntimeError as error:
+        text = str(error).lower()
+        if type(error).__name__ == "OutOfMemoryError" or "out of memory" in text or "can't allocate memory" in text:
+            raise OutOfMemory(f"Out of memory on {device}.", advice) from None
+        raise

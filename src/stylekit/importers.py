@@ -1,0 +1,76 @@
+"""Weights of other programs -> style files. Nothing is ever unpickled beyond plain tensors."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stylekit.architectures import NETWORK_DEFAULTS, parameter_shapes
+from stylekit.errors import StyleFileError
+from stylekit.style_file import StyleFile, StyleMetadata, check_weights
+
+IMPORTABLE_SUFFIXES = (".pth", ".pt")
+
+_WRAPPERS = ("state_dict", "model_state_dict", "model")
+# Instance norms of torch before 0.4 kept running statistics that they never used.
+_UNUSED = re.compile(r".*\.(running_mean|running_var|num_batches_tracked)")
+
+
+def read_pth(path: Path) -> dict[str, NDArray[Any]]:
+    """Read a `.pth` file's tensors, also wrapped in `{"state_dict": …}` or with `module.` before each name.
+
+    Raises:
+        StyleFileError: if it is no state dict, or anything but plain tensors would have to be unpickled.
+    """
+    import torch
+
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise StyleFileError(f"{path} does not exist.") from None
+    except Exception as error:  # torch raises what the pickle makes it raise; none of it ran
+        code = "Unsupported" in str(error) or "GLOBAL" in str(error)
+        reason = "it holds code, not only weights" if code else "it is damaged or no PyTorch file"
+        raise StyleFileError(f"{path} was not read: {reason}.", "Ask its author for a plain state dict.") from None
+    for key in _WRAPPERS:
+        if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
+            state = state[key]
+    if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise StyleFileError(f"{path} is not a state dict (parameter names with tensors).")
+    return {
+        str(name).removeprefix("module."): tensor.float().numpy() if tensor.is_floating_point() else tensor.numpy()
+        for name, tensor in state.items()
+    }
+
+
+def import_weights(path: Path, name: str) -> StyleFile:
+    """Read weights that another program published for a network that we know.
+
+    Args:
+        path: a `.pth` file.
+        name: the style's name.
+
+    Raises:
+        StyleFileError: if the file cannot be read or belongs to no network that we know.
+    """
+    if path.suffix.lower() not in IMPORTABLE_SUFFIXES:
+        raise StyleFileError(f"{path} has no suffix of a weights file.", "`.pth` files can be imported.")
+    weights = {key: value for key, value in read_pth(path).items() if not _UNUSED.fullmatch(key)}
+    network = _recognise(weights)
+    check_weights(weights, network, {})
+    return StyleFile(StyleMetadata(name=name, network=network, source=path.name), weights)
+
+
+def _recognise(weights: Mapping[str, NDArray[np.floating[Any]]]) -> str:
+    """Name the network that most of the parameters belong to."""
+    shared = {network: len(weights.keys() & parameter_shapes(network, {}).keys()) for network in NETWORK_DEFAULTS}
+    best = max(shared, key=lambda network: shared[network])
+    if shared[best] == 0:
+        raise StyleFileError(
+            f"These weights belong to no network that stylekit knows ({', '.join(NETWORK_DEFAULTS)}).",
+            "Those of pytorch/examples' fast_neural_style are among the ones it does.",
+        )
+    return best

@@ -1,0 +1,79 @@
+"""Where VGG-19's weights come from: a file of the user's, the cache, or torchvision's published file."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from stylekit.architectures import VGG19_LAYERS
+from stylekit.download import fetch
+from stylekit.errors import DownloadError, LossWeightsError
+from stylekit.importers import read_pth
+from stylekit.paths import atomic_write, cache_dir, loss_weights_path
+
+VGG19_URL = "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"
+VGG19_SHA256 = "dcbb9e9dad569fff7a846263a77324fc34978fea2bfb039c012d710e1776ae44"
+
+Weights = dict[str, NDArray[Any]]
+
+
+def find_loss_weights(path: Path | None = None) -> Path:
+    """Return the file with VGG-19's convolutions; without one of the user's, the cache's, downloaded if need be.
+
+    Args:
+        path: a `.safetensors` or `.pth` file, also one that stops at a lower layer.
+
+    Raises:
+        LossWeightsError: if the file is absent, or none is cached and it cannot be downloaded.
+    """
+    if path is not None:
+        if not path.is_file():
+            raise LossWeightsError(
+                f"The loss weights {path} do not exist.", "Leave out --loss-weights to download them."
+            )
+        return path
+    cached = loss_weights_path()
+    if not cached.is_file():
+        _download(cached)
+    return cached
+
+
+def _download(target: Path) -> None:
+    published = cache_dir() / "weights" / VGG19_URL.rpartition("/")[2]
+    try:
+        fetch(VGG19_URL, VGG19_SHA256, published)
+    except DownloadError as error:
+        raise LossWeightsError(
+            f"VGG-19's weights are not in the cache and cannot be downloaded: {error.message}",
+            f"Download {VGG19_URL} on any machine and name the file with --loss-weights, or place it at {published}.",
+        ) from None
+    weights = read_loss_weights(published)
+    with atomic_write(target) as temporary:
+        save_file(weights, temporary)
+    published.unlink()
+
+
+def read_loss_weights(path: Path) -> Weights:
+    """Read VGG-19's convolutions from a safetensors or `.pth` file; the classifier is left out.
+
+    Returns:
+        float32 arrays under torchvision's names, as many as the file holds.
+
+    Raises:
+        LossWeightsError: if the file is damaged or holds none of them.
+    """
+    if path.suffix == ".safetensors":
+        try:
+            state: Weights = load_file(path)
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError):
+            raise LossWeightsError(f"The loss weights {path} are damaged.", "Delete the file and try again.") from None
+    else:
+        state = read_pth(path)
+    names = {name for convolution in VGG19_LAYERS.values() for name in convolution.shapes}
+    weights = {name: np.ascontiguousarray(array, np.float32) for name, array in state.items() if name in names}
+    if not weights:
+        raise LossWeightsError(f"{path} does not hold VGG-19's convolutions (features.0.weight …).")
+    return weights

@@ -1,0 +1,29 @@
+"""The transformer networks: `(B, 3, H, W)` in, `(B, 3, H, W)` of the same size out, RGB in [0, 1]."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from stylekit.architectures import complete_config
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def build_network(name: str, config: Mapping[str, Any] | None = None) -> "nn.Module":
+    """Build a transformer network with fresh weights.
+
+    Args:
+        name: `fast` or `johnson`.
+        config: settings that differ from `architectures.NETWORK_DEFAULTS[name]`.
+
+    Raises:
+        ConfigError: if the network or a setting is unknown.
+    """
+    complete = complete_config(name, config or {})
+    if name == "johnson":
+        from stylekit.networks.johnson import Johnson
+
+        return Johnson()
+    from stylekit.networks.fast import Fast
+
+    return Fast(**complete)

@@ -1,0 +1,104 @@
+"""Where stylekit keeps its files, and how it writes them: whole or not at all.
+
+`STYLEKIT_HOME` puts cache and data under one folder (`cache/`, `data/`); otherwise they lie where the platform
+wants them. Nothing here creates a folder before something is written into it.
+"""
+
+import contextlib
+import hashlib
+import os
+import secrets
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import platformdirs
+
+_TEMPORARY_MARK = ".stylekit-part"
+_STALE_AFTER_SECONDS = 24 * 3600
+
+
+def _home(kind: str) -> Path | None:
+    home = os.environ.get("STYLEKIT_HOME")
+    return Path(home).expanduser() / kind if home else None
+
+
+def cache_dir() -> Path:
+    """Folder of everything that can be downloaded again."""
+    return _home("cache") or platformdirs.user_cache_path("stylekit", appauthor=False)
+
+
+def data_dir() -> Path:
+    """Folder of what is the user's own: trained and imported styles."""
+    return _home("data") or platformdirs.user_data_path("stylekit", appauthor=False)
+
+
+def own_styles_dir() -> Path:
+    """Folder of trained and imported styles."""
+    return data_dir() / "styles"
+
+
+def downloaded_styles_dir() -> Path:
+    """Folder of pulled styles."""
+    return cache_dir() / "styles"
+
+
+def loss_weights_path() -> Path:
+    """The file in which VGG-19's convolutions are kept."""
+    return cache_dir() / "weights" / "vgg19.safetensors"
+
+
+def bundled_styles_dir() -> Path:
+    """Folder of the styles that ship with the package."""
+    return Path(__file__).parent / "styles"
+
+
+def file_hash(path: Path) -> str:
+    """Return a file's SHA-256 in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Give a hidden temporary path beside `path`, and move it into place once the block has ended well.
+
+    Missing parent folders are made. A reader sees the old file or the whole new one, never a part.
+
+    Args:
+        path: the file to write.
+
+    Yields:
+        The temporary path to write to, with the same suffix as `path`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f".{path.stem[:80]}.{os.getpid()}-{secrets.token_hex(4)}{_TEMPORARY_MARK}{path.suffix}"
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def clear_stale(folder: Path) -> None:
+    """Delete what killed runs left in `folder`: temporary files of processes that are no more."""
+    for temporary in folder.glob(f".*{_TEMPORARY_MARK}*"):
+        if _is_stale(temporary):
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+
+
+def _is_stale(temporary: Path) -> bool:
+    process = temporary.name.split(_TEMPORARY_MARK)[0].rpartition(".")[2].partition("-")[0]
+    try:
+        if time.time() - temporary.stat().st_mtime > _STALE_AFTER_SECONDS:
+            return True
+        if not process.isdigit() or sys.platform == "win32":  # there, signal 0 would end the process
+            return False
+        os.kill(int(process), 0)
+    except (FileNotFoundError, PermissionError):
+        return False
+    except ProcessLookupError:
+        return True
+    return False

@@ -1,0 +1,187 @@
+"""Which photos a command means, and where their results go. Looks at file names alone; opens nothing."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from stylekit.config import ApplyConfig
+from stylekit.errors import ConfigError, ImageError
+from stylekit.images import FORMATS, READABLE_SUFFIXES, format_of_suffix, output_suffix
+
+
+@dataclass(frozen=True)
+class PlannedPhoto:
+    """A photo and its results.
+
+    Attributes:
+        source: the photo.
+        outputs: the result of each style, in the order of the styles.
+    """
+
+    source: Path
+    outputs: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What `apply` is about to do.
+
+    Attributes:
+        photos: in order.
+        is_batch: whether a failure costs only itself: a folder was given, or there is more than one output.
+    """
+
+    photos: tuple[PlannedPhoto, ...]
+    is_batch: bool
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A photo with the folder that it was found through; None where it was named itself."""
+
+    source: Path
+    root: Path | None
+
+
+def plan_outputs(inputs: Sequence[Path], output: Path | None, labels: Sequence[str], config: ApplyConfig) -> Plan:
+    """Decide on every output before any work.
+
+    Args:
+        inputs: photos and folders.
+        output: the result's file or the results' folder; None puts results beside photos and folders.
+        labels: what stands for each style in file names.
+        config: settings.
+
+    Raises:
+        ImageError: if a folder holds no photo.
+        ConfigError: if two results would lie at one path, or a result would replace an input.
+    """
+    if config.format is not None and config.format not in FORMATS:
+        raise ConfigError(f"Unknown format {config.format!r}.", f"Use one of {', '.join(FORMATS)}.")
+    found = list(_unique(_find(inputs, config.recursive)))
+    folders = [path for path in inputs if path.is_dir()]
+    if output is not None and _names_a_file(output, found, folders, labels):
+        plan = Plan((PlannedPhoto(found[0].source, (_output_file(output, config),)),), is_batch=False)
+    else:
+        found = [photo for photo in found if output is None or not _lies_in(photo.source, output, folders)]
+        photos = _without_outputs(_place(found, output, labels, config))
+        plan = Plan(photos, is_batch=bool(folders) or len(photos) * len(labels) > 1)
+    if not plan.photos:
+        raise ImageError(
+            f"There are no photos in {', '.join(map(str, inputs))}.",
+            f"Photos end in {', '.join(sorted(READABLE_SUFFIXES))}; hidden files are passed over.",
+        )
+    _check_collisions(plan.photos, [photo.source for photo in found])
+    return plan
+
+
+def _find(inputs: Sequence[Path], recursive: bool) -> Iterator[_Found]:
+    for path in inputs:
+        if path.is_dir():
+            yield from (_Found(photo, path) for photo in _walk(path, recursive))
+        else:
+            yield _Found(path, None)
+
+
+def _walk(folder: Path, recursive: bool) -> Iterator[Path]:
+    """Photos of a folder in the order of their names; hidden ones, junk and what was seen already are passed over."""
+    seen = set()
+    for root, folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(root)
+        if real in seen:  # a loop of links
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if recursive and not name.startswith("."))
+        for name in sorted(files):
+            if not name.startswith(".") and Path(name).suffix.lower() in READABLE_SUFFIXES:
+                yield Path(root) / name
+
+
+def _unique(found: Iterator[_Found]) -> Iterator[_Found]:
+    """Each photo once, though it may be named twice, or once and through its folder."""
+    seen = set()
+    for photo in found:
+        real = os.path.realpath(photo.source)
+        if real not in seen:
+            seen.add(real)
+            yield photo
+
+
+def _names_a_file(output: Path, found: list[_Found], folders: list[Path], labels: Sequence[str]) -> bool:
+    if folders or len(found) != 1 or len(labels) != 1 or output.is_dir():
+        return False
+    return output.suffix.lower() in READABLE_SUFFIXES
+
+
+def _output_file(output: Path, config: ApplyConfig) -> Path:
+    """Return the path, whose suffix sets the format, if nothing contradicts it."""
+    if format_of_suffix(output.suffix) != (config.format or format_of_suffix(output.suffix)):
+        raise ConfigError(
+            f"{output.name} and --format {config.format} contradict each other.",
+            "The suffix of --output sets the format; leave out --format.",
+        )
+    return output
+
+
+def _lies_in(source: Path, output: Path, folders: list[Path]) -> bool:
+    """Whether a photo is an earlier result: it lies in the output folder, which lies in a folder given."""
+    real = Path(os.path.realpath(output))
+    inside = any(real.is_relative_to(os.path.realpath(f)) and real != Path(os.path.realpath(f)) for f in folders)
+    return inside and Path(os.path.realpath(source)).is_relative_to(real)
+
+
+def _place(found: list[_Found], output: Path | None, labels: Sequence[str], config: ApplyConfig) -> list[PlannedPhoto]:
+    plain = [_outputs(photo, output, labels, config, photo.source.stem) for photo in found]
+    taken = Counter(_key(path) for outputs in plain for path in outputs)
+    placed = []
+    for photo, outputs in zip(found, plain, strict=True):
+        collides = any(taken[_key(path)] > 1 for path in outputs)
+        stem = f"{photo.source.stem}-{photo.source.suffix.lower().lstrip('.')}"
+        final = _outputs(photo, output, labels, config, stem) if collides else outputs
+        placed.append(PlannedPhoto(photo.source, final))
+    return placed
+
+
+def _outputs(
+    photo: _Found, output: Path | None, labels: Sequence[str], config: ApplyConfig, stem: str
+) -> tuple[Path, ...]:
+    suffix = output_suffix(photo.source, config.format)
+    return tuple(_folder(photo, output, label) / f"{stem}-{label}{suffix}" for label in labels)
+
+
+def _folder(photo: _Found, output: Path | None, label: str) -> Path:
+    if photo.root is None:
+        return output or photo.source.parent
+    if output is None:
+        root = photo.root.resolve()
+        output = root.with_name(f"{root.name}-{label}")
+    return output / photo.source.parent.relative_to(photo.root)
+
+
+def _without_outputs(photos: list[PlannedPhoto]) -> tuple[PlannedPhoto, ...]:
+    """Leave out photos that are another photo's result: those of an earlier run."""
+    results = {_key(path) for photo in photos for path in photo.outputs}
+    return tuple(photo for photo in photos if _key(photo.source) not in results)
+
+
+def _check_collisions(photos: Sequence[PlannedPhoto], sources: Sequence[Path]) -> None:
+    owners: dict[str, Path] = {}
+    inputs = {_key(source) for source in sources}
+    for photo in photos:
+        for path in photo.outputs:
+            if _key(path) in inputs and _key(path) == _key(photo.source):
+                raise ConfigError(f"{path} would be its own result.", "Choose another --output.")
+            if _key(path) in owners:
+                raise ConfigError(
+                    f"{owners[_key(path)]} and {photo.source} would both become {path}.",
+                    "Rename one, or give them outputs of their own in two runs.",
+                )
+            owners[_key(path)] = photo.source
+
+
+def _key(path: Path) -> str:
+    """What two paths to one file have in common."""
+    return os.path.normcase(os.path.realpath(path))

@@ -1,0 +1,139 @@
+"""A training's folder: settings, checkpoint, metrics, samples."""
+
+import csv
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from stylekit.config import TrainConfig
+from stylekit.errors import ConfigError
+from stylekit.paths import atomic_write, clear_stale
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from torch import Tensor
+
+METRICS = ("step", "total", "content", "style", "tv", "seconds")
+_FREE_TO_CHANGE = {"device", "loss_weights"}  # a resumed training may run elsewhere
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The folder of one training; see `docs/train.md` for what lies in it."""
+
+    path: Path
+
+    @property
+    def metrics(self) -> Path:
+        """A row a step."""
+        return self.path / "metrics.csv"
+
+    @property
+    def _config(self) -> Path:
+        return self.path / "config.json"
+
+    @property
+    def _checkpoint(self) -> Path:
+        return self.path / "checkpoint.safetensors"
+
+    def start(self, config: TrainConfig, painting_hash: str) -> None:
+        """Make the folder for a new training.
+
+        Raises:
+            ConfigError: if it holds something already.
+        """
+        if self.path.is_dir() and any(self.path.iterdir()):
+            raise ConfigError(
+                f"The run folder {self.path} exists already.",
+                "Continue with --resume, choose another --run-dir or --name, or delete it.",
+            )
+        document = {"config": config.to_dict(), "painting_sha256": painting_hash}
+        with atomic_write(self._config) as temporary:
+            temporary.write_text(json.dumps(document, indent=2) + "\n")
+        self._write_metrics([])
+
+    def read_config(self) -> TrainConfig:
+        """Read the settings with which the training was started.
+
+        Raises:
+            ConfigError: if there is no training here.
+        """
+        return TrainConfig.from_dict(self._document()["config"])
+
+    def _document(self) -> dict[str, Any]:
+        try:
+            document: dict[str, Any] = json.loads(self._config.read_text())
+            return {"config": document["config"], "painting_sha256": document["painting_sha256"]}
+        except (OSError, ValueError, KeyError, TypeError):
+            raise ConfigError(
+                f"There is no training to resume in {self.path}.", "Start one by leaving out --resume."
+            ) from None
+
+    def check_same(self, config: TrainConfig, painting_hash: str) -> None:
+        """Make sure that a training that is to be resumed is the one that was started.
+
+        Raises:
+            ConfigError: naming the settings that differ.
+        """
+        started, wanted = self.read_config().to_dict(), config.to_dict()
+        differing = [key for key in wanted if wanted[key] != started[key] and key not in _FREE_TO_CHANGE]
+        if self._document()["painting_sha256"] != painting_hash:
+            differing.append("painting")
+        if differing:
+            raise ConfigError(
+                f"The training in {self.path} was started with another {', '.join(differing)}.",
+                "Resume it with the settings it was started with, or start anew in another --run-dir.",
+            )
+
+    def save_checkpoint(self, tensors: Mapping[str, "Tensor"], state: Mapping[str, Any]) -> None:
+        """Write tensors and JSON state together, whole or not at all."""
+        from safetensors.torch import save_file
+
+        clear_stale(self.path)
+        contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        with atomic_write(self._checkpoint) as temporary:
+            save_file(contiguous, temporary, metadata={"state": json.dumps(state)})
+
+    def load_checkpoint(self) -> tuple[dict[str, "Tensor"], dict[str, Any]] | None:
+        """Read what `save_checkpoint` wrote; None where there is none yet.
+
+        Raises:
+            ConfigError: if it is damaged.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        if not self._checkpoint.is_file():
+            return None
+        try:
+            with safe_open(self._checkpoint, framework="pt") as file:
+                tensors = {name: file.get_tensor(name) for name in list(file.keys())}
+                return tensors, json.loads(file.metadata()["state"])
+        except (SafetensorError, OSError, ValueError, TypeError, KeyError):
+            raise ConfigError(
+                f"The checkpoint in {self.path} is damaged.", "Start anew in another --run-dir."
+            ) from None
+
+    def append_metrics(self, row: tuple[float, ...]) -> None:
+        """Add a step's row; the order is `METRICS`."""
+        with self.metrics.open("a", newline="") as file:
+            csv.writer(file).writerow(row)
+
+    def drop_metrics_after(self, step: int) -> None:
+        """Keep the rows of the first `step` steps: later ones are about to be computed again."""
+        try:
+            with self.metrics.open(newline="") as file:
+                rows = [row for row in csv.reader(file) if len(row) == len(METRICS) and row[0].isdigit()]
+        except FileNotFoundError:
+            rows = []
+        self._write_metrics([row for row in rows if int(row[0]) <= step])
+
+    def _write_metrics(self, rows: list[list[str]]) -> None:
+        with atomic_write(self.metrics) as temporary, temporary.open("w", newline="") as file:
+            csv.writer(file).writerows([METRICS, *rows])
+
+    def save_sample(self, step: int, sheet: "Image.Image") -> None:
+        """Write a step's contact sheet."""
+        with atomic_write(self.path / "samples" / f"{step:06d}.png") as temporary:
+            sheet.save(temporary)

@@ -1,0 +1,202 @@
+"""A training's state: network, losses, optimiser and schedule, and one step of it."""
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from stylekit.architectures import VGG19_LAYERS, complete_config
+from stylekit.config import TrainConfig
+from stylekit.device import memory_errors, select_device
+from stylekit.errors import ConfigError, TrainingDiverged
+from stylekit.library import load_style_file_by_name
+from stylekit.losses import Losses, PerceptualLoss
+from stylekit.networks import build_network
+from stylekit.vgg import VggFeatures, highest_layer
+
+if TYPE_CHECKING:
+    from torch.optim.lr_scheduler import LRScheduler
+
+_GATYS_STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+_WARM_UP = 0.2  # share of the steps in which the learning rate rises
+_RECENT = 50  # steps over which the losses reached are averaged
+_NOISE = 0.02  # deviation of the noise that must not change the picture, of [0, 1]
+
+
+class Trainer:
+    """Network, losses, optimiser and schedule, and how far they are.
+
+    Args:
+        config: settings.
+        painting: `(H, W, 3)` in [0, 1], at the size at which it is to be learnt.
+        loss_weights: VGG-19's convolutions.
+
+    Attributes:
+        step: steps taken.
+        seconds: training time so far, kept by the loop.
+        recent: total, content, style and tv of the last steps.
+        style_layers: layers of the style loss with their weights.
+        network_config: the network's settings.
+
+    Raises:
+        ConfigError: if a layer or the network is unknown, or `init_from` is a style of another network.
+        LossWeightsError: if the weights do not reach the layers.
+        DeviceUnavailable: if the device is missing or full.
+    """
+
+    def __init__(
+        self, config: TrainConfig, painting: NDArray[np.float32], loss_weights: dict[str, NDArray[np.float32]]
+    ) -> None:
+        self.config = config
+        self.step = 0
+        self.seconds = 0.0
+        self.recent: list[list[float]] = []
+        self.device = torch.device(select_device(config.device))
+        self.precision = _precision(config.precision, self.device)
+        self.layout = torch.channels_last if self.device.type == "cuda" else torch.contiguous_format
+        self.criterion, self.style_layers = self._build_criterion(painting, loss_weights)
+        self.network, self.network_config = self._build_network()
+        self.optimiser = torch.optim.Adam(self.network.parameters(), config.learning_rate)
+        self.schedule: LRScheduler = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimiser, config.learning_rate, config.steps + 1, pct_start=_WARM_UP, cycle_momentum=False
+        )
+
+    def _build_criterion(
+        self, painting: NDArray[np.float32], loss_weights: dict[str, NDArray[np.float32]]
+    ) -> tuple[PerceptualLoss, dict[str, float]]:
+        config = self.config
+        weights = {key: torch.from_numpy(array) for key, array in loss_weights.items()}
+        style_layers = config.style_layers or _default_style_layers(highest_layer(weights))
+        features = VggFeatures({*config.content_layers, *style_layers}, weights, config.pooling)
+        features.features.to(self.precision)
+        features.to(self.device, memory_format=self.layout)  # type: ignore[call-overload]
+        with self._autocast():
+            criterion = PerceptualLoss(
+                features,
+                self._tensor(np.ascontiguousarray(painting.transpose(2, 0, 1)[None])),
+                content_layers=config.content_layers,
+                style_layers=style_layers,
+                content_weight=config.content_weight,
+                style_weight=config.style_weight,
+                tv_weight=config.tv_weight,
+                octaves=config.octaves,
+            )
+        return criterion, style_layers
+
+    def _build_network(self) -> tuple[nn.Module, dict[str, int]]:
+        torch.manual_seed(self.config.seed)
+        network_config = complete_config(self.config.network, {})
+        start = None
+        if self.config.init_from is not None:
+            start = load_style_file_by_name(self.config.init_from)
+            if start.metadata.network != self.config.network:
+                raise ConfigError(
+                    f"{self.config.init_from} is a {start.metadata.network} network, not {self.config.network}.",
+                    f"Add --network {start.metadata.network}, or start from another style.",
+                )
+            network_config = complete_config(self.config.network, start.metadata.network_config)
+        network = build_network(self.config.network, network_config)
+        if start is not None:
+            network.load_state_dict({name: torch.from_numpy(a.astype(np.float32)) for name, a in start.weights.items()})
+        return network.to(self.device, memory_format=self.layout), network_config  # type: ignore[call-overload]
+
+    def _tensor(self, array: NDArray[np.float32]) -> Tensor:
+        return torch.from_numpy(array).to(self.device, memory_format=self.layout)
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32)
+
+    def train_step(self, crops: NDArray[np.float32]) -> list[float]:
+        """Take one step on `(B, 3, S, S)` crops and return total, content, style and tv.
+
+        Raises:
+            TrainingDiverged: if the total is not finite; the weights are left as they were.
+        """
+        with memory_errors(str(self.device), "Use a smaller --batch-size or --crop-size."):
+            photo = self._tensor(crops)
+            with self._autocast():
+                picture = self.network(photo)
+                losses: Losses = self.criterion(picture.float(), photo)
+                objective = losses.total
+                if self.config.stability_weight:
+                    objective = objective + self.config.stability_weight * self._instability(photo, picture)
+            self.optimiser.zero_grad(set_to_none=True)
+            objective.backward()  # type: ignore[no-untyped-call]
+            gradient = nn.utils.clip_grad_norm_(self.network.parameters(), math.inf)  # measured, not clipped
+            values = torch.stack([objective.detach(), *(part.detach() for part in losses[1:]), gradient]).tolist()
+        if not all(map(math.isfinite, values)):
+            raise TrainingDiverged(
+                f"The loss is no longer finite at step {self.step + 1}; the last checkpoint is kept.",
+                "Lower --lr or the weights, or use --precision float32.",
+            )
+        self.optimiser.step()
+        self.schedule.step()
+        self.step += 1
+        self.recent = [*self.recent, values[:-1]][-_RECENT:]
+        return self.recent[-1]
+
+    def _instability(self, photo: Tensor, picture: Tensor) -> Tensor:
+        """How much slight noise changes the picture: the mean squared difference."""
+        noise = np.random.default_rng((self.config.seed, self.step, 1)).normal(0, _NOISE, photo.shape)
+        noisy: Tensor = self.network((photo + self._tensor(noise.astype(np.float32))).clamp(0, 1))
+        difference = noisy.float() - picture.float()
+        return difference.square().mean()
+
+    @torch.no_grad()
+    def stylise(self, photo: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Stylise `(H, W, 3)` in [0, 1]."""
+        with self._autocast():
+            picture = self.network(self._tensor(np.ascontiguousarray(photo.transpose(2, 0, 1)[None])))
+        result: NDArray[np.float32] = picture[0].float().cpu().numpy().transpose(1, 2, 0)
+        return result
+
+    def weights(self) -> dict[str, NDArray[np.float32]]:
+        """Return the network's parameters by name."""
+        return {name: tensor.detach().cpu().numpy() for name, tensor in self.network.state_dict().items()}
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Return all that resuming needs: tensors, and JSON's types. Crops need none: they follow from the step."""
+        optimiser = self.optimiser.state_dict()
+        tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
+        for index, entries in optimiser["state"].items():
+            tensors |= {f"optimiser.{index}.{key}": tensor for key, tensor in entries.items()}
+        schedule = {"last_epoch": self.schedule.last_epoch}
+        learning_rates = [group["lr"] for group in optimiser["param_groups"]]
+        return tensors, {
+            "step": self.step,
+            "seconds": self.seconds,
+            "recent": self.recent,
+            "schedule": schedule,
+            "learning_rates": learning_rates,
+        }
+
+    def restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+        """Take up what `state` returned."""
+        self.step, self.seconds, self.recent = state["step"], state["seconds"], state["recent"]
+        prefixed = "network."
+        self.network.load_state_dict(
+            {k.removeprefix(prefixed): t for k, t in tensors.items() if k.startswith(prefixed)}
+        )
+        entries: dict[int, dict[str, Tensor]] = {}
+        for key, tensor in tensors.items():
+            if key.startswith("optimiser."):
+                _, index, entry = key.split(".")
+                entries.setdefault(int(index), {})[entry] = tensor
+        self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": entries})
+        self.schedule.load_state_dict(state["schedule"])
+        for group, rate in zip(self.optimiser.param_groups, state["learning_rates"], strict=True):
+            group["lr"] = rate
+
+
+def _precision(precision: str, device: torch.device) -> torch.dtype:
+    if precision == "auto":
+        return torch.bfloat16 if device.type == "cuda" else torch.float32
+    return torch.bfloat16 if precision == "bfloat16" else torch.float32
+
+
+def _default_style_layers(reach: str) -> dict[str, float]:
+    order = list(VGG19_LAYERS)
+    return {layer: 1.0 for layer in _GATYS_STYLE_LAYERS if order.index(layer) <= order.index(reach)}

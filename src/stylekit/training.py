@@ -1,0 +1,205 @@
+"""Fast style transfer's training (Johnson et al. 2016): one painting becomes a transformer network."""
+
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from stylekit import __version__
+from stylekit.concurrency import prefetch
+from stylekit.config import TrainConfig
+from stylekit.datasets import CropSampler, PhotoSource
+from stylekit.errors import ImageError
+from stylekit.images import load_photo
+from stylekit.library import check_free, save_own_style
+from stylekit.loss_weights import find_loss_weights, read_loss_weights
+from stylekit.paths import file_hash
+from stylekit.report import contact_sheet, save_loss_curves
+from stylekit.run_folder import RunFolder
+from stylekit.style_file import SUFFIX, Credits, StyleFile, StyleMetadata, half_precision, save_style_file
+from stylekit.trainer import Trainer
+
+_LOADERS = 4
+_BATCHES_AHEAD = 8
+_CHECKPOINT_SECONDS = 60
+_SAMPLES = 10  # contact sheets over a training
+_SAMPLE_HEIGHT = 256
+_LEAST_PAINTING = 32
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """A finished training step.
+
+    Attributes:
+        step: its number, from 1.
+        steps: how many there will be.
+        total: the weighted sum of the losses.
+        content: relative content loss.
+        style: relative style loss.
+        tv: total variation.
+        seconds: training time so far, earlier sessions of a resumed training included.
+    """
+
+    step: int
+    steps: int
+    total: float
+    content: float
+    style: float
+    tv: float
+    seconds: float
+
+
+def train_style(
+    painting: Path,
+    photos: PhotoSource,
+    config: TrainConfig | None = None,
+    *,
+    name: str,
+    run_dir: Path,
+    credits: Credits | None = None,
+    previews: Sequence[Path] = (),
+    resume: bool = False,
+    force: bool = False,
+    on_step: Callable[[StepReport], None] = lambda report: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> StyleFile:
+    """Train a transformer network on a painting and keep it among the user's own styles.
+
+    Args:
+        painting: the style image's file.
+        photos: training photos.
+        config: settings.
+        name: the style's name.
+        run_dir: folder for checkpoint, metrics and samples.
+        credits: what the style file says about the painting.
+        previews: photos for the contact sheets; some of the training photos by default.
+        resume: whether to go on from the checkpoint in `run_dir`.
+        force: whether the name may hide a bundled style.
+        on_step: called after each step.
+        should_stop: asked after each step; once it says yes, a checkpoint is written and the training interrupted.
+
+    Returns:
+        The style, as it was written to `run_dir/NAME.safetensors` and among the user's styles.
+
+    Raises:
+        ConfigError: if settings are wrong or contradict the training that is to be resumed.
+        ImageError: if the painting or a preview cannot be read.
+        DatasetError: if there are too few photos.
+        LossWeightsError: if VGG-19's weights are absent or do not reach the layers.
+        TrainingDiverged: if the loss is no longer finite; the last checkpoint is kept.
+        KeyboardInterrupt: if `should_stop` said yes.
+    """
+    config = config or TrainConfig()
+    check_free(name, force)
+    style_image = _load_painting(painting, config.style_size)
+    weights_file = find_loss_weights(Path(config.loss_weights) if config.loss_weights else None)
+    run = RunFolder(run_dir)
+    painting_hash = file_hash(painting)
+    if resume:
+        run.check_same(config, painting_hash)
+    sampler = CropSampler(photos, crop_size=config.crop_size, batch_size=config.batch_size, seed=config.seed)
+    trainer = Trainer(config, _floats(style_image), read_loss_weights(weights_file))
+    sheet_photos = _sheet_photos(previews, sampler)
+    if not resume:
+        run.start(config, painting_hash)
+    elif (checkpoint := run.load_checkpoint()) is not None:
+        trainer.restore(*checkpoint)
+    run.drop_metrics_after(trainer.step)
+
+    def save_sample() -> None:
+        results = [trainer.stylise(photo) for photo in sheet_photos]
+        run.save_sample(trainer.step, contact_sheet(sheet_photos, results, style_image))
+
+    _loop(trainer, sampler, run, save_sample, on_step, should_stop)
+    save_loss_curves(run.metrics, run.path / "loss.png")
+    recipe = _recipe(config, painting, painting_hash, weights_file, trainer)
+    metadata = StyleMetadata(
+        name=name,
+        network=config.network,
+        network_config=trainer.network_config,
+        trained_with=recipe,
+        **dataclasses.asdict(credits or Credits()),
+    )
+    style = StyleFile(metadata, half_precision(trainer.weights()))
+    save_style_file(style, run.path / f"{name}{SUFFIX}")
+    save_own_style(style, force=force)
+    return style
+
+
+def _loop(
+    trainer: Trainer,
+    sampler: CropSampler,
+    run: RunFolder,
+    save_sample: Callable[[], None],
+    on_step: Callable[[StepReport], None],
+    should_stop: Callable[[], bool],
+) -> None:
+    steps = trainer.config.steps
+    sample_every = max(1, steps // _SAMPLES)
+    saved_at = time.monotonic()
+    began = saved_at - trainer.seconds
+    for crops in prefetch(sampler.batch, range(trainer.step, steps), workers=_LOADERS, ahead=_BATCHES_AHEAD):
+        total, content, style, tv = trainer.train_step(crops)
+        trainer.seconds = time.monotonic() - began
+        report = StepReport(trainer.step, steps, total, content, style, tv, trainer.seconds)
+        run.append_metrics((report.step, total, content, style, tv, round(report.seconds, 3)))
+        on_step(report)
+        if report.step % sample_every == 0 or report.step == steps:
+            save_sample()
+        stopping = should_stop()
+        if stopping or report.step == steps or time.monotonic() - saved_at > _CHECKPOINT_SECONDS:
+            run.save_checkpoint(*trainer.state())
+            saved_at = time.monotonic()
+        if stopping and report.step < steps:
+            raise KeyboardInterrupt
+
+
+def _load_painting(path: Path, shorter_side: int) -> Image.Image:
+    pixels = load_photo(path, max_pixels=2**31).pixels
+    height, width = pixels.shape[:2]
+    if min(height, width) < _LEAST_PAINTING:
+        raise ImageError(f"The painting {path} is too small: {width} x {height} px.", "512 px or more are good.")
+    scale = shorter_side / min(height, width)
+    size = round(width * scale), round(height * scale)
+    return Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS)
+
+
+def _sheet_photos(previews: Sequence[Path], sampler: CropSampler) -> list[NDArray[np.float32]]:
+    if previews:
+        photos = [Image.fromarray(load_photo(path, max_pixels=2**31).pixels) for path in previews]
+    else:
+        photos = sampler.examples(3)
+    widths = [max(8, round(photo.width * _SAMPLE_HEIGHT / photo.height)) for photo in photos]
+    sized = [photo.resize((width, _SAMPLE_HEIGHT)) for photo, width in zip(photos, widths, strict=True)]
+    return [_floats(photo) for photo in sized]
+
+
+def _floats(image: Image.Image) -> NDArray[np.float32]:
+    return np.asarray(image, np.float32) / np.float32(255)
+
+
+def _recipe(
+    config: TrainConfig, painting: Path, painting_hash: str, weights_file: Path, trainer: Trainer
+) -> dict[str, Any]:
+    """All that is needed to train the style again, paths reduced to file names and hashes."""
+    reached = np.mean(trainer.recent, axis=0).round(5).tolist() if trainer.recent else []
+    return {
+        **config.to_dict(),
+        "style_layers": trainer.style_layers,
+        "device": trainer.device.type,
+        "precision": str(trainer.precision).removeprefix("torch."),
+        "painting": {"file": painting.name, "sha256": painting_hash},
+        "init_from": Path(config.init_from).name if config.init_from else None,
+        "loss_network": "vgg19",
+        "loss_weights": {"file": weights_file.name, "sha256": file_hash(weights_file)},
+        "losses": dict(zip(("total", "content", "style", "tv"), reached, strict=False)),
+        "seconds": round(trainer.seconds),
+        "stylekit": __version__,
+    }
