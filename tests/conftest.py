@@ -78,7 +78,7 @@ def style_path(small_style, tmp_path_factory):
 
 @pytest.fixture
 def vgg_weights():
-    """Random weights for all of VGG-19's convolutions up to relu3_3, scaled so that activations neither die nor explode."""
+    """Random weights for VGG-19's convolutions up to relu3_3, scaled so that activations neither die nor explode."""
     from stylekit.architectures import VGG19_LAYERS
 
     random = np.random.default_rng(0)

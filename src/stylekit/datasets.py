@@ -124,7 +124,7 @@ class CropSampler:
             if usable == _LEAST_PHOTOS:
                 return
         raise DatasetError(
-            f"Training needs {_LEAST_PHOTOS} or more readable photos: {usable} found, {len(self.unreadable)} unreadable.",
+            f"Training needs {_LEAST_PHOTOS} or more readable photos: {usable} found, {len(self.unreadable)} damaged.",
             "Name a folder with some hundred photos of all sorts of things, or `coco` to download some.",
         )
 

@@ -68,7 +68,10 @@ def run(args: list[str]) -> int:
     """Run the command line and return the exit code. Exceptions that are bugs are let through."""
     console = Output(as_json="--json" in args)
     try:
-        return int(app(args, prog_name="stylekit", standalone_mode=False) or ExitCode.DONE)
+        code = app(args, prog_name="stylekit", standalone_mode=False) or ExitCode.DONE
+        if code == ExitCode.INTERRUPTED:  # Typer turns Ctrl-C into this
+            return _fail(console, StylekitError("Interrupted."), ExitCode.INTERRUPTED)
+        return int(code)
     except ConfigError as error:
         return _fail(console, error, ExitCode.USAGE)
     except StylekitError as error:
@@ -78,8 +81,6 @@ def run(args: list[str]) -> int:
         if hasattr(error, "format_message"):
             usage = ConfigError(error.format_message(), "Add --help to see how the command is used.")
         return _fail(console, usage, ExitCode.USAGE)
-    except (KeyboardInterrupt, typer.Abort):
-        return _fail(console, StylekitError("Interrupted."), ExitCode.INTERRUPTED)
     except BrokenPipeError:  # whoever read our results has left, as `head` does
         sys.stdout = None  # nothing more to flush at exit
         return ExitCode.FAILURE

@@ -1,0 +1,138 @@
+"""Compare `stylekit train`'s step with the usual loop's.
+
+    python benchmarks/train.py PAINTING PHOTOS LOSS_WEIGHTS [--network fast] [--batch 2] [--crop 224] [--steps 8]
+
+The usual loop is a plain re-statement of what published scripts do: photo and output both go through all of VGG-19
+up to the highest layer with gradients on, everything in NCHW and float32, photos loaded inside the loop. Network,
+batch, crop, layers and weights are the same on both sides. Rounds alternate; medians of steps/s and their ratio are
+printed, on a GPU also the peak memory.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from stylekit.architectures import VGG19_LAYERS
+from stylekit.concurrency import prefetch
+from stylekit.config import TrainConfig
+from stylekit.datasets import CropSampler, open_photos
+from stylekit.loss_weights import read_loss_weights
+from stylekit.networks import build_network
+from stylekit.trainer import Trainer
+
+CONTENT, STYLE = "relu3_3", ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
+
+
+class UsualLoop:
+    """The loop of published fast style transfer scripts."""
+
+    def __init__(self, config: TrainConfig, painting: np.ndarray, weights: dict[str, np.ndarray], folder: Path) -> None:
+        self.config = config
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.weights = {
+            name: torch.from_numpy(array).to(self.device).requires_grad_() for name, array in weights.items()
+        }
+        self.network = build_network(config.network).to(self.device)
+        self.optimiser = torch.optim.Adam(self.network.parameters(), 1e-3)
+        self.photos = sorted(folder.rglob("*.jpg"))
+        self.random = np.random.default_rng(0)
+        with torch.no_grad():
+            style = self.features(torch.from_numpy(painting).permute(2, 0, 1)[None].to(self.device))
+            self.grams = [self.gram(style[name]) for name in STYLE]
+
+    def features(self, x: Tensor) -> dict[str, Tensor]:
+        """All activations up to the highest layer."""
+        out, block = {}, "1"
+        for name, convolution in VGG19_LAYERS.items():
+            if name[4] != block:
+                x, block = F.max_pool2d(x, 2), name[4]
+            kernel, bias = (self.weights[key] for key in convolution.shapes)
+            out[name] = x = F.relu(F.conv2d(x, kernel, bias, padding=1))
+            if name == STYLE[-1]:
+                break
+        return out
+
+    def gram(self, f: Tensor) -> Tensor:
+        """Gram matrices of a batch."""
+        flat = f.flatten(2)
+        return flat @ flat.transpose(1, 2) / flat.shape[2]
+
+    def load(self) -> Tensor:
+        """Load a batch of photos, one after another."""
+        size = self.config.crop_size
+        chosen = [self.photos[int(self.random.integers(len(self.photos)))] for _ in range(self.config.batch_size)]
+        arrays = [np.asarray(Image.open(path).convert("RGB").resize((size, size))) for path in chosen]
+        return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).float().div(255).to(self.device)
+
+    def step(self) -> None:
+        """One training step; the style is compared at as many octaves as ours."""
+        photo = self.load()
+        self.optimiser.zero_grad()
+        output = self.network(photo)
+        wanted, got = self.features(photo), self.features(output)
+        loss = F.mse_loss(got[CONTENT], wanted[CONTENT])
+        for octave in range(self.config.octaves):
+            activations = got if octave == 0 else self.features(F.avg_pool2d(output, 2**octave))
+            for name, gram in zip(STYLE, self.grams, strict=True):
+                loss = loss + 20 * F.mse_loss(self.gram(activations[name]), gram.expand(len(photo), -1, -1))
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimiser.step()
+        loss.item()
+
+
+def rate(step: Callable[[], object], steps: int) -> float:
+    """Steps a second."""
+    began = time.perf_counter()
+    for _ in range(steps):
+        step()
+    return steps / (time.perf_counter() - began)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("painting", type=Path)
+    parser.add_argument("photos", type=Path)
+    parser.add_argument("loss_weights", type=Path)
+    parser.add_argument("--network", default="fast")
+    parser.add_argument("--batch", type=int, default=2)
+    parser.add_argument("--crop", type=int, default=224)
+    parser.add_argument("--octaves", type=int, default=2)
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--steps", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=3)
+    a = parser.parse_args()
+    config = TrainConfig(
+        network=a.network, batch_size=a.batch, crop_size=a.crop, octaves=a.octaves, precision=a.precision
+    )
+    weights = read_loss_weights(a.loss_weights)
+    painting = np.asarray(Image.open(a.painting).convert("RGB").resize((640, 512)), np.float32) / np.float32(255)
+    sampler = CropSampler(open_photos(a.photos), crop_size=a.crop, batch_size=a.batch, seed=0)
+    trainer, usual = Trainer(config, painting, weights), UsualLoop(config, painting, weights, a.photos)
+    crops = prefetch(sampler.batch, range(10**9), workers=4, ahead=8)
+    trainer.train_step(next(crops))
+    usual.step()
+    rates: dict[str, list[float]] = {"usual loop": [], "stylekit train": []}
+    for _ in range(a.rounds):
+        rates["usual loop"].append(rate(usual.step, a.steps))
+        rates["stylekit train"].append(rate(lambda: trainer.train_step(next(crops)), a.steps))
+    crops.close()  # type: ignore[attr-defined]
+    print(f"{a.network}, batch {a.batch}, {a.crop} px, {a.octaves} octaves, {trainer.device}, {trainer.precision}")
+    for label, values in rates.items():
+        print(f"{label:16} {statistics.median(values):6.3f} steps/s  (rounds: {', '.join(f'{v:.3f}' for v in values)})")
+    ours, theirs = (statistics.median(rates[label]) for label in ("stylekit train", "usual loop"))
+    print(f"{'ratio':16} {ours / theirs:6.2f}")
+    if trainer.device.type == "cuda":
+        print(f"peak memory      {torch.cuda.max_memory_allocated() / 2**30:.2f} GiB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,221 @@
+"""Batches: nothing is lost, nothing is done twice, a bad photo costs only itself."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import stylekit.batch
+from stylekit.batch import apply_styles
+from stylekit.config import ApplyConfig
+from stylekit.errors import ConfigError, ImageError, OutOfMemory, OutputExists, StyleNotFound
+
+
+@pytest.fixture
+def folder(tmp_path, make_photo):
+    """Three photos, one of them deep."""
+    for number, name in enumerate(["a.jpg", "b.png", "deep/c.webp"]):
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        make_photo(40 + number, 30, seed=number).save(path)
+    return tmp_path / "photos"
+
+
+def statuses(report):
+    return [(file.source.name, file.status) for file in report.files]
+
+
+def test_every_photo_of_a_folder_is_done_with_its_tree_kept(folder, style_path, tmp_path):
+    report = apply_styles([folder], tmp_path / "out", [str(style_path)])
+    assert statuses(report) == [("a.jpg", "done"), ("b.png", "done"), ("c.webp", "done")]
+    for file in report.files:
+        with Image.open(file.output) as picture:
+            assert picture.size == Image.open(file.source).size == (file.width, file.height)
+    assert (tmp_path / "out" / "deep" / "c-small.webp").is_file()
+
+
+def test_results_are_not_the_photos(folder, style_path, tmp_path):
+    apply_styles([folder / "b.png"], tmp_path / "out.png", [str(style_path)])
+    difference = np.asarray(Image.open(tmp_path / "out.png"), int) - np.asarray(Image.open(folder / "b.png"), int)
+    assert np.abs(difference).mean() > 10
+
+
+def test_run_again_skips_what_is_there_and_makes_what_is_missing(folder, style_path, tmp_path):
+    out = tmp_path / "out"
+    apply_styles([folder], out, [str(style_path)])
+    (out / "b-small.png").unlink()
+    kept = (out / "a-small.jpg").stat().st_mtime_ns
+    report = apply_styles([folder], out, [str(style_path)])
+    assert [status for _, status in statuses(report)] == ["skipped", "done", "skipped"]
+    assert (out / "a-small.jpg").stat().st_mtime_ns == kept
+
+
+def test_nothing_to_do_loads_no_network(folder, style_path, tmp_path, monkeypatch):
+    apply_styles([folder], tmp_path / "out", [str(style_path)])
+    monkeypatch.setattr("stylekit.stylization.build_engine", None)
+    report = apply_styles([folder], tmp_path / "out", [str(style_path)])
+    assert report.count("skipped") == 3
+
+
+def test_overwrite_replaces(folder, style_path, tmp_path):
+    out = tmp_path / "out.jpg"
+    out.write_bytes(b"old")
+    with pytest.raises(OutputExists, match="exists already"):
+        apply_styles([folder / "a.jpg"], out, [str(style_path)])
+    assert out.read_bytes() == b"old"
+    apply_styles([folder / "a.jpg"], out, [str(style_path)], ApplyConfig(overwrite=True))
+    assert Image.open(out).size == (40, 30)
+
+
+def test_a_bad_photo_costs_only_itself(folder, style_path, tmp_path):
+    (folder / "bad.jpg").write_bytes(b"")
+    report = apply_styles([folder], tmp_path / "out", [str(style_path)])
+    assert (report.count("done"), report.count("failed")) == (3, 1)
+    assert report.failures[0].source.name == "bad.jpg"
+    assert "empty" in report.failures[0].reason
+
+
+def test_a_single_bad_photo_is_an_error(folder, style_path, tmp_path):
+    (folder / "bad.jpg").write_bytes(b"\xff\xd8 no more")
+    with pytest.raises(ImageError):
+        apply_styles([folder / "bad.jpg"], None, [str(style_path)])
+    assert sorted(path.name for path in folder.iterdir()) == ["a.jpg", "b.png", "bad.jpg", "deep"]
+
+
+def test_a_missing_photo_costs_only_itself_in_a_batch(folder, style_path, tmp_path):
+    report = apply_styles([folder / "a.jpg", folder / "gone.jpg"], tmp_path / "out", [str(style_path)])
+    assert statuses(report) == [("a.jpg", "done"), ("gone.jpg", "failed")]
+
+
+def test_a_photo_too_large_for_the_device_costs_only_itself(folder, style_path, tmp_path, monkeypatch):
+    stylize = stylekit.batch.Style.stylize
+
+    def full(self, pixels, **settings):
+        if pixels.shape[1] == 41:
+            raise OutOfMemory("Out of memory on cpu.", "Use --max-size.")
+        return stylize(self, pixels, **settings)
+
+    monkeypatch.setattr(stylekit.batch.Style, "stylize", full)
+    report = apply_styles([folder], tmp_path / "out", [str(style_path)])
+    assert [status for _, status in statuses(report)] == ["done", "failed", "done"]
+
+
+def test_a_result_that_cannot_be_written_costs_only_itself(folder, style_path, tmp_path):
+    (tmp_path / "out" / "deep").parent.mkdir()
+    (tmp_path / "out" / "deep").write_text("a file where a folder should be")
+    report = apply_styles([folder], tmp_path / "out", [str(style_path)])
+    assert [status for _, status in statuses(report)] == ["done", "done", "failed"]
+
+
+def test_several_styles_load_once_each_and_decode_a_photo_once(folder, style_path, tmp_path, monkeypatch):
+    second = tmp_path / "second.safetensors"
+    second.write_bytes(style_path.read_bytes())
+    loaded = []
+    load = stylekit.batch.load_photo
+    monkeypatch.setattr(stylekit.batch, "load_photo", lambda path, **kw: loaded.append(path.name) or load(path, **kw))
+    report = apply_styles([folder], tmp_path / "out", [str(style_path), str(second)])
+    assert sorted(loaded) == ["a.jpg", "b.png", "c.webp"]
+    assert [file.output.name for file in report.files][:2] == ["a-small.jpg", "a-second.jpg"]
+    assert report.count("done") == 6
+
+
+def test_two_styles_of_one_name_are_refused(folder, style_path):
+    with pytest.raises(ConfigError, match="small"):
+        apply_styles([folder], None, [str(style_path), str(style_path)])
+
+
+def test_an_unknown_style_stops_before_any_work(folder, style_path, tmp_path):
+    with pytest.raises(StyleNotFound):
+        apply_styles([folder], tmp_path / "out", [str(style_path), "nobody"])
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_dry_run_does_nothing(folder, style_path, tmp_path):
+    report = apply_styles([folder], tmp_path / "out", [str(style_path)], dry_run=True)
+    assert report.count("planned") == 3
+    assert not (tmp_path / "out").exists()
+
+
+def test_settings_reach_the_result(folder, style_path, tmp_path):
+    config = ApplyConfig(max_size=20, strength=0, format="png")
+    report = apply_styles([folder / "a.jpg"], tmp_path / "out", [str(style_path)], config)
+    picture = Image.open(report.files[0].output)
+    assert (picture.format, picture.size) == ("PNG", (20, 15))
+
+
+def test_files_are_reported_as_they_come_in_order(folder, style_path, tmp_path):
+    seen, totals = [], []
+    report = apply_styles([folder], tmp_path / "out", [str(style_path)], on_plan=totals.append, on_file=seen.append)
+    assert totals == [3]
+    assert tuple(seen) == report.files
+
+
+def test_memory_is_bounded_however_slow_the_network(folder, style_path, tmp_path, make_photo, monkeypatch):
+    for number in range(20):
+        make_photo(16, 16, seed=number).save(folder / f"n{number:02}.png")
+    alive, most, lock = [0], [0], threading.Lock()
+    load, stylize = stylekit.batch.load_photo, stylekit.batch.Style.stylize
+
+    def counting_load(path, **settings):
+        with lock:
+            alive[0] += 1
+            most[0] = max(most[0], alive[0])
+        return load(path, **settings)
+
+    def slow(self, pixels, **settings):
+        time.sleep(0.02)
+        with lock:
+            alive[0] -= 1
+        return stylize(self, pixels, **settings)
+
+    monkeypatch.setattr(stylekit.batch, "load_photo", counting_load)
+    monkeypatch.setattr(stylekit.batch.Style, "stylize", slow)
+    apply_styles([folder], tmp_path / "out", [str(style_path)])
+    assert 2 <= most[0] <= 4
+
+
+def test_what_a_killed_run_left_is_cleared(folder, style_path, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    stale = out / f".a-small.{int(dead.stdout)}-12345678.stylekit-part.jpg"
+    stale.write_bytes(b"half")
+    apply_styles([folder], out, [str(style_path)])
+    assert sorted(path.name for path in out.iterdir()) == ["a-small.jpg", "b-small.png", "deep"]
+
+
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_batch_leaves_whole_files_and_goes_on_later(tmp_path, make_photo, style_path, signal_number):
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    photos.mkdir()
+    for number in range(50):
+        make_photo(700, 500, seed=number).save(photos / f"{number:02}.jpg")
+    command = [sys.executable, "-m", "stylekit", "apply", str(photos), "-s", str(style_path), "-o", str(out)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    for _ in range(3):
+        process.stdout.readline()
+    os.kill(process.pid, signal_number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Interrupted" in errors
+    assert "Traceback" not in errors
+    made = list(out.iterdir())
+    assert 3 <= len(made) < 50
+    for path in made:
+        Image.open(path).load()
+    again = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert again.returncode == 0
+    assert f"{50 - len(made)} done, {len(made)} skipped" in again.stderr
+    assert len(list(out.iterdir())) == 50
+
+
+def test_paths_may_be_strings(folder, style_path, tmp_path):
+    report = apply_styles([str(folder / "a.jpg")], str(tmp_path / "x.jpg"), [str(style_path)])
+    assert report.files[0].output == Path(tmp_path / "x.jpg")
