@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch.optim.lr_scheduler import LRScheduler
 
 _GATYS_STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
-_WARM_UP = 0.2  # share of the steps in which the learning rate rises
+_WARM_UP = 0.1  # share of the steps in which the learning rate rises
 _RECENT = 50  # steps over which the losses reached are averaged
 _NOISE = 0.02  # deviation of the noise that must not change the picture, of [0, 1]
 
