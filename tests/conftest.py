@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # networks this small are slower with more, above all on a busy machine
+
 SHARED = Path(os.environ.get("STYLEKIT_TEST_DATA", Path(__file__).parents[2] / "shared"))
 
 

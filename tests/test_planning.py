@@ -1,6 +1,5 @@
 """Output paths, exactly as documented: decided before any work, from names alone."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -37,7 +36,7 @@ def test_a_folders_results_lie_in_a_folder_beside_it_with_its_tree(tmp_path):
 def test_the_working_folder_has_a_name_too(tmp_path, monkeypatch):
     files(tmp_path, "photos/a.jpg")
     monkeypatch.chdir(tmp_path / "photos")
-    plan = plan_outputs([Path(".")], None, ["mosaic"], ApplyConfig())
+    plan = plan_outputs([Path()], None, ["mosaic"], ApplyConfig())
     assert plan.photos[0].outputs == (tmp_path / "photos-mosaic" / "a-mosaic.jpg",)
 
 
@@ -164,7 +163,7 @@ def test_junk_is_passed_over(tmp_path):
 
 def test_loops_of_links_end(tmp_path):
     files(tmp_path, "p/a.jpg", "p/deep/b.jpg")
-    os.symlink(tmp_path / "p", tmp_path / "p" / "deep" / "again")
+    (tmp_path / "p" / "deep" / "again").symlink_to(tmp_path / "p")
     assert outputs(tmp_path, ["p"], "out") == ["out/a-mosaic.jpg", "out/deep/b-mosaic.jpg"]
 
 

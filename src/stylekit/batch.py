@@ -12,7 +12,8 @@ from pathlib import Path
 from stylekit.concurrency import prefetch
 from stylekit.config import ApplyConfig
 from stylekit.errors import ConfigError, OutputExists, StylekitError
-from stylekit.images import Photo, format_of_suffix, load_photo, save_photo
+from stylekit.formats import format_of_suffix
+from stylekit.images import Photo, load_photo, save_photo
 from stylekit.library import load_style_file_by_name, style_label
 from stylekit.paths import clear_stale
 from stylekit.planning import Plan, plan_outputs

@@ -61,7 +61,7 @@ def list_styles() -> list[CatalogEntry]:
 
 
 def _style_files(folder: Path) -> Iterator[Path]:
-    return (path for path in folder.glob(f"*{SUFFIX}") if not path.name.startswith("."))
+    return (path for path in folder.glob(f"*{SUFFIX}") if not path.name.startswith(".") and path.is_file())
 
 
 def _entry(where: str, path: Path) -> CatalogEntry:

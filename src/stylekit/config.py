@@ -148,7 +148,14 @@ class TrainConfig:
         _require(self.pooling in POOLINGS, f"pooling must be max or avg, not {self.pooling!r}.")
         _require(self.precision in PRECISIONS, f"precision must be one of {', '.join(PRECISIONS)}.")
         _require(bool(self.content_layers), "at least one content layer is needed.")
-        _require(all(weight >= 0 for weight in self.style_layers.values()), "style layer weights must be 0 or more.")
+        _require(
+            all(0 <= weight < float("inf") for weight in self.style_layers.values()),
+            "style layer weights must be finite numbers of 0 or more.",
+        )
+        _require(
+            self.style_size // 2 ** (self.octaves - 1) >= 16,
+            f"style_size {self.style_size} is too small for {self.octaves} octaves.",
+        )
         smallest = self.crop_size // 2 ** (self.octaves - 1)
         _require(smallest >= 32, f"crop_size {self.crop_size} is too small for {self.octaves} octaves.")
 
@@ -194,7 +201,7 @@ def parse_layers(text: str) -> dict[str, float]:
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, _, weight = part.partition(":")
         try:
-            layers[name] = float(weight or 1)
+            layers[name.strip()] = float(weight or 1)
         except ValueError:
             raise ConfigError(f"{weight!r} is not a layer's weight.", "Write layers as relu1_1,relu2_1:0.5.") from None
     return layers

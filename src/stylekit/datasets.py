@@ -11,10 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from stylekit.config import ApplyConfig
 from stylekit.download import fetch
-from stylekit.errors import DatasetError
-from stylekit.images import READABLE_SUFFIXES
+from stylekit.errors import DatasetError, ImageError
+from stylekit.formats import READABLE_SUFFIXES
+from stylekit.images import read_photo
 from stylekit.paths import cache_dir
+from stylekit.pillow_guard import read_errors
 
 COCO_URL = "https://s3.amazonaws.com/images.cocodataset.org/zips/val2017.zip"
 COCO_SHA256 = "4f7e2ccb2866ec5041993c9cf2a952bbed69647b115d0f74da7ce8f4bef82f05"
@@ -25,7 +28,7 @@ _LEAST_PHOTOS = 2
 _LEAST_SHARE = 0.5  # of a photo's shorter side that a crop covers; the most is all of it
 _PLAIN_SHARE = 1 / 16  # of the crops that are no photo but a flat colour or noise
 _ATTEMPTS = 100
-_UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError, MemoryError, zipfile.BadZipFile)
+_MOST_PIXELS = ApplyConfig.max_pixels
 
 
 class PhotoSource(Protocol):
@@ -62,13 +65,17 @@ class ZipSource:
 
     def __init__(self, archive: Path) -> None:
         self._zip = zipfile.ZipFile(archive)
-        self.names: Sequence[str] = sorted(
-            n for n in self._zip.namelist() if Path(n).suffix.lower() in READABLE_SUFFIXES
-        )
+        self.names: Sequence[str] = sorted(filter(_names_a_photo, self._zip.namelist()))
 
     def open(self, index: int) -> BinaryIO:
         """Open the photo of this number for reading."""
         return self._zip.open(self.names[index])  # type: ignore[return-value]  # an IO[bytes], as good for Pillow
+
+
+def _names_a_photo(member: str) -> bool:
+    """Whether a zip's member may be a photo: no folder (they end in `/`), nothing hidden, no junk of macOS."""
+    hidden = any(part.startswith((".", "__MACOSX")) for part in member.split("/"))
+    return not hidden and not member.endswith("/") and Path(member).suffix.lower() in READABLE_SUFFIXES
 
 
 def open_photos(content: str | os.PathLike[str]) -> PhotoSource:
@@ -123,8 +130,9 @@ class CropSampler:
             usable += self._load(index) is not None
             if usable == _LEAST_PHOTOS:
                 return
+        found = f"{usable} found, {len(self.unreadable)} unreadable"
         raise DatasetError(
-            f"Training needs {_LEAST_PHOTOS} or more readable photos: {usable} found, {len(self.unreadable)} damaged.",
+            f"Training needs {_LEAST_PHOTOS} or more readable photos: {found}.",
             "Name a folder with some hundred photos of all sorts of things, or `coco` to download some.",
         )
 
@@ -133,12 +141,12 @@ class CropSampler:
         if name in self.unreadable:
             return None
         try:
-            with self._source.open(index) as file, Image.open(file) as image:
-                image.draft("RGB", (2 * self._crop_size, 2 * self._crop_size))
-                return ImageOps.exif_transpose(image).convert("RGB")
-        except _UNREADABLE as error:
-            self.unreadable[name] = str(error).splitlines()[0] if str(error) else type(error).__name__
+            with read_errors(name), self._source.open(index) as file:
+                photo = read_photo(file, name, max_pixels=_MOST_PIXELS, draft_size=2 * self._crop_size)
+        except ImageError as error:
+            self.unreadable[name] = error.message
             return None
+        return Image.fromarray(photo.pixels)
 
     def batch(self, step: int) -> Crops:
         """Return the crops of a step: `(B, 3, S, S)`, RGB in [0, 1].
@@ -173,12 +181,15 @@ class CropSampler:
 
 
 def _plain_crop(size: int, random: np.random.Generator) -> Crops:
-    """A flat colour that may run into another, with noise between none and strong."""
+    """A flat colour that may run into another, with noise between faint and strong.
+
+    Never without any: instance norm divides by a deviation of zero then, layer by layer, and gradients explode.
+    """
     start, end = random.random((2, 3, 1, 1))
     if random.random() < 0.5:
         end = start
     slope = np.linspace(0, 1, size)[:, None] * np.ones((1, size))
     colours = start + (end - start) * (slope if random.random() < 0.5 else slope.T)
-    noisy = colours + random.normal(0, random.choice([0.0, 0.02, 0.2]), (3, size, size))
+    noisy = colours + random.normal(0, random.choice([0.01, 0.03, 0.2]), (3, size, size))
     crop: Crops = noisy.clip(0, 1).astype(np.float32)
     return crop

@@ -32,7 +32,7 @@ def read_pth(path: Path) -> dict[str, NDArray[Any]]:
     except FileNotFoundError:
         raise StyleFileError(f"{path} does not exist.") from None
     except Exception as error:  # torch raises what the pickle makes it raise; none of it ran
-        code = "Unsupported" in str(error) or "GLOBAL" in str(error)
+        code = "GLOBAL" in str(error) or "Unsupported class" in str(error)
         reason = "it holds code, not only weights" if code else "it is damaged or no PyTorch file"
         raise StyleFileError(f"{path} was not read: {reason}.", "Ask its author for a plain state dict.") from None
     for key in _WRAPPERS:
@@ -40,10 +40,19 @@ def read_pth(path: Path) -> dict[str, NDArray[Any]]:
             state = state[key]
     if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise StyleFileError(f"{path} is not a state dict (parameter names with tensors).")
-    return {
-        str(name).removeprefix("module."): tensor.float().numpy() if tensor.is_floating_point() else tensor.numpy()
-        for name, tensor in state.items()
-    }
+    try:
+        return {str(name).removeprefix("module."): _array(tensor) for name, tensor in state.items()}
+    except (RuntimeError, TypeError):
+        raise StyleFileError(f"{path} holds tensors that are no plain arrays.") from None
+
+
+def _array(tensor: Any) -> NDArray[Any]:
+    """A tensor as an array of its own type, or float32 where NumPy lacks that type."""
+    import torch
+
+    known = tensor.dtype in (torch.float16, torch.float32, torch.float64) or not tensor.is_floating_point()
+    array: NDArray[Any] = (tensor if known else tensor.float()).detach().numpy()
+    return array
 
 
 def import_weights(path: Path, name: str) -> StyleFile:

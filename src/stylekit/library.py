@@ -22,8 +22,8 @@ def style_label(style: str) -> str:
     return Path(style).stem if is_path(style) else style
 
 
-def load_style_file_by_name(style: str) -> StyleFile:
-    """Load a style.
+def locate_style(style: str) -> Path:
+    """Return a style's file.
 
     Args:
         style: a name, looked up among the user's own styles, the bundled ones and the downloaded ones; or a path to a
@@ -31,19 +31,28 @@ def load_style_file_by_name(style: str) -> StyleFile:
 
     Raises:
         StyleNotFound: if there is none; says which names are near.
+    """
+    if not is_path(style):
+        found = find_style(style)
+        if found is None:
+            raise StyleNotFound(f"There is no style {style!r}.", _suggestion(style))
+        return found
+    if not Path(style).is_file():
+        raise StyleNotFound(f"There is no style file {style}.", "See `stylekit styles list` for the styles at hand.")
+    return Path(style)
+
+
+def load_style_file_by_name(style: str) -> StyleFile:
+    """Load a style by name or path; see `locate_style`.
+
+    Raises:
+        StyleNotFound: if there is none.
         StyleFileError: if the file is damaged or no style.
     """
-    if is_path(style):
-        return _load_path(Path(style))
-    path = find_style(style)
-    if path is None:
-        raise StyleNotFound(f"There is no style {style!r}.", _suggestion(style))
-    return load_style_file(path)
+    return _load(locate_style(style))
 
 
-def _load_path(path: Path) -> StyleFile:
-    if not path.is_file():
-        raise StyleNotFound(f"There is no style file {path}.", "See `stylekit styles list` for the styles at hand.")
+def _load(path: Path) -> StyleFile:
     return load_style_file(path) if path.suffix.lower() == SUFFIX else import_weights(path, _name_from(path))
 
 
@@ -57,27 +66,27 @@ def _suggestion(name: str) -> str:
     return f"Did you mean {' or '.join(near)}?" if near else "See `stylekit styles list` for the styles at hand."
 
 
-def check_free(name: str, force: bool) -> None:
-    """Make sure that a style of one's own may have this name.
+def check_free(name: str) -> None:
+    """Make sure that a new style of one's own may have this name.
 
     Raises:
-        ConfigError: if it cannot be a name, or hides a bundled style without `force`.
+        ConfigError: if it cannot be a name, is taken, or hides a bundled style.
     """
-    if is_bundled(check_style_name(name)) and not force:
+    if is_bundled(check_style_name(name)):
         raise ConfigError(f"{name} is a bundled style.", "Choose another --name, or hide the bundled one with --force.")
+    if (own_styles_dir() / f"{name}{SUFFIX}").exists():
+        raise ConfigError(f"You have a style {name} already.", "Choose another --name, or replace it with --force.")
 
 
-def save_own_style(style: StyleFile, *, force: bool = False) -> Path:
+def save_own_style(style: StyleFile) -> Path:
     """Keep a style among the user's own under its name; one of that name is replaced.
 
     Returns:
         The file it was written to.
 
     Raises:
-        ConfigError: if the name hides a bundled style without `force`.
         StyleFileError: if it cannot be written.
     """
-    check_free(style.metadata.name, force)
     path = own_styles_dir() / f"{style.metadata.name}{SUFFIX}"
     save_style_file(style, path)
     return path
@@ -99,10 +108,11 @@ def import_style(source: Path, name: str, *, force: bool = False) -> Path:
         StyleNotFound: if the source does not exist.
         StyleFileError: if the source is no style that stylekit knows.
     """
-    check_free(name, force)
-    if (own_styles_dir() / f"{name}{SUFFIX}").exists() and not force:
-        raise ConfigError(f"You have a style {name} already.", "Choose another --name, or replace it with --force.")
-    if source.suffix.lower() not in {SUFFIX, *IMPORTABLE_SUFFIXES}:
+    if force:
+        check_style_name(name)
+    else:
+        check_free(name)
+    if not is_path(str(source)):
         raise StyleFileError(f"{source} has no suffix of a weights file.", f"Use one of {SUFFIX}, .pth.")
-    style = _load_path(source)
-    return save_own_style(StyleFile(dataclasses.replace(style.metadata, name=name), style.weights), force=force)
+    style = _load(locate_style(str(source)))
+    return save_own_style(StyleFile(dataclasses.replace(style.metadata, name=name), style.weights))

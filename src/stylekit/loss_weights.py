@@ -10,7 +10,7 @@ from safetensors.numpy import load_file, save_file
 
 from stylekit.architectures import VGG19_LAYERS
 from stylekit.download import fetch
-from stylekit.errors import DownloadError, LossWeightsError
+from stylekit.errors import DownloadError, LossWeightsError, StyleFileError
 from stylekit.importers import read_pth
 from stylekit.paths import atomic_write, cache_dir, loss_weights_path
 
@@ -51,8 +51,11 @@ def _download(target: Path) -> None:
             f"Download {VGG19_URL} on any machine and name the file with --loss-weights, or place it at {published}.",
         ) from None
     weights = read_loss_weights(published)
-    with atomic_write(target) as temporary:
-        save_file(weights, temporary)
+    try:
+        with atomic_write(target) as temporary:
+            save_file(weights, temporary)
+    except (OSError, SafetensorError) as error:
+        raise LossWeightsError(f"{target} cannot be written: {error}.", "Is there room in the cache?") from None
     published.unlink()
 
 
@@ -71,7 +74,12 @@ def read_loss_weights(path: Path) -> Weights:
         except (SafetensorError, OSError, KeyError, TypeError, ValueError):
             raise LossWeightsError(f"The loss weights {path} are damaged.", "Delete the file and try again.") from None
     else:
-        state = read_pth(path)
+        try:
+            state = read_pth(path)
+        except StyleFileError as error:
+            raise LossWeightsError(
+                error.message, "Use torchvision's vgg19 file, or its convolutions as safetensors."
+            ) from None
     names = {name for convolution in VGG19_LAYERS.values() for name in convolution.shapes}
     weights = {name: np.ascontiguousarray(array, np.float32) for name, array in state.items() if name in names}
     if not weights:

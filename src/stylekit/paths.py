@@ -7,6 +7,7 @@ wants them. Nothing here creates a folder before something is written into it.
 import contextlib
 import hashlib
 import os
+import re
 import secrets
 import sys
 import time
@@ -16,6 +17,7 @@ from pathlib import Path
 import platformdirs
 
 _TEMPORARY_MARK = ".stylekit-part"
+_WRITER = re.compile(rf"\.([0-9]{{1,9}})-[0-9a-f]{{8}}{re.escape(_TEMPORARY_MARK)}")
 _STALE_AFTER_SECONDS = 24 * 3600
 
 
@@ -73,12 +75,19 @@ def atomic_write(path: Path) -> Iterator[Path]:
         The temporary path to write to, with the same suffix as `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".{path.stem[:80]}.{os.getpid()}-{secrets.token_hex(4)}{_TEMPORARY_MARK}{path.suffix}"
+    temporary = (
+        path.parent / f".{_shortened(path.stem)}.{os.getpid()}-{secrets.token_hex(4)}{_TEMPORARY_MARK}{path.suffix}"
+    )
     try:
         yield temporary
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _shortened(stem: str) -> str:
+    """The beginning of a stem; file systems limit names by their bytes."""
+    return os.fsencode(stem)[:80].decode(errors="ignore")
 
 
 def clear_stale(folder: Path) -> None:
@@ -90,13 +99,13 @@ def clear_stale(folder: Path) -> None:
 
 
 def _is_stale(temporary: Path) -> bool:
-    process = temporary.name.split(_TEMPORARY_MARK)[0].rpartition(".")[2].partition("-")[0]
+    writer = _WRITER.search(temporary.name)
     try:
         if time.time() - temporary.stat().st_mtime > _STALE_AFTER_SECONDS:
             return True
-        if not process.isdigit() or sys.platform == "win32":  # there, signal 0 would end the process
+        if writer is None or sys.platform == "win32":  # there, signal 0 would end the process
             return False
-        os.kill(int(process), 0)
+        os.kill(int(writer[1]), 0)
     except (FileNotFoundError, PermissionError):
         return False
     except ProcessLookupError:

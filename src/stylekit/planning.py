@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stylekit.config import ApplyConfig
 from stylekit.errors import ConfigError, ImageError
-from stylekit.images import FORMATS, READABLE_SUFFIXES, format_of_suffix, output_suffix
+from stylekit.formats import FORMATS, READABLE_SUFFIXES, format_of_suffix, output_suffix
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ def contact_sheet(
 
 
 def _image(picture: NDArray[np.float32]) -> Image.Image:
-    return Image.fromarray((picture * 255).round().clip(0, 255).astype(np.uint8))
+    return Image.fromarray((np.nan_to_num(picture) * 255).round().clip(0, 255).astype(np.uint8))
 
 
 def save_loss_curves(metrics: Path, path: Path) -> None:

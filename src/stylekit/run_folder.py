@@ -38,13 +38,18 @@ class RunFolder:
     def _checkpoint(self) -> Path:
         return self.path / "checkpoint.safetensors"
 
+    @property
+    def has_checkpoint(self) -> bool:
+        """Whether there is something to resume from."""
+        return self._checkpoint.is_file()
+
     def start(self, config: TrainConfig, painting_hash: str) -> None:
         """Make the folder for a new training.
 
         Raises:
             ConfigError: if it holds something already.
         """
-        if self.path.is_dir() and any(self.path.iterdir()):
+        if self.path.is_file() or (self.path.is_dir() and any(self.path.iterdir())):
             raise ConfigError(
                 f"The run folder {self.path} exists already.",
                 "Continue with --resume, choose another --run-dir or --name, or delete it.",
@@ -60,13 +65,14 @@ class RunFolder:
         Raises:
             ConfigError: if there is no training here.
         """
-        return TrainConfig.from_dict(self._document()["config"])
+        return self._read()[0]
 
-    def _document(self) -> dict[str, Any]:
+    def _read(self) -> tuple[TrainConfig, str]:
+        """Return settings and the painting's hash."""
         try:
-            document: dict[str, Any] = json.loads(self._config.read_text())
-            return {"config": document["config"], "painting_sha256": document["painting_sha256"]}
-        except (OSError, ValueError, KeyError, TypeError):
+            document = json.loads(self._config.read_text())
+            return TrainConfig.from_dict(document["config"]), str(document["painting_sha256"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             raise ConfigError(
                 f"There is no training to resume in {self.path}.", "Start one by leaving out --resume."
             ) from None
@@ -77,9 +83,10 @@ class RunFolder:
         Raises:
             ConfigError: naming the settings that differ.
         """
-        started, wanted = self.read_config().to_dict(), config.to_dict()
+        before, hash_before = self._read()
+        started, wanted = before.to_dict(), config.to_dict()
         differing = [key for key in wanted if wanted[key] != started[key] and key not in _FREE_TO_CHANGE]
-        if self._document()["painting_sha256"] != painting_hash:
+        if hash_before != painting_hash:
             differing.append("painting")
         if differing:
             raise ConfigError(
@@ -104,7 +111,7 @@ class RunFolder:
         """
         from safetensors import SafetensorError, safe_open
 
-        if not self._checkpoint.is_file():
+        if not self.has_checkpoint:
             return None
         try:
             with safe_open(self._checkpoint, framework="pt") as file:

@@ -1,8 +1,9 @@
 """Style files: a trained transformer network with its metadata, as safetensors."""
 
+import contextlib
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -136,13 +137,22 @@ def _open(path: Path) -> Any:
         ) from None
 
 
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Put the file's name before what is wrong with it."""
+    try:
+        yield
+    except StyleFileError as error:
+        raise StyleFileError(f"{path}: {error.message}", error.hint) from None
+
+
 def read_metadata(path: Path) -> StyleMetadata:
     """Read a style file's metadata without its weights.
 
     Raises:
         StyleFileError: if the file is absent, damaged or no style file.
     """
-    with _open(path) as file:
+    with _open(path) as file, _naming(path):
         return StyleMetadata.from_strings(file.metadata() or {})
 
 
@@ -153,12 +163,14 @@ def load_style_file(path: Path) -> StyleFile:
         StyleFileError: if the file is absent, damaged, no style file, or does not hold its network's parameters.
     """
     with _open(path) as file:
-        metadata = StyleMetadata.from_strings(file.metadata() or {})
+        with _naming(path):
+            metadata = StyleMetadata.from_strings(file.metadata() or {})
         try:
             weights = {name: file.get_tensor(name) for name in list(file.keys())}
         except (SafetensorError, TypeError, ValueError, KeyError, AttributeError):
             raise StyleFileError(f"{path} holds tensors of a type that no style has.") from None
-    check_weights(weights, metadata.network, metadata.network_config)
+    with _naming(path):
+        check_weights(weights, metadata.network, metadata.network_config)
     return StyleFile(metadata, weights)
 
 
@@ -168,6 +180,7 @@ def save_style_file(style: StyleFile, path: Path) -> None:
     Raises:
         StyleFileError: if the weights are not the network's, or the file cannot be written.
     """
+    StyleMetadata.from_strings(style.metadata.to_strings())
     check_weights(style.weights, style.metadata.network, style.metadata.network_config)
     arrays = {name: np.ascontiguousarray(array) for name, array in style.weights.items()}
     try:

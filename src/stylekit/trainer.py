@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _GATYS_STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 _WARM_UP = 0.1  # share of the steps in which the learning rate rises
 _RECENT = 50  # steps over which the losses reached are averaged
+_LONGEST_GRADIENT = 20.0  # an ordinary one; a nearly flat crop can give one that Adam would not forget for long
 _NOISE = 0.02  # deviation of the noise that must not change the picture, of [0, 1]
 
 
@@ -61,7 +62,11 @@ class Trainer:
         self.network, self.network_config = self._build_network()
         self.optimiser = torch.optim.Adam(self.network.parameters(), config.learning_rate)
         self.schedule: LRScheduler = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimiser, config.learning_rate, config.steps + 1, pct_start=_WARM_UP, cycle_momentum=False
+            self.optimiser,
+            config.learning_rate,
+            total_steps=config.steps + 2,
+            pct_start=max(_WARM_UP, 2 / (config.steps + 2)),
+            cycle_momentum=False,
         )
 
     def _build_criterion(
@@ -125,7 +130,7 @@ class Trainer:
                     objective = objective + self.config.stability_weight * self._instability(photo, picture)
             self.optimiser.zero_grad(set_to_none=True)
             objective.backward()  # type: ignore[no-untyped-call]
-            gradient = nn.utils.clip_grad_norm_(self.network.parameters(), math.inf)  # measured, not clipped
+            gradient = nn.utils.clip_grad_norm_(self.network.parameters(), _LONGEST_GRADIENT)
             values = torch.stack([objective.detach(), *(part.detach() for part in losses[1:]), gradient]).tolist()
         if not all(map(math.isfinite, values)):
             raise TrainingDiverged(

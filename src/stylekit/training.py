@@ -13,16 +13,24 @@ from PIL import Image
 
 from stylekit import __version__
 from stylekit.concurrency import prefetch
-from stylekit.config import TrainConfig
+from stylekit.config import TrainConfig, check_style_name
 from stylekit.datasets import CropSampler, PhotoSource
-from stylekit.errors import ImageError
+from stylekit.errors import ImageError, TrainingDiverged
 from stylekit.images import load_photo
-from stylekit.library import check_free, save_own_style
+from stylekit.library import check_free, locate_style, save_own_style
 from stylekit.loss_weights import find_loss_weights, read_loss_weights
 from stylekit.paths import file_hash
 from stylekit.report import contact_sheet, save_loss_curves
 from stylekit.run_folder import RunFolder
-from stylekit.style_file import SUFFIX, Credits, StyleFile, StyleMetadata, half_precision, save_style_file
+from stylekit.style_file import (
+    SUFFIX,
+    Credits,
+    StyleFile,
+    StyleMetadata,
+    Weights,
+    half_precision,
+    save_style_file,
+)
 from stylekit.trainer import Trainer
 
 _LOADERS = 4
@@ -68,6 +76,7 @@ def train_style(
     resume: bool = False,
     force: bool = False,
     on_step: Callable[[StepReport], None] = lambda report: None,
+    on_unreadable: Callable[[str, str], None] = lambda photo, reason: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> StyleFile:
     """Train a transformer network on a painting and keep it among the user's own styles.
@@ -81,8 +90,9 @@ def train_style(
         credits: what the style file says about the painting.
         previews: photos for the contact sheets; some of the training photos by default.
         resume: whether to go on from the checkpoint in `run_dir`.
-        force: whether the name may hide a bundled style.
+        force: whether the style may replace one of the user's own, or hide a bundled one.
         on_step: called after each step.
+        on_unreadable: called once for each photo that is passed over, with the reason.
         should_stop: asked after each step; once it says yes, a checkpoint is written and the training interrupted.
 
     Returns:
@@ -97,7 +107,9 @@ def train_style(
         KeyboardInterrupt: if `should_stop` said yes.
     """
     config = config or TrainConfig()
-    check_free(name, force)
+    check_style_name(name)
+    if not (resume or force):
+        check_free(name)
     style_image = _load_painting(painting, config.style_size)
     weights_file = find_loss_weights(Path(config.loss_weights) if config.loss_weights else None)
     run = RunFolder(run_dir)
@@ -117,7 +129,16 @@ def train_style(
         results = [trainer.stylise(photo) for photo in sheet_photos]
         run.save_sample(trainer.step, contact_sheet(sheet_photos, results, style_image))
 
-    _loop(trainer, sampler, run, save_sample, on_step, should_stop)
+    named: set[str] = set()
+
+    def show(report: StepReport) -> None:
+        for photo, reason in list(sampler.unreadable.items()):
+            if photo not in named:
+                named.add(photo)
+                on_unreadable(photo, reason)
+        on_step(report)
+
+    _loop(trainer, sampler, run, save_sample, show, should_stop)
     save_loss_curves(run.metrics, run.path / "loss.png")
     recipe = _recipe(config, painting, painting_hash, weights_file, trainer)
     metadata = StyleMetadata(
@@ -127,9 +148,9 @@ def train_style(
         trained_with=recipe,
         **dataclasses.asdict(credits or Credits()),
     )
-    style = StyleFile(metadata, half_precision(trainer.weights()))
+    style = StyleFile(metadata, _final_weights(trainer))
     save_style_file(style, run.path / f"{name}{SUFFIX}")
-    save_own_style(style, force=force)
+    save_own_style(style)
     return style
 
 
@@ -159,6 +180,14 @@ def _loop(
             saved_at = time.monotonic()
         if stopping and report.step < steps:
             raise KeyboardInterrupt
+
+
+def _final_weights(trainer: Trainer) -> Weights:
+    with np.errstate(over="ignore"):
+        weights = half_precision(trainer.weights())
+    if not all(np.isfinite(array).all() for array in weights.values()):
+        raise TrainingDiverged("The weights have grown out of half precision's range.", "Lower --lr.")
+    return weights
 
 
 def _load_painting(path: Path, shorter_side: int) -> Image.Image:
@@ -196,10 +225,14 @@ def _recipe(
         "device": trainer.device.type,
         "precision": str(trainer.precision).removeprefix("torch."),
         "painting": {"file": painting.name, "sha256": painting_hash},
-        "init_from": Path(config.init_from).name if config.init_from else None,
+        "init_from": _named(locate_style(config.init_from)) if config.init_from else None,
         "loss_network": "vgg19",
-        "loss_weights": {"file": weights_file.name, "sha256": file_hash(weights_file)},
+        "loss_weights": _named(weights_file),
         "losses": dict(zip(("total", "content", "style", "tv"), reached, strict=False)),
         "seconds": round(trainer.seconds),
         "stylekit": __version__,
     }
+
+
+def _named(path: Path) -> dict[str, str]:
+    return {"file": path.name, "sha256": file_hash(path)}

@@ -104,9 +104,7 @@ def _architecture(depth: int, pooling: str) -> nn.Sequential:
         features = vgg19(weights=None, init_weights=False).features[:depth]
     features[0].padding_mode = "replicate"
     for index, module in enumerate(features):
-        if isinstance(module, nn.ReLU):
-            module.inplace = False  # an activation that was handed out stays as it was
-        elif isinstance(module, nn.MaxPool2d) and pooling == "avg":
+        if isinstance(module, nn.MaxPool2d) and pooling == "avg":
             features[index] = nn.AvgPool2d(2)
     sequential: nn.Sequential = features
     return sequential

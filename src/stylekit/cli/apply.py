@@ -9,6 +9,7 @@ import typer
 from stylekit.cli import options
 from stylekit.cli.console import Bar, Output
 from stylekit.config import ApplyConfig
+from stylekit.formats import format_of_suffix
 
 _DEFAULT = ApplyConfig()
 _PARTIAL = 3  # exit code of a batch that finished and in which some inputs failed
@@ -67,8 +68,6 @@ def apply(
     Prints the path of each result. In a folder, results that exist are skipped: run it again to go on after a break.
     """
     console = Output(quiet=quiet, verbose=verbose, as_json=json)
-    from stylekit.images import format_of_suffix
-
     config = ApplyConfig(
         device=device,
         threads=threads,

@@ -13,6 +13,7 @@ import typer
 from stylekit.cli import options
 from stylekit.cli.console import Bar, Output
 from stylekit.config import TRAIN_PRESETS, TrainConfig, parse_layers
+from stylekit.errors import ConfigError
 
 if TYPE_CHECKING:
     from stylekit.training import StepReport
@@ -36,7 +37,7 @@ def train(
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="Name of the style; the painting's by default.")
     ] = None,
-    preset: Annotated[str, typer.Option(metavar="|".join(TRAIN_PRESETS), help="How long and how well.")] = _PRESET,
+    preset: Annotated[str | None, _option("How long and how well.", _PRESET, "|".join(TRAIN_PRESETS))] = None,
     network: Annotated[str | None, _option("Transformer network.", _DEFAULT.network, "fast|johnson")] = None,
     steps: Annotated[int | None, _option("Optimiser steps.", _DEFAULT.steps)] = None,
     batch_size: Annotated[int | None, _option("Photos a step.", _DEFAULT.batch_size)] = None,
@@ -103,7 +104,7 @@ def train(
         "crop_size": crop_size,
         "style_size": style_size,
         "octaves": octaves,
-        "content_layers": tuple(parse_layers(content_layers)) if content_layers is not None else None,
+        "content_layers": _plain_layers(content_layers) if content_layers is not None else None,
         "style_layers": parse_layers(style_layers) if style_layers is not None else None,
         "content_weight": content_weight,
         "style_weight": style_weight,
@@ -119,20 +120,29 @@ def train(
     }
     given = {key: value for key, value in changes.items() if value is not None}
     run_dir = run_dir or Path("runs") / name
-    config = _resumed_config(run_dir, given) if resume else TrainConfig.from_preset(preset, **given)
+    config = _resumed_config(run_dir, preset, given) if resume else TrainConfig.from_preset(preset or _PRESET, **given)
     credits = {"title": title, "artist": artist, "year": year, "licence": licence, "source": source}
     _run(console, painting, content, config, name, run_dir, credits, preview or [], resume, force)
+
+
+def _plain_layers(text: str) -> tuple[str, ...]:
+    if ":" in text:
+        raise ConfigError("The content layers have no weights of their own.", "Write them as relu2_2,relu3_3.")
+    return tuple(parse_layers(text))
 
 
 def _name_from(painting: Path) -> str:
     return re.sub(r"[^a-z0-9_-]+", "-", painting.stem.lower()).strip("-_") or "style"
 
 
-def _resumed_config(run_dir: Path, given: dict[str, Any]) -> TrainConfig:
+def _resumed_config(run_dir: Path, preset: str | None, given: dict[str, Any]) -> TrainConfig:
     """The settings with which the run was started, and what was given now: `train_style` refuses contradictions."""
     from stylekit.run_folder import RunFolder
 
     started = RunFolder(run_dir).read_config()
+    if preset is not None:
+        TrainConfig.from_preset(preset)  # refuses an unknown one
+        given = {**TRAIN_PRESETS[preset], **given}
     return TrainConfig.from_dict({**started.to_dict(), **given})
 
 
@@ -150,6 +160,7 @@ def _run(
 ) -> None:
     console.note("Loading torch, the loss network and the photos …")
     from stylekit.datasets import open_photos
+    from stylekit.run_folder import RunFolder
     from stylekit.style_file import Credits
     from stylekit.training import train_style
 
@@ -171,10 +182,12 @@ def _run(
                 resume=resume,
                 force=force,
                 on_step=_Printer(console, bar, config.steps).show,
+                on_unreadable=lambda photo, reason: console.failure(f"failed {photo}: {reason}"),
                 should_stop=lambda: bool(asked),
             )
         except KeyboardInterrupt:
-            console.failure(f"The checkpoint is in {run_dir}; the same command with --resume goes on from it.")
+            if RunFolder(run_dir).has_checkpoint:
+                console.failure(f"The checkpoint is in {run_dir}; the same command with --resume goes on from it.")
             raise
     path = run_dir / f"{name}.safetensors"
     console.document({"name": name, "path": str(path), "run_dir": str(run_dir)})

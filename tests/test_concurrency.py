@@ -1,0 +1,112 @@
+"""Work ahead of its use: in order, within bounds, and gone when it is no longer wanted."""
+
+import itertools
+import threading
+import time
+
+import pytest
+
+from stylekit.concurrency import prefetch
+
+PATIENCE = 10  # seconds after which a thread that waits for another one gives up
+
+
+def test_results_come_in_the_order_of_the_items_however_long_each_takes():
+    def slow_at_first(item):
+        time.sleep(0.02 if item < 2 else 0)
+        return item * item
+
+    results = prefetch(slow_at_first, range(8), workers=4, ahead=6)
+    assert list(results) == [0, 1, 4, 9, 16, 25, 36, 49]
+
+
+@pytest.mark.parametrize("number", [0, 1, 3, 4, 5])
+def test_every_item_is_done_once_whether_there_are_fewer_or_more_than_are_held_ahead(number):
+    done = []
+    assert list(prefetch(lambda item: done.append(item) or item, range(number), workers=2, ahead=4)) == [*range(number)]
+    assert sorted(done) == [*range(number)]
+
+
+def test_workers_work_at_the_same_time():
+    meeting = threading.Barrier(3)
+    results = prefetch(lambda item: meeting.wait(PATIENCE) and item, range(3), workers=3, ahead=3)
+    assert len(list(results)) == 3
+
+
+@pytest.mark.parametrize("ahead", [0, 1, 5])
+def test_no_more_items_are_taken_than_the_one_in_use_and_those_ahead(ahead):
+    taken = []
+    items = (taken.append(number) or number for number in itertools.count())
+    results = prefetch(lambda item: item, items, workers=2, ahead=ahead)
+    assert taken == []  # nothing is done before the first result is asked for
+    for used in range(4):
+        assert next(results) == used
+        assert len(taken) == used + 1 + ahead
+    results.close()
+
+
+def test_an_exception_comes_out_where_its_result_would_have():
+    def fail_at_two(item):
+        if item == 2:
+            raise LookupError("two")
+        return item
+
+    got = []
+    with pytest.raises(LookupError, match="two"):
+        got.extend(itertools.islice(prefetch(fail_at_two, range(9), workers=3, ahead=9), 2))
+        for result in prefetch(fail_at_two, range(9), workers=3, ahead=9):
+            got.append(result)
+    assert got == [0, 1, 0, 1]
+
+
+def test_an_exception_of_the_items_comes_out_too():
+    def items():
+        yield 0
+        raise LookupError("no more")
+
+    with pytest.raises(LookupError, match="no more"):
+        list(prefetch(lambda item: item, items(), workers=1, ahead=3))
+
+
+def test_closing_early_cancels_what_has_not_begun_and_waits_for_what_has():
+    begun, release, finished = [], threading.Event(), []
+
+    def work(item):
+        begun.append(item)
+        if item:
+            release.wait(PATIENCE)
+        finished.append(item)
+        return item
+
+    results = prefetch(work, range(6), workers=1, ahead=4)
+    assert next(results) == 0
+    threading.Timer(0.3, release.set).start()  # once the rest has been cancelled
+    results.close()
+    assert begun == finished
+    assert begun in ([0], [0, 1])  # the one that may have begun is waited for, 2 to 4 never begin
+
+
+@pytest.mark.parametrize("leave", ["exhausted", "closed", "consumer fails", "function fails"])
+def test_no_thread_outlives_the_results(leave):
+    before = set(threading.enumerate())
+
+    def work(item):
+        if leave == "function fails" and item == 3:
+            raise LookupError
+        return item
+
+    def consume():
+        results = prefetch(work, range(20), workers=4, ahead=4)
+        for result in results:
+            if result == 2 and leave == "closed":
+                results.close()
+                return
+            if result == 2 and leave == "consumer fails":
+                raise LookupError
+
+    if "fails" in leave:
+        with pytest.raises(LookupError):
+            consume()
+    else:
+        consume()
+    assert set(threading.enumerate()) <= before

@@ -1,0 +1,169 @@
+"""Devices: chosen without torch where that can be told without it, and their memory errors made clear."""
+
+import ctypes
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from stylekit import device
+from stylekit.device import available_devices, memory_errors, select_device
+from stylekit.errors import ConfigError, DeviceUnavailable, OutOfMemory
+
+
+@pytest.fixture
+def without_drivers(monkeypatch):
+    monkeypatch.setattr(device, "cuda_may_exist", lambda: False)
+    monkeypatch.setattr(device, "mps_may_exist", lambda: False)
+
+
+@pytest.fixture
+def two_gpus(monkeypatch):
+    monkeypatch.setattr(device, "available_devices", lambda: {"cuda:0": "A", "cuda:1": "B", "mps": "M", "cpu": "CPU"})
+
+
+@pytest.mark.parametrize("name", ["cpu", "auto"])
+def test_the_cpu_is_chosen_without_torch(name):
+    script = (
+        "import sys\n"
+        "from stylekit import device\n"
+        "device.cuda_may_exist = device.mps_may_exist = lambda: False\n"
+        f"print(device.select_device({name!r}), 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], env=os.environ, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["cpu", "False"]
+
+
+def test_the_cpu_is_there_and_alone_without_drivers(without_drivers):
+    assert available_devices() == {"cpu": "CPU"}
+    assert select_device("auto") == select_device() == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "chosen"), [("auto", "cuda:0"), ("cuda", "cuda:0"), ("cuda:1", "cuda:1"), ("mps", "mps")]
+)
+def test_a_device_that_is_there_is_chosen(two_gpus, wanted, chosen):
+    assert select_device(wanted) == chosen
+
+
+@pytest.mark.parametrize("wanted", ["cuda", "cuda:0", "mps"])
+def test_a_device_that_is_missing_is_refused_and_those_that_are_there_named(without_drivers, wanted):
+    with pytest.raises(DeviceUnavailable, match=f"{wanted} is missing") as caught:
+        select_device(wanted)
+    assert "There is: cpu." in caught.value.hint
+
+
+def test_a_gpu_of_too_high_a_number_is_refused_and_the_others_named(two_gpus):
+    with pytest.raises(DeviceUnavailable, match="cuda:2 is missing") as caught:
+        select_device("cuda:2")
+    assert "cuda:0, cuda:1, mps, cpu" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "name", ["gpu", "CUDA", "cuda:", "cuda:x", "cuda:-1", "cpu:0", "mps:0", "", " cpu", "cpu\n", "cuda 0"]
+)
+def test_what_names_no_device_is_refused(name):
+    with pytest.raises(ConfigError, match="Unknown device") as caught:
+        select_device(name)
+    assert "cuda:N" in caught.value.hint
+
+
+@pytest.mark.parametrize(("platform", "library"), [("linux", "libcuda.so.1"), ("win32", "nvcuda.dll")])
+@pytest.mark.parametrize("there", [True, False])
+def test_cuda_is_told_by_its_driver_library(monkeypatch, platform, library, there):
+    def load(name):
+        assert name == library
+        if not there:
+            raise OSError(name)
+
+    monkeypatch.setattr(sys, "platform", platform)
+    monkeypatch.setattr(ctypes, "CDLL", load)
+    assert device.cuda_may_exist() is there
+
+
+@pytest.mark.parametrize(("platform", "there"), [("darwin", True), ("linux", False), ("win32", False)])
+def test_mps_is_told_by_the_platform(monkeypatch, platform, there):
+    monkeypatch.setattr(sys, "platform", platform)
+    assert device.mps_may_exist() is there
+
+
+@pytest.mark.parametrize(
+    ("silent", "found"),
+    [
+        ("cuda:1", {"cuda:0": "GPU 0", "cuda:2": "GPU 2", "mps": "Apple GPU", "cpu": "CPU"}),
+        ("mps", {"cuda:0": "GPU 0", "cuda:1": "GPU 1", "cuda:2": "GPU 2", "cpu": "CPU"}),
+    ],
+)
+def test_devices_that_do_not_answer_are_left_out_and_the_fastest_come_first(monkeypatch, silent, found):
+    monkeypatch.setattr(device, "cuda_may_exist", lambda: True)
+    monkeypatch.setattr(device, "mps_may_exist", lambda: True)
+    monkeypatch.setattr(device, "_answers", lambda name: name != silent)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: f"GPU {index}")
+    assert list(available_devices().items()) == list(found.items())
+
+
+def test_a_driver_library_without_a_gpu_leaves_the_cpu(monkeypatch):
+    monkeypatch.setattr(device, "cuda_may_exist", lambda: True)
+    monkeypatch.setattr(device, "mps_may_exist", lambda: False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    assert available_devices() == {"cpu": "CPU"}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("full"),
+        RuntimeError("No CUDA GPUs are available"),
+        AssertionError("not compiled with CUDA"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_device_that_fails_an_allocation_does_not_answer(monkeypatch, error):
+    asked = []
+
+    def ones(*size, device):
+        asked.append(device)
+        raise error
+
+    assert device._answers("cpu")
+    monkeypatch.setattr(torch, "ones", ones)
+    assert not device._answers("cuda:0")
+    assert asked == ["cuda:0"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("MPS backend out of memory (MPS allocated: 9.00 GB)"),
+        RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory: you tried to ..."
+        ),
+    ],
+    ids=["python", "cuda", "mps", "cpu"],
+)
+def test_a_lack_of_memory_becomes_one_clear_error(error):
+    with (
+        pytest.raises(OutOfMemory, match="Out of memory on cuda:1") as caught,
+        memory_errors("cuda:1", "Use --max-size."),
+    ):
+        raise error
+    assert caught.value.hint == "Use --max-size."
+
+
+def test_an_allocation_that_no_machine_can_satisfy_becomes_one_clear_error():
+    with pytest.raises(OutOfMemory), memory_errors("cpu", "Use --max-size."):
+        torch.empty(1 << 60, dtype=torch.uint8)
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("shapes do not match"), ValueError("out of memory"), KeyboardInterrupt()]
+)
+def test_other_errors_are_let_through(error):
+    with pytest.raises(type(error)) as caught, memory_errors("cpu", "Use --max-size."):
+        raise error
+    assert caught.value is error

@@ -1,0 +1,254 @@
+"""Perceptual losses against values that can be worked out by hand."""
+
+import pytest
+import torch
+from torch import nn
+
+from stylekit.losses import PerceptualLoss, gram_matrix, relative_error, total_variation
+from stylekit.vgg import VggFeatures
+
+
+class StandIn(nn.Module):
+    """Two smooth layers in double precision instead of VGG-19; remembers what it was asked for."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.low, self.high = nn.Conv2d(3, 4, 3, padding=1).double(), nn.Conv2d(4, 5, 3, padding=1).double()
+        self.requires_grad_(False)
+        self.calls = []
+
+    def forward(self, picture, layers):
+        self.calls.append((tuple(picture.shape), set(layers)))
+        low = torch.tanh(self.low(picture))
+        return {name: t for name, t in {"low": low, "high": torch.tanh(self.high(low))}.items() if name in layers}
+
+
+@pytest.fixture
+def features():
+    return StandIn()
+
+
+@pytest.fixture
+def photos():
+    return pictures(2, 8, 10, seed=1)
+
+
+@pytest.fixture
+def painting():
+    return pictures(1, 12, 8, seed=2)
+
+
+def pictures(number, height, width, seed):
+    return torch.rand(number, 3, height, width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def build_loss(features, painting, **changes):
+    settings = {
+        "content_layers": ["high"],
+        "style_layers": {"low": 1.0, "high": 1.0},
+        "content_weight": 1.0,
+        "style_weight": 1.0,
+        "tv_weight": 1.0,
+    }
+    return PerceptualLoss(features, painting, **{**settings, **changes})
+
+
+def test_gram_matrix_by_hand():
+    activations = torch.tensor([[[[1.0, 2.0]], [[3.0, 4.0]]]])  # two channels of one row of two pixels
+    assert gram_matrix(activations).tolist() == [[[2.5, 5.5], [5.5, 12.5]]]
+
+
+def test_each_picture_of_a_batch_has_its_own_gram_matrix():
+    activations = torch.rand(3, 4, 5, 6)
+    together = gram_matrix(activations)
+    assert together.shape == (3, 4, 4)
+    torch.testing.assert_close(together[1:2], gram_matrix(activations[1:2]))
+
+
+def test_a_picture_laid_out_twice_has_the_same_gram_matrix():
+    activations = torch.rand(1, 4, 5, 6)
+    torch.testing.assert_close(gram_matrix(activations.repeat(1, 1, 2, 3)), gram_matrix(activations))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_gram_matrix_is_in_float32_under_bfloat16_autocast(dtype):
+    activations = torch.rand(1, 3, 40, 50, generator=torch.Generator().manual_seed(0)).to(dtype)
+    exact = gram_matrix(activations.double())
+    with torch.autocast("cpu", torch.bfloat16):
+        assert (activations.flatten(2) @ activations.flatten(2).mT).dtype == torch.bfloat16  # what would have happened
+        gram = gram_matrix(activations)
+    assert gram.dtype == torch.float32
+    torch.testing.assert_close(gram.double(), exact, rtol=1e-5, atol=0)
+
+
+def test_gram_matrix_keeps_double_precision():
+    assert gram_matrix(torch.rand(1, 2, 3, 3, dtype=torch.float64)).dtype == torch.float64
+
+
+def test_relative_error_is_taken_per_picture_and_then_averaged():
+    value = torch.tensor([[1.0, 2.0], [0.0, 0.0]])
+    target = torch.tensor([[2.0, 0.0], [1.0, 1.0]])
+    # (1 + 4) / 4 for the first, 2 / 2 for the second; over the whole batch at once it would be 7 / 6.
+    assert relative_error(value, target).item() == pytest.approx((1.25 + 1) / 2)
+
+
+def test_relative_error_takes_one_target_for_the_whole_batch():
+    value, target = torch.rand(3, 4, 4), torch.rand(1, 4, 4)
+    torch.testing.assert_close(relative_error(value, target), relative_error(value, target.expand(3, 4, 4)))
+
+
+def test_relative_error_does_not_depend_on_the_scale():
+    value, target = torch.rand(2, 5, dtype=torch.float64), torch.rand(2, 5, dtype=torch.float64)
+    torch.testing.assert_close(relative_error(300 * value, 300 * target), relative_error(value, target))
+
+
+def test_relative_error_of_equals_is_zero_even_where_the_target_is_zero():
+    assert relative_error(torch.zeros(2, 3), torch.zeros(2, 3)) == 0
+    assert relative_error(torch.ones(2, 3), torch.zeros(2, 3)).isfinite()
+
+
+def test_relative_error_of_bfloat16_values_is_computed_in_float32():
+    value, target = (torch.rand(1, 5000, generator=torch.Generator().manual_seed(i)).bfloat16() for i in (0, 1))
+    error = relative_error(value, target)
+    assert error.dtype == torch.float32
+    assert error.item() == pytest.approx(relative_error(value.double(), target.double()).item(), rel=1e-5)
+
+
+CHECKERBOARD = (torch.arange(6)[:, None] + torch.arange(8)) % 2
+RAMP = torch.arange(8).expand(6, 8) / 4
+
+
+@pytest.mark.parametrize(
+    ("picture", "expected"),
+    [
+        (CHECKERBOARD, 2),
+        (RAMP, 0.25),
+        (RAMP.mT, 0.25),
+        (torch.full((6, 8), 0.7), 0),
+        (torch.tensor([[0, 1, 0, 1]]), 1),
+        (torch.tensor([[0], [1], [0]]), 1),
+        (torch.tensor([[1]]), 0),
+    ],
+    ids=["checkerboard", "ramp", "upright ramp", "flat", "row", "column", "pixel"],
+)
+def test_total_variation_of_known_pictures(picture, expected):
+    assert total_variation(picture.float().expand(2, 3, -1, -1)).item() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("function", "shapes"),
+    [(gram_matrix, [(2, 3, 4, 5)]), (relative_error, [(2, 3, 4), (1, 3, 4)]), (total_variation, [(2, 3, 4, 5)])],
+    ids=["gram_matrix", "relative_error", "total_variation"],
+)
+def test_gradients_are_right(function, shapes):
+    torch.manual_seed(0)
+    assert torch.autograd.gradcheck(function, [torch.rand(s, dtype=torch.float64, requires_grad=True) for s in shapes])
+
+
+@pytest.mark.parametrize("octaves", [1, 2])
+def test_gradients_of_the_whole_loss_are_right(features, painting, octaves):
+    loss = build_loss(features, painting, content_weight=0.5, style_weight=2.0, tv_weight=0.1, octaves=octaves)
+    photo = pictures(1, 6, 6, seed=1)
+    assert torch.autograd.gradcheck(lambda picture: loss(picture, photo).total, [pictures(1, 6, 6, 3).requires_grad_()])
+
+
+def test_losses_of_equal_pictures_are_zero(features, painting):
+    losses = build_loss(features, painting, octaves=2, tv_weight=0.0)(painting, painting)
+    assert losses.content == 0
+    assert losses.style.item() == pytest.approx(0, abs=1e-20)
+    assert losses.tv > 0
+    assert losses.total.item() == pytest.approx(0, abs=1e-20)
+
+
+def test_losses_of_different_pictures_are_not(features, painting, photos):
+    losses = build_loss(features, painting)(photos, photos.flip(-1))
+    assert losses.content > 1e-3
+    assert losses.style > 1e-3
+
+
+def test_the_total_is_the_weighted_sum_of_its_parts(features, painting, photos):
+    losses = build_loss(features, painting, content_weight=2.0, style_weight=30.0, tv_weight=0.5)(
+        photos, photos.flip(-1)
+    )
+    torch.testing.assert_close(losses.tv, total_variation(photos))
+    torch.testing.assert_close(losses.total, 2 * losses.content + 30 * losses.style + losses.tv / 2)
+
+
+def test_content_is_the_relative_error_averaged_over_its_layers(features, painting, photos):
+    losses = build_loss(features, painting, content_layers=["low", "high"])(photos, photos.flip(-1))
+    theirs, ours = (features(x, {"low", "high"}) for x in (photos, photos.flip(-1)))
+    low, high = (relative_error(theirs[name], ours[name]) for name in ("low", "high"))
+    torch.testing.assert_close(losses.content, (low + high) / 2)
+
+
+@pytest.mark.parametrize("scale", [1, 10])
+def test_style_is_averaged_over_its_layers_with_their_weights(features, painting, photos, scale):
+    low, high = (
+        build_loss(features, painting, style_layers={name: 5.0})(photos, photos).style for name in ("low", "high")
+    )
+    both = build_loss(features, painting, style_layers={"low": 3.0 * scale, "high": 1.0 * scale})(photos, photos).style
+    assert abs(low - high) > 1e-3
+    torch.testing.assert_close(both, (3 * low + high) / 4)
+
+
+def test_style_is_the_relative_error_of_gram_matrices(features, painting, photos):
+    style = build_loss(features, painting, style_layers={"low": 1.0})(photos, photos).style
+    grams = [gram_matrix(features(x, {"low"})["low"]) for x in (photos, painting)]
+    torch.testing.assert_close(style, relative_error(*grams))
+
+
+def test_octaves_average_the_style_of_the_picture_and_of_its_halves(features, painting, photos):
+    def halved(picture):
+        return nn.functional.avg_pool2d(picture, 2)
+
+    full = build_loss(features, painting)(photos, photos).style
+    half = build_loss(features, halved(painting))(halved(photos), halved(photos)).style
+    quarter = build_loss(features, halved(halved(painting)))(halved(halved(photos)), halved(halved(photos))).style
+    assert len({round(style.item(), 6) for style in (full, half, quarter)}) == 3
+    torch.testing.assert_close(build_loss(features, painting, octaves=2)(photos, photos).style, (full + half) / 2)
+    losses = build_loss(features, painting, octaves=3)(photos, photos)
+    torch.testing.assert_close(losses.style, (full + half + quarter) / 3)
+
+
+def test_octaves_leave_content_and_total_variation_alone(features, painting, photos):
+    one, two = (build_loss(features, painting, octaves=n)(photos, photos.flip(-1)) for n in (1, 2))
+    assert (one.content, one.tv) == (two.content, two.tv)
+
+
+def test_the_painting_is_looked_at_once_and_the_photo_without_its_style(features, painting, photos):
+    loss = build_loss(features, painting, content_layers=["low"], style_layers={"high": 1.0}, octaves=2)
+    assert features.calls == [((1, 3, 12, 8), {"high"}), ((1, 3, 6, 4), {"high"})]
+    for _ in range(2):
+        features.calls.clear()
+        loss(photos, photos)
+        assert features.calls == [
+            ((2, 3, 8, 10), {"low"}),
+            ((2, 3, 8, 10), {"low", "high"}),
+            ((2, 3, 4, 5), {"high"}),
+        ]
+
+
+def test_gradients_flow_to_the_picture_and_neither_to_photo_nor_painting(features, painting, photos):
+    picture = photos.flip(-1).requires_grad_()
+    photos.requires_grad_()
+    painting.requires_grad_()
+    build_loss(features, painting)(picture, photos).total.backward()
+    assert picture.grad.abs().sum() > 0
+    assert photos.grad is None
+    assert painting.grad is None
+
+
+def test_a_picture_is_nearest_in_style_to_itself_for_vgg_too(vgg_weights):
+    weights = {name: torch.from_numpy(array) for name, array in vgg_weights.items()}
+    layers = {"relu1_1": 1.0, "relu3_1": 1.0}
+    torch.manual_seed(0)
+    painting = torch.rand(1, 3, 24, 32)
+    criterion = build_loss(
+        VggFeatures({*layers, "relu3_3"}, weights), painting, content_layers=["relu3_3"], style_layers=layers, octaves=2
+    )
+    itself, brighter = (criterion(picture, painting) for picture in (painting, painting * 0.5 + 0.5))
+    assert itself.content == 0
+    assert itself.style < 1e-9
+    assert brighter.style > 1e-2
+    assert brighter.content > 1e-2
