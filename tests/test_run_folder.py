@@ -21,7 +21,7 @@ HEADER = ",".join(METRICS)
 @pytest.fixture
 def run(tmp_path):
     folder = RunFolder(tmp_path / "runs" / "wave")
-    folder.start(CONFIG, HASH)
+    folder.start(CONFIG, HASH, "night")
     return folder
 
 
@@ -43,24 +43,30 @@ def test_a_started_run_holds_its_settings_and_metrics_without_rows(run):
 
 
 def test_an_empty_folder_is_as_good_as_none(tmp_path):
-    RunFolder(tmp_path).start(CONFIG, HASH)
+    RunFolder(tmp_path).start(CONFIG, HASH, "night")
     assert names(RunFolder(tmp_path)) == ["config.json", "metrics.csv"]
 
 
-@pytest.mark.parametrize("held", ["notes.txt", ".hidden", "config.json"])
+@pytest.mark.parametrize("held", ["notes.txt", ".hidden", "checkpoint.safetensors"])
 def test_a_folder_that_holds_something_is_refused_and_left_as_it_is(tmp_path, held):
     (tmp_path / held).write_text("mine")
     with pytest.raises(ConfigError, match="exists already") as refused:
-        RunFolder(tmp_path).start(CONFIG, HASH)
+        RunFolder(tmp_path).start(CONFIG, HASH, "night")
     assert "--resume" in refused.value.hint
     assert [path.name for path in tmp_path.iterdir()] == [held]
     assert (tmp_path / held).read_text() == "mine"
 
 
+def test_a_run_that_never_reached_a_checkpoint_may_be_started_anew(tmp_path):
+    RunFolder(tmp_path).start(CONFIG, HASH, "night")
+    RunFolder(tmp_path).start(CONFIG, HASH, "day")
+    assert RunFolder(tmp_path).read_name() == "day"
+
+
 def test_a_file_in_the_folders_place_is_refused(tmp_path):
     (tmp_path / "wave").write_text("mine")
     with pytest.raises(ConfigError, match="wave"):
-        RunFolder(tmp_path / "wave").start(CONFIG, HASH)
+        RunFolder(tmp_path / "wave").start(CONFIG, HASH, "night")
 
 
 # --- Settings

@@ -1,6 +1,7 @@
 """Photos to stylised photos: one style load for all, decoding and encoding beside the network."""
 
 import dataclasses
+import os
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
@@ -144,7 +145,7 @@ class _Run:
     def _jobs(self) -> Iterator[_Job]:
         for photo in self._plan.photos:
             outputs = dict(enumerate(photo.outputs))
-            existing = {i: path for i, path in outputs.items() if path.exists() and not self._config.overwrite}
+            existing = {i: path for i, path in outputs.items() if os.path.lexists(path) and not self._config.overwrite}
             if existing and not self._plan.is_batch:
                 raise OutputExists(
                     f"{existing[0]} exists already.", "Replace it with --overwrite, or choose another --output."

@@ -5,6 +5,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from stylekit.architectures import check_vgg19_layers, complete_config
 from stylekit.errors import ConfigError
 
 DEVICE_PATTERN = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
@@ -145,6 +146,9 @@ class TrainConfig:
             _require(0 <= value < float("inf"), f"{name} must be a finite number of 0 or more, not {value:g}.")
         _require(self.learning_rate > 0, "learning_rate must be more than 0.")
         _require(self.octaves <= 4, f"octaves must be 4 or less, not {self.octaves}.")
+        complete_config(self.network, {})
+        check_vgg19_layers(self.content_layers)
+        check_vgg19_layers(self.style_layers)
         _require(self.pooling in POOLINGS, f"pooling must be max or avg, not {self.pooling!r}.")
         _require(self.precision in PRECISIONS, f"precision must be one of {', '.join(PRECISIONS)}.")
         _require(bool(self.content_layers), "at least one content layer is needed.")

@@ -12,6 +12,9 @@ from collections.abc import Iterator
 from stylekit.config import check_device
 from stylekit.errors import DeviceUnavailable, OutOfMemory
 
+# What allocators say: torch's for GPUs, and its CPU allocators for Linux and macOS, and for Windows.
+_MEMORY_PHRASES = ("out of memory", "can't allocate memory", "not enough memory")
+
 
 def cuda_may_exist() -> bool:
     """Tell whether NVIDIA's driver library can be loaded."""
@@ -95,6 +98,6 @@ def memory_errors(device: str, advice: str) -> Iterator[None]:
         raise OutOfMemory(f"Out of memory on {device}.", advice) from None
     except RuntimeError as error:
         text = str(error).lower()
-        if type(error).__name__ == "OutOfMemoryError" or "out of memory" in text or "can't allocate memory" in text:
+        if type(error).__name__ == "OutOfMemoryError" or any(phrase in text for phrase in _MEMORY_PHRASES):
             raise OutOfMemory(f"Out of memory on {device}.", advice) from None
         raise

@@ -7,7 +7,7 @@ from pathlib import Path
 import requests
 
 from stylekit.errors import ChecksumMismatch, DownloadError
-from stylekit.paths import atomic_write, file_hash
+from stylekit.paths import atomic_write, clear_stale, file_hash
 
 _CHUNK_BYTES = 1 << 20
 _TIMEOUT_SECONDS = (10, 60)  # to connect, and between two pieces
@@ -29,6 +29,7 @@ def fetch(url: str, sha256: str, destination: Path) -> None:
         return
     if os.environ.get("STYLEKIT_OFFLINE") == "1":
         raise DownloadError("STYLEKIT_OFFLINE=1 forbids the network.", "Unset it to download.")
+    clear_stale(destination.parent)
     try:
         with requests.get(
             url, stream=True, timeout=_TIMEOUT_SECONDS, headers={"Accept-Encoding": "identity"}

@@ -73,11 +73,12 @@ def load_photo(path: Path, *, max_pixels: int, max_size: int | None = None) -> P
     Raises:
         ImageError: if it cannot be read; damaged metadata and colour profiles are left out instead, with a note.
     """
-    if path.exists() and not path.is_file():
-        raise ImageError(f"{path.name} is {'a folder' if path.is_dir() else 'a device'}, not a picture.", READABLE)
     draft_size = None if max_size is None else 2 * max_size  # the rest is left to LANCZOS
-    with read_errors(path.name), path.open("rb") as file:
-        return read_photo(file, path.name, max_pixels=max_pixels, max_size=max_size, draft_size=draft_size)
+    with read_errors(path.name):
+        if path.exists() and not path.is_file():
+            raise ImageError(f"{path.name} is {'a folder' if path.is_dir() else 'a device'}, not a picture.", READABLE)
+        with path.open("rb") as file:
+            return read_photo(file, path.name, max_pixels=max_pixels, max_size=max_size, draft_size=draft_size)
 
 
 def read_photo(

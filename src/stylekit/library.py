@@ -33,7 +33,7 @@ def locate_style(style: str) -> Path:
         StyleNotFound: if there is none; says which names are near.
     """
     if not is_path(style):
-        found = find_style(style)
+        found = find_style(style) if STYLE_NAME_PATTERN.fullmatch(style) else None
         if found is None:
             raise StyleNotFound(f"There is no style {style!r}.", _suggestion(style))
         return found

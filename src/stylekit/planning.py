@@ -61,9 +61,11 @@ def plan_outputs(inputs: Sequence[Path], output: Path | None, labels: Sequence[s
     if config.format is not None and config.format not in FORMATS:
         raise ConfigError(f"Unknown format {config.format!r}.", f"Use one of {', '.join(FORMATS)}.")
     found = list(_unique(_find(inputs, config.recursive)))
-    folders = [path for path in inputs if path.is_dir()]
+    folders = [path for path in inputs if os.path.isdir(path)]  # noqa: PTH112 - is_dir raises on what may not be read
     if output is not None and _names_a_file(output, found, folders, labels):
         plan = Plan((PlannedPhoto(found[0].source, (_output_file(output, config),)),), is_batch=False)
+    elif output is not None and output.is_file():
+        raise ConfigError(f"{output} is a file, not a folder for the results.", "Choose another --output.")
     else:
         found = [photo for photo in found if output is None or not _lies_in(photo.source, output, folders)]
         photos = _without_outputs(_place(found, output, labels, config))
@@ -73,13 +75,13 @@ def plan_outputs(inputs: Sequence[Path], output: Path | None, labels: Sequence[s
             f"There are no photos in {', '.join(map(str, inputs))}.",
             f"Photos end in {', '.join(sorted(READABLE_SUFFIXES))}; hidden files are passed over.",
         )
-    _check_collisions(plan.photos, [photo.source for photo in found])
+    _check_collisions(plan.photos)
     return plan
 
 
 def _find(inputs: Sequence[Path], recursive: bool) -> Iterator[_Found]:
     for path in inputs:
-        if path.is_dir():
+        if os.path.isdir(path):  # noqa: PTH112 - as above
             yield from (_Found(photo, path) for photo in _walk(path, recursive))
         else:
             yield _Found(path, None)
@@ -156,7 +158,9 @@ def _folder(photo: _Found, output: Path | None, label: str) -> Path:
     if photo.root is None:
         return output or photo.source.parent
     if output is None:
-        root = photo.root.resolve()
+        root = Path(os.path.abspath(photo.root))  # noqa: PTH100 - resolve would follow a linked folder
+        if not root.name:
+            raise ConfigError(f"{root} has no name to call the results' folder by.", "Choose one with --output.")
         output = root.with_name(f"{root.name}-{label}")
     return output / photo.source.parent.relative_to(photo.root)
 
@@ -167,12 +171,11 @@ def _without_outputs(photos: list[PlannedPhoto]) -> tuple[PlannedPhoto, ...]:
     return tuple(photo for photo in photos if _key(photo.source) not in results)
 
 
-def _check_collisions(photos: Sequence[PlannedPhoto], sources: Sequence[Path]) -> None:
+def _check_collisions(photos: Sequence[PlannedPhoto]) -> None:
     owners: dict[str, Path] = {}
-    inputs = {_key(source) for source in sources}
     for photo in photos:
         for path in photo.outputs:
-            if _key(path) in inputs and _key(path) == _key(photo.source):
+            if _key(path) == _key(photo.source):
                 raise ConfigError(f"{path} would be its own result.", "Choose another --output.")
             if _key(path) in owners:
                 raise ConfigError(

@@ -1,14 +1,17 @@
 """A training's folder: settings, checkpoint, metrics, samples."""
 
+import contextlib
 import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safetensors import SafetensorError, safe_open
+
 from stylekit.config import TrainConfig
-from stylekit.errors import ConfigError
+from stylekit.errors import ConfigError, StylekitError
 from stylekit.paths import atomic_write, clear_stale
 
 if TYPE_CHECKING:
@@ -17,6 +20,15 @@ if TYPE_CHECKING:
 
 METRICS = ("step", "total", "content", "style", "tv", "seconds")
 _FREE_TO_CHANGE = {"device", "loss_weights"}  # a resumed training may run elsewhere
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what goes wrong in writing `path` into a `StylekitError`."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        raise StylekitError(f"{path} cannot be written: {error}.", "Is there room, and may you write there?") from None
 
 
 @dataclass(frozen=True)
@@ -43,19 +55,21 @@ class RunFolder:
         """Whether there is something to resume from."""
         return self._checkpoint.is_file()
 
-    def start(self, config: TrainConfig, painting_hash: str) -> None:
+    def start(self, config: TrainConfig, painting_hash: str, name: str) -> None:
         """Make the folder for a new training.
 
         Raises:
             ConfigError: if it holds something already.
         """
-        if self.path.is_file() or (self.path.is_dir() and any(self.path.iterdir())):
+        held = {path.name for path in self.path.iterdir()} if self.path.is_dir() else set()
+        begun = held - {self._config.name, self.metrics.name}  # a run that never reached a checkpoint has not begun
+        if self.path.is_file() or begun:
             raise ConfigError(
                 f"The run folder {self.path} exists already.",
                 "Continue with --resume, choose another --run-dir or --name, or delete it.",
             )
-        document = {"config": config.to_dict(), "painting_sha256": painting_hash}
-        with atomic_write(self._config) as temporary:
+        document = {"name": name, "config": config.to_dict(), "painting_sha256": painting_hash}
+        with writing(self._config), atomic_write(self._config) as temporary:
             temporary.write_text(json.dumps(document, indent=2) + "\n")
         self._write_metrics([])
 
@@ -66,6 +80,13 @@ class RunFolder:
             ConfigError: if there is no training here.
         """
         return self._read()[0]
+
+    def read_name(self) -> str:
+        """Read the name of the style that is being trained; empty where there is no training here."""
+        try:
+            return str(json.loads(self._config.read_text())["name"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return ""
 
     def _read(self) -> tuple[TrainConfig, str]:
         """Return settings and the painting's hash."""
@@ -100,7 +121,7 @@ class RunFolder:
 
         clear_stale(self.path)
         contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        with atomic_write(self._checkpoint) as temporary:
+        with writing(self._checkpoint), atomic_write(self._checkpoint) as temporary:
             save_file(contiguous, temporary, metadata={"state": json.dumps(state)})
 
     def load_checkpoint(self) -> tuple[dict[str, "Tensor"], dict[str, Any]] | None:
@@ -109,8 +130,6 @@ class RunFolder:
         Raises:
             ConfigError: if it is damaged.
         """
-        from safetensors import SafetensorError, safe_open
-
         if not self.has_checkpoint:
             return None
         try:
@@ -124,7 +143,7 @@ class RunFolder:
 
     def append_metrics(self, row: tuple[float, ...]) -> None:
         """Add a step's row; the order is `METRICS`."""
-        with self.metrics.open("a", newline="") as file:
+        with writing(self.metrics), self.metrics.open("a", newline="") as file:
             csv.writer(file).writerow(row)
 
     def drop_metrics_after(self, step: int) -> None:
@@ -137,10 +156,11 @@ class RunFolder:
         self._write_metrics([row for row in rows if int(row[0]) <= step])
 
     def _write_metrics(self, rows: list[list[str]]) -> None:
-        with atomic_write(self.metrics) as temporary, temporary.open("w", newline="") as file:
+        with writing(self.metrics), atomic_write(self.metrics) as temporary, temporary.open("w", newline="") as file:
             csv.writer(file).writerows([METRICS, *rows])
 
     def save_sample(self, step: int, sheet: "Image.Image") -> None:
         """Write a step's contact sheet."""
-        with atomic_write(self.path / "samples" / f"{step:06d}.png") as temporary:
+        path = self.path / "samples" / f"{step:06d}.png"
+        with writing(path), atomic_write(path) as temporary:
             sheet.save(temporary)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from stylekit.device import memory_errors
 from stylekit.engines import Engine, build_engine
 from stylekit.images import photo_from_image, photo_to_image
 from stylekit.library import load_style_file_by_name
@@ -54,9 +55,10 @@ class Style:
 
     def stylize(self, pixels: Pixels, *, strength: float = 1.0, keep_colors: bool = False) -> Pixels:
         """Stylise `(H, W, 3)` RGB values; see `__call__`."""
-        photo: NDArray[np.float32] = np.divide(pixels, 255, dtype=np.float32)
-        picture = self.engine.run(photo[None])[0]
-        return _to_bytes(_finish(photo, picture, strength, keep_colors))
+        with memory_errors(self.engine.device, "Use --max-size to reduce the photo."):
+            photo: NDArray[np.float32] = np.divide(pixels, 255, dtype=np.float32)
+            picture = self.engine.run(photo[None])[0]
+            return _to_bytes(_finish(photo, picture, strength, keep_colors))
 
 
 def _finish(

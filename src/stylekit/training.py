@@ -21,7 +21,7 @@ from stylekit.library import check_free, locate_style, save_own_style
 from stylekit.loss_weights import find_loss_weights, read_loss_weights
 from stylekit.paths import file_hash
 from stylekit.report import contact_sheet, save_loss_curves
-from stylekit.run_folder import RunFolder
+from stylekit.run_folder import RunFolder, writing
 from stylekit.style_file import (
     SUFFIX,
     Credits,
@@ -107,12 +107,12 @@ def train_style(
         KeyboardInterrupt: if `should_stop` said yes.
     """
     config = config or TrainConfig()
+    run = RunFolder(run_dir)
     check_style_name(name)
-    if not (resume or force):
+    if not force and not (resume and run.read_name() == name):
         check_free(name)
     style_image = _load_painting(painting, config.style_size)
     weights_file = find_loss_weights(Path(config.loss_weights) if config.loss_weights else None)
-    run = RunFolder(run_dir)
     painting_hash = file_hash(painting)
     if resume:
         run.check_same(config, painting_hash)
@@ -120,7 +120,7 @@ def train_style(
     trainer = Trainer(config, _floats(style_image), read_loss_weights(weights_file))
     sheet_photos = _sheet_photos(previews, sampler)
     if not resume:
-        run.start(config, painting_hash)
+        run.start(config, painting_hash, name)
     elif (checkpoint := run.load_checkpoint()) is not None:
         trainer.restore(*checkpoint)
     run.drop_metrics_after(trainer.step)
@@ -139,7 +139,9 @@ def train_style(
         on_step(report)
 
     _loop(trainer, sampler, run, save_sample, show, should_stop)
-    save_loss_curves(run.metrics, run.path / "loss.png")
+    curves = run.path / "loss.png"
+    with writing(curves):
+        save_loss_curves(run.metrics, curves)
     recipe = _recipe(config, painting, painting_hash, weights_file, trainer)
     metadata = StyleMetadata(
         name=name,

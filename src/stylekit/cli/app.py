@@ -77,10 +77,10 @@ def run(args: list[str]) -> int:
     except StylekitError as error:
         return _fail(console, error, ExitCode.FAILURE)
     except TyperException as error:
-        usage = StylekitError(getattr(error, "message", str(error)) or str(error))
-        if hasattr(error, "format_message"):
-            usage = ConfigError(error.format_message(), "Add --help to see how the command is used.")
-        return _fail(console, usage, ExitCode.USAGE)
+        message = error.format_message() if hasattr(error, "format_message") else str(error)
+        if not message:  # the help was printed in its place
+            return ExitCode.USAGE
+        return _fail(console, ConfigError(message, "Add --help to see how the command is used."), ExitCode.USAGE)
     except BrokenPipeError:  # whoever read our results has left, as `head` does
         sys.stdout = None  # nothing more to flush at exit
         return ExitCode.FAILURE

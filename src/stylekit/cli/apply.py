@@ -104,6 +104,8 @@ def _run(
     )
     if len(report.files) > 1 or report.failures:
         console.note(_summary(counts, report.seconds))
+    for hint in dict.fromkeys(file.hint for file in report.failures if file.hint):
+        console.note(f"hint: {hint}")
     if report.failures:
         raise typer.Exit(_PARTIAL)
 

@@ -12,7 +12,7 @@ import typer
 
 from stylekit.cli import options
 from stylekit.cli.console import Bar, Output
-from stylekit.config import TRAIN_PRESETS, TrainConfig, parse_layers
+from stylekit.config import TRAIN_PRESETS, TrainConfig, check_style_name, parse_layers
 from stylekit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _DEFAULT = TrainConfig()
 _PRESET = "good"
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _LINES = 20  # progress lines of a training without a terminal
 
 
@@ -158,6 +159,7 @@ def _run(
     resume: bool,
     force: bool,
 ) -> None:
+    check_style_name(name)
     console.note("Loading torch, the loss network and the photos …")
     from stylekit.datasets import open_photos
     from stylekit.run_folder import RunFolder
@@ -166,10 +168,9 @@ def _run(
 
     photos = open_photos(content)
     console.note(f"{len(photos.names)} photos in {content}; run folder {run_dir}")
-    with (
-        console.bar("steps", "total {total:.3f}  content {content:.3f}  style {style:.4f}") as bar,
-        _stop_asked() as asked,
-    ):
+    template = "total {total:.3f}  content {content:.3f}  style {style:.4f}"
+    with console.bar("steps", template) as bar, _handlers_restored():
+        printer = _Printer(console, bar, config.steps)
         try:
             train_style(
                 painting,
@@ -181,9 +182,9 @@ def _run(
                 previews=previews,
                 resume=resume,
                 force=force,
-                on_step=_Printer(console, bar, config.steps).show,
+                on_step=printer.show,
                 on_unreadable=lambda photo, reason: console.failure(f"failed {photo}: {reason}"),
-                should_stop=lambda: bool(asked),
+                should_stop=printer.should_stop,
             )
         except KeyboardInterrupt:
             if RunFolder(run_dir).has_checkpoint:
@@ -196,18 +197,11 @@ def _run(
 
 
 @contextmanager
-def _stop_asked() -> Iterator[list[int]]:
-    """Give a list that fills when SIGINT or SIGTERM asks to stop; the second signal interrupts at once."""
-    asked: list[int] = []
-
-    def handle(signum: int, frame: FrameType | None) -> None:
-        if asked:
-            raise KeyboardInterrupt
-        asked.append(signum)
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+def _handlers_restored() -> Iterator[None]:
+    """Put back the signals' handlers as they were before."""
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
     try:
-        yield asked
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -221,11 +215,25 @@ class _Printer:
         self._bar = bar
         self._every = max(1, steps // _LINES)
         self._started = False
+        self._asked = False
+
+    def should_stop(self) -> bool:
+        """Whether SIGINT or SIGTERM has asked to stop since the first step."""
+        return self._asked
+
+    def _ask(self, signum: int, frame: FrameType | None) -> None:
+        """Stop after the step under way, so that the checkpoint is exact; a second signal interrupts at once."""
+        if self._asked:
+            raise KeyboardInterrupt
+        self._asked = True
+        self._console.note("Stopping after this step …")
 
     def show(self, report: "StepReport") -> None:
         if not self._started:
             self._bar.start(report.steps - report.step + 1)
             self._started = True
+            for number in _SIGNALS:
+                signal.signal(number, self._ask)
         self._bar.advance(total=report.total, content=report.content, style=report.style)
         if not self._console.animated and (report.step % self._every == 0 or report.step == report.steps):
             self._console.note(

@@ -1,6 +1,6 @@
 """What runs a network. Nothing outside an engine knows tensors."""
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,10 +44,3 @@ def build_engine(style: StyleFile, *, device: str = "auto", threads: int | None 
     from stylekit.engines.torch_engine import TorchEngine  # torch costs seconds: only once there is work
 
     return TorchEngine(style, device=device, threads=threads)
-
-
-def versions() -> dict[str, Any]:
-    """Return the version of each engine's library, without importing it."""
-    from importlib.metadata import version
-
-    return {"torch": version("torch")}
