@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from stylekit.architectures import VGG19_LAYERS
 from stylekit.download import fetch
@@ -53,7 +53,7 @@ def _download(target: Path) -> None:
     weights = read_loss_weights(published)
     try:
         with atomic_write(target) as temporary:
-            save_file(weights, temporary)
+            temporary.write_bytes(save(weights))
     except (OSError, SafetensorError) as error:
         raise LossWeightsError(f"{target} cannot be written: {error}.", "Is there room in the cache?") from None
     published.unlink()

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from stylekit.architectures import parameter_shapes
 from stylekit.config import check_style_name
@@ -185,7 +185,7 @@ def save_style_file(style: StyleFile, path: Path) -> None:
     arrays = {name: np.ascontiguousarray(array) for name, array in style.weights.items()}
     try:
         with atomic_write(path) as temporary:
-            save_file(arrays, temporary, metadata=style.metadata.to_strings())
+            temporary.write_bytes(save(arrays, style.metadata.to_strings()))  # save_file would hide it from other users
     except (OSError, SafetensorError) as error:
         raise StyleFileError(f"{path} cannot be written: {error}.", "Is there room, and may you write there?") from None
 
