@@ -152,7 +152,7 @@ def test_no_room_for_the_converted_file_is_one_clear_error(published, monkeypatc
     def fill(*arguments, **settings):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(loss_weights, "save_file", fill)
+    monkeypatch.setattr(loss_weights, "save", fill)
     with pytest.raises(LossWeightsError, match="No space left on device"):
         find_loss_weights()
     assert not loss_weights_path().exists()

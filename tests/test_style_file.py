@@ -317,11 +317,12 @@ def test_a_folder_that_cannot_be_written_to_is_a_clear_error(small_style, tmp_pa
 
 
 def test_a_full_disk_leaves_nothing_behind(small_style, tmp_path, monkeypatch):
-    def fill(arrays, path, metadata):
-        Path(path).write_bytes(b"half of it")
+    def fill(path, data):
+        with path.open("wb") as file:
+            file.write(data[:10])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("stylekit.style_file.save_file", fill)
+    monkeypatch.setattr(Path, "write_bytes", fill)
     with pytest.raises(StyleFileError, match="No space left on device"):
         save_style_file(small_style, tmp_path / "a.safetensors")
     assert not list(tmp_path.iterdir())
