@@ -1,44 +1,83 @@
-"""What styles there are: the user's own, bundled with the package, downloaded."""
+"""What styles there are: the user's own, bundled with the package, in the cache, and remote ones listed in catalogs.
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+A catalog is a JSON file that says where styles can be had, and what their files' hashes are; docs/catalogs.md tells
+how to publish one.
+"""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin
 
-from stylekit.errors import StylekitError
-from stylekit.paths import bundled_styles_dir, downloaded_styles_dir, own_styles_dir
-from stylekit.style_file import SUFFIX, StyleMetadata, read_metadata
+from stylekit.addresses import is_url, plain_url
+from stylekit.config import check_style_name
+from stylekit.download import fetch
+from stylekit.errors import CatalogError, DownloadError, StylekitError
+from stylekit.paths import bundled_styles_dir, cache_dir, downloaded_styles_dir, own_styles_dir
+from stylekit.style_file import SUFFIX, Credits, read_metadata
+
+CATALOG_FORMAT = "stylekit-catalog-1"
+
+_BUILT_IN = bundled_styles_dir() / "catalog.json"
+_MOST_CATALOG_BYTES = 4_000_000
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_CREDITS = tuple(credit.name for credit in fields(Credits))
 
 
 @dataclass(frozen=True)
 class CatalogEntry:
-    """A style that is at hand.
+    """A style that there is.
 
     Attributes:
         name: by which `apply` knows it: its file's name, which wins over what the metadata says.
-        where: `own`, `bundled` or `downloaded`.
-        path: its file.
-        size: of the file, in bytes.
-        metadata: what the file says; None where it cannot be read.
-        problem: why it cannot be read; empty where it can.
+        where: `own`, `bundled`, `cached` or `remote`.
+        size: of its file, in bytes.
+        credits: title, artist, year, licence and source.
+        path: its file; None for a remote one.
+        problem: why the file cannot be read; empty where it can.
+        url: where a remote one is fetched from.
+        sha256: hash of a remote one's file.
     """
 
     name: str
     where: str
-    path: Path
     size: int
-    metadata: StyleMetadata | None
+    credits: Credits = field(default_factory=Credits)
+    path: Path | None = None
     problem: str = ""
+    url: str = ""
+    sha256: str = ""
 
 
 def _shelves() -> dict[str, Path]:
     """Folders of style files, in the order in which a name is looked up."""
-    return {"own": own_styles_dir(), "bundled": bundled_styles_dir(), "downloaded": downloaded_styles_dir()}
+    return {"own": own_styles_dir(), "bundled": bundled_styles_dir(), "cached": downloaded_styles_dir()}
 
 
 def find_style(name: str) -> Path | None:
-    """Return the file of the style of this name; the user's own come first, then bundled, then downloaded ones."""
+    """Return the file of the style of this name; the user's own come first, then bundled, then cached ones."""
     candidates = (folder / f"{name}{SUFFIX}" for folder in _shelves().values())
     return next((path for path in candidates if path.is_file()), None)
+
+
+def shelf_of(path: Path) -> str:
+    """Tell where a style's file lies: `own`, `bundled`, `cached`, or `file` for any other place."""
+    return next((where for where, folder in _shelves().items() if path.parent == folder), "file")
+
+
+def find_remote(name: str, catalogs: Sequence[str] = ()) -> CatalogEntry | None:
+    """Return the remote style of this name.
+
+    Args:
+        name: the style's name.
+        catalogs: see `remote_styles`.
+    """
+    return next((entry for entry in remote_styles(catalogs) if entry.name == name), None)
 
 
 def is_bundled(name: str) -> bool:
@@ -51,12 +90,21 @@ def style_names() -> list[str]:
     return sorted({path.stem for folder in _shelves().values() for path in _style_files(folder)})
 
 
-def list_styles() -> list[CatalogEntry]:
-    """Return the styles at hand in the order of their names; one that is hidden by another of its name is left out."""
+def list_styles(catalogs: Sequence[str] = ()) -> list[CatalogEntry]:
+    """Return all styles in the order of their names; one that is hidden by another of its name is left out.
+
+    Args:
+        catalogs: see `remote_styles`.
+
+    Raises:
+        CatalogError: if a catalog cannot be had, or is none.
+    """
     entries: dict[str, CatalogEntry] = {}
     for where, folder in _shelves().items():
         for path in _style_files(folder):
             entries.setdefault(path.stem, _entry(where, path))
+    for entry in remote_styles(catalogs):
+        entries.setdefault(entry.name, entry)
     return sorted(entries.values(), key=lambda entry: entry.name)
 
 
@@ -67,6 +115,77 @@ def _style_files(folder: Path) -> Iterator[Path]:
 def _entry(where: str, path: Path) -> CatalogEntry:
     size = path.stat().st_size
     try:
-        return CatalogEntry(path.stem, where, path, size, read_metadata(path))
+        metadata = read_metadata(path)
     except StylekitError as error:
-        return CatalogEntry(path.stem, where, path, size, None, error.message)
+        return CatalogEntry(path.stem, where, size, path=path, problem=error.message)
+    return CatalogEntry(path.stem, where, size, metadata.credits, path)
+
+
+def remote_styles(catalogs: Sequence[str] = ()) -> list[CatalogEntry]:
+    """Return the styles of catalogs; where two name the same, the first one's.
+
+    Args:
+        catalogs: addresses or files of catalogs that come before the one in `STYLEKIT_CATALOG` and the package's own.
+
+    Raises:
+        CatalogError: if a catalog cannot be had, or is none.
+    """
+    further = os.environ.get("STYLEKIT_CATALOG")
+    entries: dict[str, CatalogEntry] = {}
+    for source in [*catalogs, *([further] if further else []), str(_BUILT_IN)]:
+        for entry in _read_catalog(source):
+            entries.setdefault(entry.name, entry)
+    return list(entries.values())
+
+
+def _read_catalog(source: str) -> list[CatalogEntry]:
+    path = _fetched(source) if is_url(source) else Path(source)
+    try:
+        with path.open("rb") as file:
+            content = json.loads(file.read(_MOST_CATALOG_BYTES))
+        if not isinstance(content, dict) or content.get("format") != CATALOG_FORMAT:
+            raise CatalogError(f"{source} is no catalog: its format is not {CATALOG_FORMAT!r}.", _HINT)
+        styles = content.get("styles")
+        if not isinstance(styles, list):
+            raise CatalogError(f"The catalog {source} has no list of styles.", _HINT)
+    except FileNotFoundError:
+        raise CatalogError(f"There is no catalog {source}.", "Name a JSON file or its https:// address.") from None
+    except OSError as error:
+        raise CatalogError(f"The catalog {source} cannot be read: {error.strerror}.") from None
+    except (ValueError, RecursionError):
+        raise CatalogError(f"The catalog {source} is not JSON.", _HINT) from None
+    return [_remote_entry(values, number, source) for number, values in enumerate(styles, start=1)]
+
+
+_HINT = "docs/catalogs.md says what one looks like."
+
+
+def _fetched(url: str) -> Path:
+    """The newest copy of a catalog; the last one, where no newer can be had."""
+    path = cache_dir() / "catalogs" / f"{hashlib.sha256(url.encode()).hexdigest()[:32]}.json"
+    try:
+        fetch(url, path, most_bytes=_MOST_CATALOG_BYTES)
+    except DownloadError as error:
+        if not path.is_file():
+            raise CatalogError(f"The catalog cannot be had. {error.message}", error.hint) from None
+    return path
+
+
+def _remote_entry(values: Any, number: int, source: str) -> CatalogEntry:
+    def require(condition: bool, message: str) -> None:
+        if not condition:
+            raise CatalogError(f"Style {number} of the catalog {source} {message}.", _HINT)
+
+    require(isinstance(values, dict), "is no JSON object")
+    for key in ("name", "url", "sha256", *_CREDITS):
+        require(isinstance(values.get(key, ""), str), f"has a {key} that is no text")
+    size = values.get("size")
+    require(type(size) is int and size > 0, "has no size in bytes")
+    require(bool(_SHA256.fullmatch(values.get("sha256", ""))), "has no SHA-256 of 64 hexadecimal digits")
+    try:
+        name = check_style_name(values.get("name", ""))
+        url = plain_url(urljoin(source, values.get("url", "")) if is_url(source) else values.get("url", ""))
+    except StylekitError as error:
+        raise CatalogError(f"Style {number} of the catalog {source}: {error.message}", _HINT) from None
+    about = Credits(**{key: values[key] for key in _CREDITS if key in values})
+    return CatalogEntry(name, "remote", size, about, url=url, sha256=values["sha256"])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from stylekit.config import ApplyConfig
-from stylekit.download import fetch
+from stylekit.download import Progress, fetch
 from stylekit.errors import DatasetError, ImageError
 from stylekit.formats import READABLE_SUFFIXES
 from stylekit.images import read_photo
@@ -78,11 +78,12 @@ def _names_a_photo(member: str) -> bool:
     return not hidden and not member.endswith("/") and Path(member).suffix.lower() in READABLE_SUFFIXES
 
 
-def open_photos(content: str | os.PathLike[str]) -> PhotoSource:
+def open_photos(content: str | os.PathLike[str], *, on_progress: Progress = lambda done, total: None) -> PhotoSource:
     """Find training photos.
 
     Args:
         content: a folder, a zip archive, or `coco` for COCO val2017, which is downloaded once into the cache.
+        on_progress: called after each piece of that download.
 
     Raises:
         DatasetError: if there is no such folder or archive, or it cannot be read.
@@ -90,7 +91,7 @@ def open_photos(content: str | os.PathLike[str]) -> PhotoSource:
     """
     if content == "coco":
         archive = cache_dir() / "photos" / "val2017.zip"
-        fetch(COCO_URL, COCO_SHA256, archive)
+        fetch(COCO_URL, archive, sha256=COCO_SHA256, on_progress=on_progress)
         return ZipSource(archive)
     path = Path(content)
     if path.is_dir():

@@ -47,6 +47,10 @@ class LossWeightsError(StylekitError):
     """Weights of the loss network that are absent, damaged or do not reach far enough."""
 
 
+class CatalogError(StylekitError):
+    """A catalog of styles that cannot be had, or is not what it should be."""
+
+
 class DownloadError(StylekitError):
     """A download that failed."""
 

@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from stylekit.architectures import VGG19_LAYERS
-from stylekit.download import fetch
+from stylekit.download import Progress, fetch
 from stylekit.errors import DownloadError, LossWeightsError, StyleFileError
 from stylekit.importers import read_pth
 from stylekit.paths import atomic_write, cache_dir, loss_weights_path
@@ -20,11 +20,12 @@ VGG19_SHA256 = "dcbb9e9dad569fff7a846263a77324fc34978fea2bfb039c012d710e1776ae44
 Weights = dict[str, NDArray[Any]]
 
 
-def find_loss_weights(path: Path | None = None) -> Path:
+def find_loss_weights(path: Path | None = None, *, on_progress: Progress = lambda done, total: None) -> Path:
     """Return the file with VGG-19's convolutions; without one of the user's, the cache's, downloaded if need be.
 
     Args:
         path: a `.safetensors` or `.pth` file, also one that stops at a lower layer.
+        on_progress: called after each piece of a download.
 
     Raises:
         LossWeightsError: if the file is absent, or none is cached and it cannot be downloaded.
@@ -37,14 +38,14 @@ def find_loss_weights(path: Path | None = None) -> Path:
         return path
     cached = loss_weights_path()
     if not cached.is_file():
-        _download(cached)
+        _download(cached, on_progress)
     return cached
 
 
-def _download(target: Path) -> None:
+def _download(target: Path, on_progress: Progress) -> None:
     published = cache_dir() / "weights" / VGG19_URL.rpartition("/")[2]
     try:
-        fetch(VGG19_URL, VGG19_SHA256, published)
+        fetch(VGG19_URL, published, sha256=VGG19_SHA256, on_progress=on_progress)
     except DownloadError as error:
         raise LossWeightsError(
             f"VGG-19's weights are not in the cache and cannot be downloaded: {error.message}",

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from stylekit.paths import atomic_write
 
 FORMAT = "stylekit-style-1"
 SUFFIX = ".safetensors"
+_HASH_KEY = "weights_sha256"
 Weights = dict[str, NDArray[np.floating[Any]]]
 
 
@@ -51,12 +53,19 @@ class StyleMetadata(Credits):
         network: `fast` or `johnson`.
         network_config: the network's settings.
         trained_with: the recipe: all training settings, steps, losses reached, loss network, version.
+        downloaded: `url` and `sha256` of the published file that it was made from; empty for others.
     """
 
     name: str
     network: str
     network_config: dict[str, int] = field(default_factory=dict)
     trained_with: dict[str, Any] = field(default_factory=dict)
+    downloaded: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def credits(self) -> Credits:
+        """The credits alone."""
+        return Credits(**{f.name: getattr(self, f.name) for f in dataclasses.fields(Credits)})
 
     def to_strings(self) -> dict[str, str]:
         """Return safetensors' string map."""
@@ -77,7 +86,7 @@ class StyleMetadata(Credits):
             )
         values: dict[str, Any] = {f.name: strings[f.name] for f in dataclasses.fields(cls) if f.name in strings}
         try:
-            for key in ("network_config", "trained_with"):
+            for key in ("network_config", "trained_with", "downloaded"):
                 values[key] = json.loads(values.get(key) or "{}")
                 if not isinstance(values[key], dict):
                     raise StyleFileError(f"The style file's {key} is not a JSON object.")
@@ -169,7 +178,10 @@ def load_style_file(path: Path) -> StyleFile:
             weights = {name: file.get_tensor(name) for name in list(file.keys())}
         except (SafetensorError, TypeError, ValueError, KeyError, AttributeError):
             raise StyleFileError(f"{path} holds tensors of a type that no style has.") from None
+        expected = (file.metadata() or {}).get(_HASH_KEY)
     with _naming(path):
+        if expected is not None and _weights_hash(weights) != expected:
+            raise StyleFileError("The weights are damaged: their hash is another.", "Fetch or train it anew.")
         check_weights(weights, metadata.network, metadata.network_config)
     return StyleFile(metadata, weights)
 
@@ -185,9 +197,19 @@ def save_style_file(style: StyleFile, path: Path) -> None:
     arrays = {name: np.ascontiguousarray(array) for name, array in style.weights.items()}
     try:
         with atomic_write(path) as temporary:
-            temporary.write_bytes(save(arrays, style.metadata.to_strings()))  # save_file would hide it from other users
+            # not save_file, which would hide it from other users
+            temporary.write_bytes(save(arrays, {**style.metadata.to_strings(), _HASH_KEY: _weights_hash(arrays)}))
     except (OSError, SafetensorError) as error:
         raise StyleFileError(f"{path} cannot be written: {error}.", "Is there room, and may you write there?") from None
+
+
+def _weights_hash(weights: Mapping[str, NDArray[Any]]) -> str:
+    """The SHA-256 over all parameters in the order of their names: a file that rots on its disk is noticed."""
+    digest = hashlib.sha256()
+    for name in sorted(weights):
+        digest.update(f"{name} {weights[name].dtype} {weights[name].shape}".encode())
+        digest.update(np.ascontiguousarray(weights[name]).data)
+    return digest.hexdigest()
 
 
 def half_precision(weights: Mapping[str, NDArray[Any]]) -> Weights:

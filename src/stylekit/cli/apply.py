@@ -56,6 +56,7 @@ def apply(
     max_pixels: Annotated[
         int, typer.Option(metavar="N", help="Refuse pictures of more pixels, as decompression bombs.")
     ] = _DEFAULT.max_pixels,
+    pull: Annotated[bool, typer.Option("--pull", help="Fetch styles that are not downloaded yet.")] = False,
     device: options.Device = _DEFAULT.device,
     threads: Annotated[int | None, typer.Option(metavar="N", help="CPU threads of the network.")] = _DEFAULT.threads,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be written, and do nothing.")] = False,
@@ -81,7 +82,19 @@ def apply(
         strip_metadata=strip_metadata,
         max_pixels=max_pixels,
     )
+    if pull:
+        _pull_missing(console, style)
     _run(console, inputs, output, style, config, dry_run)
+
+
+def _pull_missing(console: Output, styles: list[str]) -> None:
+    from stylekit.catalog import find_style
+    from stylekit.library import is_path, pull_style
+
+    with console.downloads() as progress_of:
+        for style in styles:
+            if not is_path(style) and find_style(style) is None:
+                pull_style(style, on_progress=progress_of(style))
 
 
 def _run(

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -95,6 +95,41 @@ class Output:
         columns = _columns(unit)
         with Progress(*columns, console=Console(stderr=True), redirect_stdout=redirect, transient=True) as progress:
             yield _LiveBar(progress, template)
+
+    @contextmanager
+    def downloads(self) -> Iterator[Callable[[str], Callable[[int, int | None], None]]]:
+        """Show downloads: a live bar for each with bytes, rate and time left; a line for each where nothing is live.
+
+        Yields:
+            A function that names a new download, and returns what is to be called with its bytes so far and in all.
+        """
+        if not self.animated:
+            yield self._announced_download
+            return
+        from rich.console import Console
+        from rich.markup import escape
+        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import TransferSpeedColumn as Rate
+
+        columns = (TextColumn("{task.description}"), BarColumn(24), DownloadColumn(), Rate(), TimeRemainingColumn())
+        with Progress(*columns, console=Console(stderr=True), redirect_stdout=False, transient=True) as progress:
+
+            def begin(name: str) -> Callable[[int, int | None], None]:
+                task = progress.add_task(escape(name), total=None)
+                return lambda done, total: progress.update(task, completed=done, total=total)
+
+            yield begin
+
+    def _announced_download(self, name: str) -> Callable[[int, int | None], None]:
+        announced = False
+
+        def show(done: int, total: int | None) -> None:
+            nonlocal announced
+            if not announced:
+                self.note(f"Fetching {name}{f', {human_size(total)}' if total else ''} …")
+                announced = True
+
+        return show
 
 
 def _columns(unit: str) -> Sequence["str | ProgressColumn"]:

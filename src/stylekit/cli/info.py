@@ -1,6 +1,7 @@
 """`stylekit info`: devices, versions, folders, what is downloaded."""
 
 import platform
+from collections import Counter
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated, Any
 
@@ -11,7 +12,7 @@ from stylekit.catalog import list_styles
 from stylekit.cli import options
 from stylekit.cli.console import Output, table
 
-_PACKAGES = ("torch", "torchvision", "numpy", "pillow", "pillow-heif", "safetensors")
+_PACKAGES = ("torch", "torchvision", "numpy", "onnx", "pillow", "pillow-heif", "safetensors")
 
 
 def info(
@@ -34,12 +35,10 @@ def _document(devices: bool) -> dict[str, Any]:
         "packages": {name: _version(name) for name in _PACKAGES},
         "folders": {
             "styles of your own": str(paths.own_styles_dir()),
-            "downloaded styles": str(paths.downloaded_styles_dir()),
+            "cached styles": str(paths.downloaded_styles_dir()),
             "bundled styles": str(paths.bundled_styles_dir()),
         },
-        "styles": {
-            where: sum(entry.where == where for entry in list_styles()) for where in ("own", "bundled", "downloaded")
-        },
+        "styles": dict(Counter(entry.where for entry in list_styles())),
         "loss weights": str(paths.loss_weights_path()) if paths.loss_weights_path().is_file() else None,
     }
     if devices:

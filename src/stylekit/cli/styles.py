@@ -1,49 +1,148 @@
-"""`stylekit styles`: what styles there are, and how more come in."""
+"""`stylekit styles`: what styles there are, and how they come and go."""
 
 import dataclasses
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from stylekit.catalog import CatalogEntry, list_styles
+from stylekit.catalog import CatalogEntry, list_styles, remote_styles
 from stylekit.cli import options
 from stylekit.cli.console import Output, human_size, table
+from stylekit.download import Progress
+from stylekit.errors import ConfigError, StylekitError
 
-app = typer.Typer(no_args_is_help=True, help="List styles, and import those of other programs.")
+app = typer.Typer(no_args_is_help=True, help="List, pull, import, export and remove styles.")
+
+_AT_A_TIME = 4
+_PARTIAL = 3  # exit code where some of several failed
+
+_Catalogs = Annotated[
+    list[str] | None,
+    typer.Option("--catalog", metavar="URL|FILE", help="A further catalog of styles; also by STYLEKIT_CATALOG."),
+]
+_Name = Annotated[str, typer.Argument(metavar="NAME", help="A style's name.")]
 
 
 @app.command("list")
-def list_(json: options.Json = False) -> None:
-    """List the styles at hand: your own, bundled with the package, downloaded."""
+def list_(catalog: _Catalogs = None, json: options.Json = False) -> None:
+    """List the styles there are: your own, bundled with the package, cached, and remote ones that can be pulled."""
     console = Output(as_json=json)
-    entries = list_styles()
+    entries = list_styles(catalog or [])
     console.document({"styles": [_as_json(entry) for entry in entries]})
-    if not entries:
-        console.note(
-            "There are no styles yet. `stylekit styles import FILE --name NAME` and `stylekit train` make some."
-        )
-        return
-    rows = [("NAME", "WHERE", "TITLE", "ARTIST", "YEAR", "LICENCE", "SIZE"), *map(_row, entries)]
-    for line in table(rows):
+    for line in table([("NAME", "WHERE", "TITLE", "ARTIST", "YEAR", "LICENCE", "SIZE"), *map(_row, entries)]):
         console.result(line)
 
 
 def _row(entry: CatalogEntry) -> tuple[str, ...]:
-    about = entry.metadata
-    if about is None:
-        return entry.name, entry.where, f"unreadable: {entry.problem}", "", "", "", human_size(entry.size)
-    return entry.name, entry.where, about.title, about.artist, about.year, about.licence, human_size(entry.size)
+    about = entry.credits
+    title = f"unreadable: {entry.problem}" if entry.problem else about.title
+    return entry.name, entry.where, title, about.artist, about.year, about.licence, human_size(entry.size)
 
 
 def _as_json(entry: CatalogEntry) -> dict[str, object]:
-    about = dataclasses.asdict(entry.metadata) if entry.metadata else {"problem": entry.problem}
-    return {**about, "name": entry.name, "where": entry.where, "path": str(entry.path), "size": entry.size}
+    values = {**dataclasses.asdict(entry), **dataclasses.asdict(entry.credits)}
+    del values["credits"]
+    return {key: str(value) if isinstance(value, Path) else value for key, value in values.items()}
 
 
-@app.command("import")
+@app.command(no_args_is_help=True)
+def pull(
+    styles: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME|URL...", help="Styles by name, or by https:// or hf:// address.")
+    ] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Pull every remote style.")] = False,
+    sha256: Annotated[str, typer.Option(metavar="HASH", help="SHA-256 of the file at the address.")] = "",
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Name for the style at the address; its file's by default.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace one of this name pulled from elsewhere.")] = False,
+    catalog: _Catalogs = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Fetch styles into the cache: checked by their hashes, resumed after a break, never executed."""
+    console = Output(quiet=quiet, as_json=json)
+    catalogs = catalog or []
+    wanted = list(
+        dict.fromkeys([*(styles or []), *([entry.name for entry in remote_styles(catalogs)] if all_ else [])])
+    )
+    if not wanted:
+        raise ConfigError("No style was named.", "Name one of `stylekit styles list`, or add --all.")
+    if len(wanted) > 1 and (sha256 or name):
+        raise ConfigError("--sha256 and --name go with a single address.", "Pull the styles one by one.")
+
+    from stylekit.library import pull_style
+
+    jobs = {
+        style: partial(pull_style, style, sha256=sha256, name=name, catalogs=catalogs, force=force) for style in wanted
+    }
+    with console.downloads() as progress_of:
+        results = dict(_at_once(jobs, progress_of))
+    _report(console, results)
+
+
+def _at_once(
+    jobs: Mapping[str, Callable[..., Path]], progress_of: Callable[[str], Progress]
+) -> Iterator[tuple[str, Path | StylekitError]]:
+    """Run jobs, several at a time; a single one in this thread, which Ctrl-C can interrupt at any point."""
+    stopping = threading.Event()
+
+    def attempt(key: str) -> Path | StylekitError:
+        show = progress_of(key)
+
+        def on_progress(done: int, total: int | None) -> None:
+            if stopping.is_set():
+                raise KeyboardInterrupt
+            show(done, total)
+
+        try:
+            return jobs[key](on_progress=on_progress)
+        except StylekitError as error:
+            return error
+
+    if len(jobs) == 1:
+        yield from ((key, attempt(key)) for key in jobs)
+        return
+    with ThreadPoolExecutor(_AT_A_TIME) as pool:
+        try:
+            yield from zip(jobs, pool.map(attempt, jobs), strict=True)
+        except BaseException:
+            stopping.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _report(console: Output, results: dict[str, Path | StylekitError]) -> None:
+    failures = {style: result for style, result in results.items() if isinstance(result, StylekitError)}
+    if len(results) == 1 and failures:
+        raise next(iter(failures.values()))
+    console.document(
+        {
+            "pulled": {style: str(path) for style, path in results.items() if style not in failures},
+            "failed": {style: error.message for style, error in failures.items()},
+        }
+    )
+    for style, result in results.items():
+        if isinstance(result, StylekitError):
+            console.failure(f"failed {style}: {result.message}")
+        else:
+            console.result(str(result))
+    for hint in dict.fromkeys(error.hint for error in failures.values() if error.hint):
+        console.note(f"hint: {hint}")
+    if failures:
+        raise typer.Exit(_PARTIAL if len(failures) < len(results) else 1)
+
+
+@app.command("import", no_args_is_help=True)
 def import_(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A .pth file of fast_neural_style, or a style file.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A .pth or .onnx file of fast_neural_style, or a style file.")
+    ],
     name: Annotated[str, typer.Option(metavar="NAME", help="Name to call it by.")],
     force: options.Force = False,
     json: options.Json = False,
@@ -55,3 +154,71 @@ def import_(
     path = import_style(file, name, force=force)
     console.document({"name": name, "path": str(path)})
     console.result(str(path))
+
+
+@app.command(no_args_is_help=True)
+def info(name: _Name, catalog: _Catalogs = None, json: options.Json = False) -> None:
+    """Show what is known of a style: credits, source, licence, hashes, recipe."""
+    from stylekit.library import describe_style
+
+    console = Output(as_json=json)
+    description = describe_style(name, catalog or [])
+    console.document(description)
+    for line in table(list(_flat(description))):
+        console.result(line)
+
+
+def _flat(values: dict[str, object], indent: str = "") -> Iterator[Sequence[str]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield f"{indent}{key}", ""
+            yield from _flat(value, indent + "  ")
+        else:
+            yield f"{indent}{key}", str(value)
+
+
+@app.command(no_args_is_help=True)
+def export(
+    name: Annotated[str, typer.Argument(metavar="NAME|FILE", help="A style by name or file.")],
+    onnx: Annotated[Path, typer.Option("--onnx", metavar="FILE", help="The ONNX file to write.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
+    json: options.Json = False,
+) -> None:
+    """Write a style as an ONNX graph: RGB in [0, 1], any height and width."""
+    from stylekit.library import export_style
+
+    console = Output(as_json=json)
+    export_style(name, onnx, force=force)
+    console.document({"name": name, "path": str(onnx)})
+    console.result(str(onnx))
+
+
+@app.command(no_args_is_help=True)
+def remove(
+    name: _Name,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete also a style of your own, for good.")] = False,
+    json: options.Json = False,
+) -> None:
+    """Delete a style from the cache, or one of your own."""
+    from stylekit.library import remove_style
+
+    console = Output(as_json=json)
+    path = remove_style(name, own=yes)
+    console.document({"name": name, "path": str(path)})
+    console.result(str(path))
+
+
+@app.command()
+def path(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="A style's name.")] = None,
+    json: options.Json = False,
+) -> None:
+    """Print where a style's file lies; without a name, the folder of your own styles and that of the cached ones."""
+    from stylekit.library import locate_style
+    from stylekit.paths import downloaded_styles_dir, own_styles_dir
+
+    console = Output(as_json=json)
+    paths = [locate_style(name)] if name else [own_styles_dir(), downloaded_styles_dir()]
+    console.document({"paths": [str(path) for path in paths]})
+    for line in paths:
+        console.result(str(line))

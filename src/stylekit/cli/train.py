@@ -162,11 +162,15 @@ def _run(
     check_style_name(name)
     console.note("Loading torch, the loss network and the photos …")
     from stylekit.datasets import open_photos
+    from stylekit.loss_weights import find_loss_weights
     from stylekit.run_folder import RunFolder
     from stylekit.style_file import Credits
     from stylekit.training import train_style
 
-    photos = open_photos(content)
+    with console.downloads() as progress_of:
+        photos = open_photos(content, on_progress=progress_of("COCO val2017"))
+        if config.loss_weights is None:
+            find_loss_weights(on_progress=progress_of("VGG-19"))
     console.note(f"{len(photos.names)} photos in {content}; run folder {run_dir}")
     template = "total {total:.3f}  content {content:.3f}  style {style:.4f}"
     with console.bar("steps", template) as bar, _handlers_restored():

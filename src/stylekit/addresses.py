@@ -1,0 +1,44 @@
+"""Addresses of files on the network: which are trusted, and what `hf://` stands for."""
+
+import ipaddress
+import re
+from urllib.parse import quote, urlsplit
+
+from stylekit.errors import DownloadError
+
+HUGGING_FACE = "https://huggingface.co"
+_HUGGING_FACE_PATH = re.compile(r"hf://([\w.-]+/[\w.-]+)(?:@([\w.-]+))?/(.+)")
+
+
+def is_url(text: str) -> bool:
+    """Tell whether a text is meant as an address: `https://…`, `hf://…`."""
+    return "://" in text
+
+
+def plain_url(url: str) -> str:
+    """Return the https address of a file.
+
+    Args:
+        url: `https://…`, `http://` of this machine, or `hf://user/repo[@revision]/file` for Hugging Face.
+
+    Raises:
+        DownloadError: if it is none of these.
+    """
+    if match := _HUGGING_FACE_PATH.fullmatch(url):
+        repository, revision, file = match.groups()
+        return f"{HUGGING_FACE}/{repository}/resolve/{revision or 'main'}/{quote(file)}"
+    try:
+        parts = urlsplit(url)
+        safe = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname or ""))
+    except ValueError:
+        parts, safe = None, False
+    if not safe or parts is None or not parts.hostname:
+        raise DownloadError(f"{url} is not fetched: only https:// and hf:// addresses are.", "Look for one of those.")
+    return url
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
