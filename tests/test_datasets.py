@@ -379,35 +379,48 @@ def test_large_photos_are_decoded_at_a_fraction_of_their_size_unseen():
         assert np.abs(lossless.batch(step) - reduced.batch(step)).mean() < 0.03
 
 
-# --- Crops that are no photos
+# --- Plain skies
+
+
+_SURELY_SKY = 7  # of 24 rows
 
 
 @pytest.fixture(scope="module")
-def plain_crops():
-    """The plain ones among 1,600 crops of black photos, which a photo's crop never is."""
-    black = encoded(Image.new("RGB", (8, 8)))
-    crops = CropSampler(Memory(black, black), crop_size=8, batch_size=16, seed=0)
+def crops_with_skies():
+    """Those with a plain sky among 1,600 crops of black photos; a photo's own are black throughout."""
+    black = encoded(Image.new("RGB", (24, 24)))
+    crops = CropSampler(Memory(black, black), crop_size=24, batch_size=16, seed=0)
     return [crop for step in range(100) for crop in crops.batch(step) if crop.any()]
 
 
-def test_one_crop_in_sixteen_is_no_photo(plain_crops):
-    assert 70 <= len(plain_crops) <= 130  # 100 expected, 9.7 the standard deviation
+def test_one_crop_in_eight_has_a_plain_sky(crops_with_skies):
+    assert 160 <= len(crops_with_skies) <= 240  # 200 expected, 13.2 the standard deviation
 
 
-def test_plain_crops_are_nearly_flat_or_slopes_or_noise(plain_crops):
-    faint = [crop for crop in plain_crops if np.abs(np.diff(crop, n=2, axis=1)).std() < 0.05]
-    corners = [np.abs(crop[:, :3, :3].mean((1, 2)) - crop[:, -3:, -3:].mean((1, 2))).max() for crop in faint]
-    level = [crop for crop, difference in zip(faint, corners, strict=True) if difference < 0.05]
-    noisy = [crop for crop in plain_crops if np.abs(np.diff(crop, n=2, axis=1)).std() > 0.1]
+def test_skies_reach_down_from_the_top_and_some_cover_all(crops_with_skies):
+    rows = [np.flatnonzero(crop.any(axis=(0, 2))) for crop in crops_with_skies]
+    depths = [len(covered) for covered in rows]
+    assert all(covered[-1] == depth - 1 for covered, depth in zip(rows, depths, strict=True))
+    assert min(depths) >= _SURELY_SKY
+    assert max(depths) == 24
+    assert len(set(depths)) > 10
+
+
+def test_skies_are_nearly_flat_or_slopes_or_noise(crops_with_skies):
+    skies = [crop[:, :_SURELY_SKY] for crop in crops_with_skies]
+    faint = [sky for sky in skies if np.abs(np.diff(sky, n=2, axis=2)).std() < 0.05]
+    ends = [np.abs(sky[..., :4].mean((1, 2)) - sky[..., -4:].mean((1, 2))).max() for sky in faint]
+    level = [sky for sky, difference in zip(faint, ends, strict=True) if difference < 0.05]
+    noisy = [sky for sky in skies if np.abs(np.diff(sky, n=2, axis=2)).std() > 0.1]
     for kind in (level, noisy):
         assert len(kind) >= 10
     assert len(faint) - len(level) >= 5
 
 
-def test_no_crop_is_exactly_flat(plain_crops):
+def test_no_sky_is_exactly_flat(crops_with_skies):
     # instance norm would divide by a deviation of zero in every layer, and gradients would explode
-    assert min(crop.reshape(3, -1).std(axis=1).min() for crop in plain_crops) > 0.003
-    assert all(crop.min() >= 0 and crop.max() <= 1 for crop in plain_crops)
+    assert min(crop[:, :_SURELY_SKY].reshape(3, -1).std(axis=1).min() for crop in crops_with_skies) > 0.003
+    assert all(crop.min() >= 0 and crop.max() <= 1 for crop in crops_with_skies)
 
 
 # --- Photos for contact sheets

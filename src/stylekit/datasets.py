@@ -26,7 +26,8 @@ Crops = NDArray[np.float32]
 
 _LEAST_PHOTOS = 2
 _LEAST_SHARE = 0.5  # of a photo's shorter side that a crop covers; the most is all of it
-_PLAIN_SHARE = 1 / 16  # of the crops that are no photo but a flat colour or noise
+_PLAIN_SHARE = 1 / 8  # of the crops that get a plain sky
+_SKY_SHARE = (0.3, 1.2)  # of the crop that a plain sky covers; 1 and more is all of it
 _ATTEMPTS = 100
 _MOST_PIXELS = ApplyConfig.max_pixels
 
@@ -152,7 +153,7 @@ class CropSampler:
     def batch(self, step: int) -> Crops:
         """Return the crops of a step: `(B, 3, S, S)`, RGB in [0, 1].
 
-        Some are no photos but flat colours, slopes or noise: a network that never saw an empty sky paints blobs on it.
+        Some get a plain sky, which may cover them all: a network that never saw an empty one paints blobs on it.
         """
         random = np.random.default_rng((self._seed, step))
         return np.stack([self._crop(random) for _ in range(self._batch_size)])
@@ -163,16 +164,18 @@ class CropSampler:
         return list(itertools.islice((photo for photo in photos if photo is not None), number))
 
     def _crop(self, random: np.random.Generator) -> Crops:
-        if random.random() < _PLAIN_SHARE:
-            return _plain_crop(self._crop_size, random)
         photo = self._draw_photo(random)
         side = max(1, round(min(photo.size) * random.uniform(_LEAST_SHARE, 1)))
         left, top = (int(random.integers(0, length - side + 1)) for length in photo.size)
         size = (self._crop_size, self._crop_size)
-        crop = photo.resize(size, Image.Resampling.BICUBIC, box=(left, top, left + side, top + side))
+        image = photo.resize(size, Image.Resampling.BICUBIC, box=(left, top, left + side, top + side))
         if random.random() < 0.5:
-            crop = ImageOps.mirror(crop)
-        return np.ascontiguousarray(np.asarray(crop, np.float32).transpose(2, 0, 1) / 255)
+            image = ImageOps.mirror(image)
+        crop: Crops = np.asarray(image, np.float32).transpose(2, 0, 1) / np.float32(255)
+        if random.random() < _PLAIN_SHARE:
+            rows = min(self._crop_size, round(self._crop_size * random.uniform(*_SKY_SHARE)))
+            crop = np.concatenate([_plain_sky(rows, self._crop_size, random), crop[:, rows:]], axis=1)
+        return np.ascontiguousarray(crop)
 
     def _draw_photo(self, random: np.random.Generator) -> Image.Image:
         for _ in range(_ATTEMPTS):
@@ -181,7 +184,7 @@ class CropSampler:
         raise DatasetError("Nearly all training photos are unreadable.", "Name a folder of photos that open.")
 
 
-def _plain_crop(size: int, random: np.random.Generator) -> Crops:
+def _plain_sky(height: int, width: int, random: np.random.Generator) -> Crops:
     """A flat colour that may run into another, with noise between faint and strong.
 
     Never without any: instance norm divides by a deviation of zero then, layer by layer, and gradients explode.
@@ -189,8 +192,8 @@ def _plain_crop(size: int, random: np.random.Generator) -> Crops:
     start, end = random.random((2, 3, 1, 1))
     if random.random() < 0.5:
         end = start
-    slope = np.linspace(0, 1, size)[:, None] * np.ones((1, size))
-    colours = start + (end - start) * (slope if random.random() < 0.5 else slope.T)
-    noisy = colours + random.normal(0, random.choice([0.01, 0.03, 0.2]), (3, size, size))
-    crop: Crops = noisy.clip(0, 1).astype(np.float32)
-    return crop
+    across, down = np.meshgrid(np.linspace(0, 1, width), np.linspace(0, 1, height))
+    colours = start + (end - start) * (down if random.random() < 0.5 else across)
+    noisy = colours + random.normal(0, random.choice([0.01, 0.03, 0.2]), (3, height, width))
+    sky: Crops = noisy.clip(0, 1).astype(np.float32)
+    return sky
