@@ -9,10 +9,20 @@ from stylekit.errors import ConfigError
 Shape = tuple[int, ...]
 
 NETWORK_DEFAULTS: dict[str, dict[str, int]] = {
-    "fast": {"channels": 64, "blocks": 5, "half_channels": 32, "full_channels": 16},
+    "fast": {"channels": 64, "blocks": 4, "half_channels": 32, "full_channels": 16},
     "johnson": {},
 }
 _LARGEST_SETTING = 1024
+
+FAST_VARIANCE_FLOOR = 1e-3
+JOHNSON_VARIANCE_FLOOR = 1e-5  # torch's own, which the published weights know
+
+# The filter by which `fast` doubles. With H(w) the sum of h[k] cos((k + 1/2) w) over both halves, in units of the
+# doubled grid: H(0) = 2, so that a flat area stays flat; H(pi) = H'(pi) = 0, so that neither it nor a slope gets the
+# period 2 of the grid; H(pi/2) = 0, so that what alternates from cell to cell vanishes; and, by least squares, H = 2
+# below 0.3 pi and 0 above 0.5 pi.
+_HALF_OF_TAPS = (0.6975, 0.4197, 0.0803, -0.1211, -0.0764)
+DOUBLING_TAPS = (*reversed(_HALF_OF_TAPS), *_HALF_OF_TAPS)
 
 # torchvision's configuration "E": channels of the convolutions of each block.
 _VGG19_BLOCKS = ((64, 64), (128, 128), (256,) * 4, (512,) * 4, (512,) * 4)
@@ -72,7 +82,7 @@ def _fast_shapes(channels: int, blocks: int, half_channels: int, full_channels: 
     shapes = normed("stem", 3 * 4 * 4, channels)
     for i in range(blocks):
         shapes |= normed(f"blocks.{i}.first", channels, channels) | normed(f"blocks.{i}.second", channels, channels)
-    shapes |= normed("to_half", channels, half_channels)
+    shapes |= _convolution("to_half", channels, half_channels, 3) | normed("at_half", half_channels, half_channels)
     return shapes | _convolution("to_full", half_channels, full_channels, 3) | _convolution("out", full_channels, 3, 3)
 
 

@@ -3,9 +3,10 @@
 After Johnson et al. 2016 and Ulyanov et al. 2016, with these departures:
 - pixel-unshuffle by 4 instead of strided convolutions, so that no convolution ever runs at full resolution on the
   way in;
-- doubling twice with a convolution between, by a fixed binomial filter whose response is zero at the period of its
-  own grid, and nearly zero around it: neither flat nor busy areas can get the grid that pixel-shuffle, transposed
-  convolutions and, around busy features, nearest neighbours and bilinear interpolation leave (Odena et al. 2016);
+- doubling twice by a fixed low-pass filter. Features that alternate from cell to cell are what a network makes fine
+  texture of, if it can; pixel-shuffle, transposed convolutions, nearest neighbours and bilinear interpolation all let
+  them through, and a grid is seen (Odena et al. 2016). This filter's response is zero there, exactly, so that no
+  training brings it back, and flat up to half of that frequency, so that strokes stay crisp;
 - no normalisation at full resolution and a sigmoid at the end: white spots and values out of range cannot occur;
 - a variance floor in the instance normalisation, so that the noise of a flat sky is not blown up into blobs.
 """
@@ -14,9 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stylekit.architectures import DOUBLING_TAPS, FAST_VARIANCE_FLOOR
 from stylekit.networks.padding import pad_to_multiple
-
-_VARIANCE_FLOOR = 1e-3
 
 
 class _Normalised(nn.Module):
@@ -25,7 +25,7 @@ class _Normalised(nn.Module):
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         self.convolution = nn.Conv2d(inputs, outputs, 3, padding=1, padding_mode="reflect")
-        self.norm = nn.InstanceNorm2d(outputs, affine=True, eps=_VARIANCE_FLOOR)
+        self.norm = nn.InstanceNorm2d(outputs, affine=True, eps=FAST_VARIANCE_FLOOR)
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.norm(self.convolution(x))
@@ -33,18 +33,20 @@ class _Normalised(nn.Module):
 
 
 class _Doubling(nn.Module):
-    """Doubles height and width by the binomial filter [1 5 10 10 5 1] / 16, smoother than bilinear [1 3 3 1] / 4."""
+    """Doubles height and width by a fixed filter, rows and columns in turn."""
 
-    kernel: Tensor
+    taps: Tensor
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        taps = torch.tensor([1.0, 5.0, 10.0, 10.0, 5.0, 1.0]) / 16
-        self.register_buffer("kernel", torch.outer(taps, taps).expand(channels, 1, -1, -1).clone(), persistent=False)
+        self.register_buffer("taps", torch.tensor(DOUBLING_TAPS).repeat(channels, 1, 1, 1), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        bordered = F.pad(x, (1, 1, 1, 1), mode="replicate")
-        return F.conv_transpose2d(bordered, self.kernel, stride=2, padding=4, groups=x.shape[1])
+        channels, border = x.shape[1], 3
+        cut = 2 * border + 4  # the border doubled, and the filter's own
+        x = F.pad(x, (border,) * 4, mode="replicate")
+        x = F.conv_transpose2d(x, self.taps.mT, stride=(2, 1), padding=(cut, 0), groups=channels)
+        return F.conv_transpose2d(x, self.taps, stride=(1, 2), padding=(0, cut), groups=channels)
 
 
 class _Residual(nn.Module):
@@ -72,16 +74,17 @@ class Fast(nn.Module):
         super().__init__()
         self.stem = _Normalised(3 * 4 * 4, channels)
         self.blocks = nn.Sequential(*(_Residual(channels) for _ in range(blocks)))
-        self.double_to_half = _Doubling(channels)
-        self.to_half = _Normalised(channels, half_channels)
-        self.double_to_full = _Doubling(half_channels)
+        self.to_half = nn.Conv2d(channels, half_channels, 3, padding=1, padding_mode="reflect")
+        self.double_to_half = _Doubling(half_channels)
+        self.at_half = _Normalised(half_channels, half_channels)
         self.to_full = nn.Conv2d(half_channels, full_channels, 3, padding=1, padding_mode="reflect")
+        self.double_to_full = _Doubling(full_channels)
         self.out = nn.Conv2d(full_channels, 3, 3, padding=1, padding_mode="reflect")
 
     def forward(self, photo: Tensor) -> Tensor:
         height, width = photo.shape[-2:]
         x = F.pixel_unshuffle(pad_to_multiple(photo), 4)
         x = self.blocks(F.relu(self.stem(x), inplace=True))
-        x = F.relu(self.to_half(self.double_to_half(x)), inplace=True)
-        x = F.relu(self.to_full(self.double_to_full(x)), inplace=True)
+        x = F.relu(self.at_half(self.double_to_half(self.to_half(x))), inplace=True)
+        x = F.relu(self.double_to_full(self.to_full(x)), inplace=True)
         return torch.sigmoid(self.out(x))[..., :height, :width]

@@ -8,7 +8,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from stylekit.architectures import complete_config
+from stylekit.architectures import DOUBLING_TAPS, FAST_VARIANCE_FLOOR, JOHNSON_VARIANCE_FLOOR, complete_config
 
 _OPSET = 18
 _IR_VERSION = 9  # of the time of opset 18, so that older runtimes read it too
@@ -109,13 +109,10 @@ class _Graph:
         return model
 
 
-_VARIANCE_FLOOR_OF_JOHNSON = 1e-5
-
-
 def _johnson(graph: _Graph) -> None:
     def layer(x: str, convolution: str, norm: str, kernel: int = 3, stride: int = 1) -> str:
         x = graph.convolution(x, f"{convolution}.conv2d", kernel, stride)
-        return graph.norm(x, norm, _VARIANCE_FLOOR_OF_JOHNSON)
+        return graph.norm(x, norm, JOHNSON_VARIANCE_FLOOR)
 
     def doubled(x: str) -> str:
         scales = graph.constant([1, 1, 2, 2], np.float32)
@@ -133,3 +130,34 @@ def _johnson(graph: _Graph) -> None:
     x = graph.node("Relu", layer(doubled(x), "deconv2", "in5"))
     x = graph.convolution(x, "deconv3.conv2d", 9)
     graph.cut_to(graph.node("Div", x, graph.constant(255, np.float32)), like="photo")
+
+
+def _fast(graph: _Graph, channels: int, blocks: int, half_channels: int, full_channels: int) -> None:
+    def layer(x: str, name: str) -> str:
+        return graph.norm(graph.convolution(x, f"{name}.convolution", 3), f"{name}.norm", FAST_VARIANCE_FLOOR)
+
+    def doubled(x: str, width: int) -> str:
+        x = graph.padded(x, 3, "edge")
+        for shape, stride, cut in (((-1, 1), [2, 1], [10, 0]), ((1, -1), [1, 2], [0, 10])):
+            taps = np.tile(np.reshape(DOUBLING_TAPS, shape), (width, 1, 1, 1))
+            x = graph.node(
+                "ConvTranspose", x, graph.constant(taps, np.float32), strides=stride, pads=cut * 2, group=width
+            )
+        return x
+
+    x = graph.node("SpaceToDepth", graph.padded_to_multiple("photo", 4, 8), blocksize=4)
+    x = graph.node("Gather", x, graph.constant(_unshuffled_order()), axis=1)
+    x = graph.node("Relu", layer(x, "stem"))
+    for i in range(blocks):
+        inner = graph.node("Relu", layer(x, f"blocks.{i}.first"))
+        x = graph.node("Add", x, layer(inner, f"blocks.{i}.second"))
+    x = doubled(graph.convolution(x, "to_half", 3), half_channels)
+    x = graph.node("Relu", layer(x, "at_half"))
+    x = doubled(graph.convolution(x, "to_full", 3), full_channels)
+    x = graph.convolution(graph.node("Relu", x), "out", 3)
+    graph.cut_to(graph.node("Sigmoid", x), like="photo")
+
+
+def _unshuffled_order() -> list[int]:
+    """Where torch's pixel-unshuffle has its channels (colour first) in those of SpaceToDepth (colour last)."""
+    return [place * 3 + colour for colour in range(3) for place in range(16)]
