@@ -55,9 +55,26 @@ def test_failures_are_printed_even_when_quiet(stylekit, photo, style_path, tmp_p
     assert err.startswith("failed ")
 
 
+def test_without_a_style_starry_night_is_taken_and_named(stylekit, photo):
+    code, out, err = stylekit("apply", photo)
+    assert (code, out) == (0, f"{photo.with_name('lion-starry-night.jpg')}\n")
+    assert "starry-night" in err
+    assert "stylekit styles list" in err
+
+
+def test_the_stroke_size_reaches_the_network(stylekit, photo, style_path, tmp_path):
+    results = []
+    for size in ("auto", "1", "4"):
+        assert stylekit("apply", photo, "-s", style_path, "--stroke-size", size, "-o", tmp_path / f"{size}.png")[0] == 0
+        results.append(Image.open(tmp_path / f"{size}.png").tobytes())
+    assert results[0] == results[1] != results[2]
+
+
 @pytest.mark.parametrize(
     ("args", "code", "message"),
     [
+        (["apply", "PHOTO", "-s", "STYLE", "--stroke-size", "big"], 2, "stroke size must be auto or a number"),
+        (["apply", "PHOTO", "-s", "STYLE", "--stroke-size", "0"], 2, "stroke size must lie between"),
         (["apply", "gone.jpg", "-s", "STYLE"], 1, "gone.jpg does not exist"),
         (["apply", "PHOTO", "-s", "gone.safetensors"], 1, "no style file gone.safetensors"),
         (["apply", "PHOTO", "-s", "nobody"], 1, "no style 'nobody'"),
@@ -137,7 +154,7 @@ def test_an_imported_style_is_at_hand_by_its_name(stylekit, photo, style_path):
 
 def test_a_mistyped_style_gets_a_suggestion(stylekit, photo, style_path):
     stylekit("styles", "import", style_path, "--name", "painted-sea")
-    assert "hint: Did you mean painted-sea?" in stylekit("apply", photo, "-s", "paintd-see")[2]
+    assert "hint: Did you mean painted-sea" in stylekit("apply", photo, "-s", "paintd-see")[2]
 
 
 def test_an_unreadable_style_is_listed_as_such(stylekit):

@@ -20,13 +20,16 @@ def bundled(tmp_path, monkeypatch):
     """A folder that stands for the one of the bundled styles."""
     folder = tmp_path / "bundled"
     monkeypatch.setattr("stylekit.catalog.bundled_styles_dir", lambda: folder)
+    catalog = tmp_path / "catalog.json"
+    catalog.write_text('{"format": "stylekit-catalog-1", "styles": []}')
+    monkeypatch.setattr("stylekit.catalog._BUILT_IN", catalog)
     return folder
 
 
 @pytest.fixture
 def shelve(small_style, bundled):
     """Put a style on a shelf, its title saying which; return its file."""
-    shelves = {"own": own_styles_dir(), "bundled": bundled, "downloaded": downloaded_styles_dir()}
+    shelves = {"own": own_styles_dir(), "bundled": bundled, "cached": downloaded_styles_dir()}
 
     def put(where, stem, name="small"):
         path = shelves[where] / f"{stem}.safetensors"
@@ -69,14 +72,14 @@ def test_a_style_is_labelled_by_its_name_or_its_files_stem(style, label):
 @pytest.mark.parametrize(
     ("shelves", "winner"),
     [
-        (["own", "bundled", "downloaded"], "own"),
-        (["bundled", "downloaded"], "bundled"),
-        (["downloaded"], "downloaded"),
-        (["own", "downloaded"], "own"),
+        (["own", "bundled", "cached"], "own"),
+        (["bundled", "cached"], "bundled"),
+        (["cached"], "cached"),
+        (["own", "cached"], "own"),
     ],
     ids=str,
 )
-def test_a_name_is_looked_up_among_ones_own_then_bundled_then_downloaded(shelve, shelves, winner):
+def test_a_name_is_looked_up_among_ones_own_then_bundled_then_cached(shelve, shelves, winner):
     paths = {where: shelve(where, "candy") for where in shelves}
     assert find_style("candy") == paths[winner]
     assert load_style_file_by_name("candy").metadata.title == winner
@@ -116,7 +119,7 @@ def test_a_path_without_a_file_is_not_found(tmp_path, monkeypatch, path):
 
 @pytest.mark.parametrize("typo", ["stary-night", "starry_night", "Starry-Night", "starrynight"])
 def test_an_unknown_name_gets_the_nearest_as_a_hint(shelve, typo):
-    for where, name in [("own", "candy"), ("bundled", "starry-night"), ("downloaded", "udnie")]:
+    for where, name in [("own", "candy"), ("bundled", "starry-night"), ("cached", "udnie")]:
         shelve(where, name)
     with pytest.raises(StyleNotFound, match=f"'{typo}'") as caught:
         load_style_file_by_name(typo)
@@ -146,12 +149,12 @@ def test_without_any_style_the_list_is_empty_and_no_folder_is_made(bundled):
 
 
 def test_the_list_is_in_the_order_of_names_and_tells_where_and_how_large(shelve):
-    paths = [shelve("downloaded", "b"), shelve("own", "c"), shelve("bundled", "a"), shelve("bundled", "c")]
+    paths = [shelve("cached", "b"), shelve("own", "c"), shelve("bundled", "a"), shelve("bundled", "c")]
     entries = list_styles()
-    assert [(entry.name, entry.where) for entry in entries] == [("a", "bundled"), ("b", "downloaded"), ("c", "own")]
+    assert [(entry.name, entry.where) for entry in entries] == [("a", "bundled"), ("b", "cached"), ("c", "own")]
     assert [entry.path for entry in entries] == [paths[2], paths[0], paths[1]]
     assert [entry.size for entry in entries] == [entry.path.stat().st_size for entry in entries]
-    assert entries[0].metadata.title == "bundled"
+    assert entries[0].credits.title == "bundled"
     assert style_names() == ["a", "b", "c"]
 
 
@@ -167,7 +170,7 @@ def test_an_unreadable_file_is_listed_with_its_problem(shelve):
     shelve("own", "good")
     shelve("own", "broken").write_bytes(b"not a style")
     broken, good = list_styles()
-    assert (broken.name, broken.size, broken.metadata) == ("broken", 11, None)
+    assert (broken.name, broken.size, broken.path.name) == ("broken", 11, "broken.safetensors")
     assert "damaged" in broken.problem
     assert (good.name, good.problem) == ("good", "")
 

@@ -126,7 +126,7 @@ def test_a_published_file_placed_by_hand_is_taken_offline(published, monkeypatch
     monkeypatch.setenv("STYLEKIT_OFFLINE", "1")
     placed = cache_dir() / "weights" / "vgg19-small.pth"
     placed.parent.mkdir(parents=True)
-    placed.write_bytes(published.pages["/models/vgg19-small.pth"].body)
+    placed.write_bytes(published.pages["/models/vgg19-small.pth"][0].body)
     assert_first_convolution(read_loss_weights(find_loss_weights()))
     assert cached_files() == ["vgg19.safetensors"]
 

@@ -92,7 +92,7 @@ def test_half_precision_takes_kernels_only(small_style):
     halved = half_precision(small_style.weights)
     assert {name: array.dtype for name, array in halved.items()} == {
         name: np.float16
-        if name.endswith("convolution.weight") or name in ("to_full.weight", "out.weight")
+        if name.endswith("convolution.weight") or name in ("to_half.weight", "to_full.weight", "out.weight")
         else np.float32
         for name in small_style.weights
     }

@@ -7,6 +7,8 @@ from urllib.parse import quote, urlsplit
 from stylekit.errors import DownloadError
 
 HUGGING_FACE = "https://huggingface.co"
+# Programs disagree on what these mean in an address, and so on the host that it names.
+_AMBIGUOUS = re.compile(r"[\s\x00-\x1f\x7f\\]")
 _HUGGING_FACE_PATH = re.compile(r"hf://([\w.-]+/[\w.-]+)(?:@([\w.-]+))?/(.+)")
 
 
@@ -30,10 +32,11 @@ def plain_url(url: str) -> str:
     try:
         parts = urlsplit(url)
         safe = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname or ""))
+        safe = safe and bool(parts.hostname) and not _AMBIGUOUS.search(url)
     except ValueError:
-        parts, safe = None, False
-    if not safe or parts is None or not parts.hostname:
-        raise DownloadError(f"{url} is not fetched: only https:// and hf:// addresses are.", "Look for one of those.")
+        safe = False
+    if not safe:
+        raise DownloadError(f"{url!r} is not fetched: only https:// and hf:// addresses are.", "Look for one of those.")
     return url
 
 

@@ -197,7 +197,12 @@ class _Run:
         style = self._styles[number]
         began = time.monotonic()
         try:
-            pixels = style.stylize(photo.pixels, strength=self._config.strength, keep_colors=self._config.keep_colors)
+            pixels = style.stylize(
+                photo.pixels,
+                stroke_size=self._config.stroke_size,
+                strength=self._config.strength,
+                keep_colors=self._config.keep_colors,
+            )
         except StylekitError as error:
             return _finished(self._failed(job, number, path, error))
         seconds = time.monotonic() - began

@@ -25,6 +25,7 @@ CATALOG_FORMAT = "stylekit-catalog-1"
 
 _BUILT_IN = bundled_styles_dir() / "catalog.json"
 _MOST_CATALOG_BYTES = 4_000_000
+MOST_STYLE_BYTES = 500_000_000
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _CREDITS = tuple(credit.name for credit in fields(Credits))
 
@@ -180,12 +181,13 @@ def _remote_entry(values: Any, number: int, source: str) -> CatalogEntry:
     for key in ("name", "url", "sha256", *_CREDITS):
         require(isinstance(values.get(key, ""), str), f"has a {key} that is no text")
     size = values.get("size")
-    require(type(size) is int and size > 0, "has no size in bytes")
+    require(type(size) is int and 0 < size <= MOST_STYLE_BYTES, "has no size in bytes, or one beyond all measure")
+    require(values.get("url", "") != "", "has no url")
     require(bool(_SHA256.fullmatch(values.get("sha256", ""))), "has no SHA-256 of 64 hexadecimal digits")
     try:
         name = check_style_name(values.get("name", ""))
-        url = plain_url(urljoin(source, values.get("url", "")) if is_url(source) else values.get("url", ""))
-    except StylekitError as error:
-        raise CatalogError(f"Style {number} of the catalog {source}: {error.message}", _HINT) from None
+        url = plain_url(urljoin(plain_url(source), values["url"]) if is_url(source) else values["url"])
+    except (StylekitError, ValueError) as error:
+        raise CatalogError(f"Style {number} of the catalog {source}: {error}", _HINT) from None
     about = Credits(**{key: values[key] for key in _CREDITS if key in values})
     return CatalogEntry(name, "remote", size, about, url=url, sha256=values["sha256"])

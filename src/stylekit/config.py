@@ -9,6 +9,7 @@ from stylekit.architectures import check_vgg19_layers, complete_config
 from stylekit.errors import ConfigError
 
 DEVICE_PATTERN = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+DEFAULT_STYLE = "starry-night"
 STYLE_NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]*")
 PRECISIONS = ("auto", "float32", "bfloat16")
 POOLINGS = ("max", "avg")
@@ -53,6 +54,7 @@ class ApplyConfig:
         threads: CPU threads of the network; None leaves the choice to the engine.
         recursive: whether a folder's subfolders are taken too.
         max_size: longer side in pixels to which larger photos are reduced first; None keeps their size.
+        stroke_size: strokes in units of the network's own; None fits them to the photo. See `strokes`.
         strength: share of the stylised picture in the result, 0 (the photo) to 1.
         keep_colors: whether the photo's chroma is kept under the painting's luma.
         format: format of the outputs (`jpeg`, `png`, `webp`, `tiff`, `bmp`, `avif`, `heic`); None follows the input.
@@ -66,6 +68,7 @@ class ApplyConfig:
     threads: int | None = None
     recursive: bool = True
     max_size: int | None = None
+    stroke_size: float | None = None
     strength: float = 1.0
     keep_colors: bool = False
     format: str | None = None
@@ -78,6 +81,10 @@ class ApplyConfig:
         check_device(self.device)
         _require(self.threads is None or self.threads >= 1, f"threads must be 1 or more, not {self.threads}.")
         _require(self.max_size is None or self.max_size >= 1, f"max size must be 1 px or more, not {self.max_size}.")
+        _require(
+            self.stroke_size is None or 0.1 <= self.stroke_size <= 100,
+            f"stroke size must lie between 0.1 and 100, or be auto, not {self.stroke_size}.",
+        )
         _require(0 <= self.strength <= 1, f"strength must lie between 0 and 1, not {self.strength:g}.")
         _require(1 <= self.quality <= 100, f"quality must lie between 1 and 100, not {self.quality}.")
         _require(self.max_pixels >= 1, f"max pixels must be 1 or more, not {self.max_pixels}.")

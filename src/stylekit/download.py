@@ -5,6 +5,7 @@ the server's validator (ETag or date) in a second file. A later process goes on 
 still has the same file.
 """
 
+import atexit
 import contextlib
 import email.utils
 import errno
@@ -48,12 +49,27 @@ def locked(path: Path) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path.parent / f".{path.name}.lock")
         lock.acquire()
+
+    def remove() -> None:
+        with contextlib.suppress(OSError):  # Windows deletes no open file
+            Path(lock.lock_file).unlink()
+
+    try:
+        with _ending(remove):  # before it is released: who waits for it notices, and locks a new one
+            yield
+    finally:
+        lock.release()
+
+
+@contextlib.contextmanager
+def _ending(action: Callable[[], None]) -> Iterator[None]:
+    """Do something at the end of the block, also where the process ends while another thread is in it."""
+    atexit.register(action)
     try:
         yield
     finally:
-        with contextlib.suppress(OSError):  # Windows deletes no open file
-            Path(lock.lock_file).unlink()  # before it is released: who waits for it notices, and locks a new one
-        lock.release()
+        atexit.unregister(action)
+        action()
 
 
 @contextlib.contextmanager
@@ -107,14 +123,20 @@ def _is_there(destination: Path, sha256: str) -> bool:
     return bool(sha256) and destination.is_file() and file_hash(destination) == sha256
 
 
-class _TryAgainError(Exception):
-    """What may pass: a busy server, a broken connection."""
+class _BrokenError(Exception):
+    """A transfer that broke through no fault of the file: what has come of it is kept.
 
-    def __init__(self, reason: str, wait: float | None = None) -> None:
+    Args:
+        reason: why.
+        wait: seconds after which another try is worth it; None leaves that to the number of tries so far.
+        cure: what the user has to do before any further try makes sense; empty where waiting may do.
+    """
+
+    def __init__(self, reason: str, *, wait: float | None = None, cure: str = "") -> None:
         super().__init__(reason)
         self.reason = reason
         self.wait = wait
-        self.hint = "Is there a network connection? Try again later."
+        self.cure = cure
 
 
 class _Transfer:
@@ -134,24 +156,21 @@ class _Transfer:
     def run(self) -> None:
         """Fetch the file, however often the connection breaks."""
         try:
-            resumed = self._have() > 0
-            self._complete()
-            if resumed and self.sha256 and file_hash(self.part) != self.sha256:  # what was there was no good
-                self._discard()
+            with _ending(self._discard_useless), self.session:
+                resumed = self._have() > 0
                 self._complete()
-            self._check_hash()
-            with _writing(self.destination):
-                self.part.replace(self.destination)
-            self._discard()
-        except _TryAgainError as error:  # what has come is kept for then
-            raise self._error(error.reason, error.hint) from None
+                if resumed and self.sha256 and file_hash(self.part) != self.sha256:  # what was there was no good
+                    self._discard()
+                    self._complete()
+                self._check_hash()
+                with _writing(self.destination):
+                    self.part.replace(self.destination)
+                self._discard()
+        except _BrokenError as error:
+            raise self._error(error.reason, error.cure or "Is there a network connection? Try again later.") from None
         except DownloadError:
             self._discard()
             raise
-        finally:
-            self.session.close()
-            if not self._have():
-                self._discard()
 
     def _complete(self) -> None:
         failures = 0
@@ -159,13 +178,12 @@ class _Transfer:
             before = self._have()
             try:
                 return self._try()
-            except _TryAgainError as error:
+            except _BrokenError as error:
                 failures = 1 if self._have() > before else failures + 1
                 wait = 2.0 ** (failures - 2) * random.uniform(1, 1.2) if error.wait is None else error.wait
-                if failures > _RETRIES:
-                    raise
                 if wait > _LONGEST_WAIT_SECONDS:
-                    error.hint = f"The server asks to wait {wait:.0f} s; try again then."
+                    error.cure = f"The server asks to wait {wait:.0f} s; try again then."
+                if failures > _RETRIES or error.cure:
                     raise
                 time.sleep(wait)
 
@@ -177,6 +195,10 @@ class _Transfer:
         for file in (self.part, self.validator):
             with contextlib.suppress(OSError):
                 file.unlink()
+
+    def _discard_useless(self) -> None:
+        if not self._have():
+            self._discard()
 
     def _error(self, reason: str, hint: str) -> DownloadError:
         return DownloadError(f"{self.url} cannot be fetched: {reason}.", hint)
@@ -219,15 +241,16 @@ class _Transfer:
         try:
             yield
         except requests.exceptions.SSLError:
-            raise self._error(
-                "the connection is not to be trusted", "Behind a company's proxy, set REQUESTS_CA_BUNDLE to its file."
+            raise _BrokenError(
+                "the connection is not to be trusted",
+                cure="Behind a company's proxy, set REQUESTS_CA_BUNDLE to its file.",
             ) from None
         except requests.exceptions.ProxyError:
-            raise self._error("the proxy refuses", "Look at HTTPS_PROXY and NO_PROXY.") from None
+            raise _BrokenError("the proxy refuses", cure="Look at HTTPS_PROXY and NO_PROXY.") from None
         except requests.Timeout:
-            raise _TryAgainError("the connection timed out") from None
+            raise _BrokenError("the connection timed out") from None
         except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
-            raise _TryAgainError("no connection, or a broken one") from None
+            raise _BrokenError("no connection, or a broken one") from None
         except (requests.RequestException, ValueError) as error:
             raise self._error(str(error), "Is the address right?") from None
 
@@ -236,9 +259,9 @@ class _Transfer:
         said = f"the server answers {status} {answer.reason}".rstrip()
         if status == 416:  # what is there is longer than the file
             self._discard()
-            raise _TryAgainError(said, wait=0)
+            raise _BrokenError(said, wait=0)
         if status in _BUSY:
-            raise _TryAgainError(said, wait=_retry_after(answer))
+            raise _BrokenError(said, wait=_retry_after(answer))
         if status in (401, 403):
             raise self._error(said, "The file is not public; ask its owner.")
         if status in (404, 410):
@@ -251,14 +274,13 @@ class _Transfer:
     def _start(self, answer: requests.Response, have: int) -> int:
         """Where in the file the answer begins: from what is there on, or, with another file or a plain server, at 0."""
         if answer.status_code == 206:
-            if have and re.match(rf"bytes {have}-", answer.headers.get("Content-Range", "")):
+            fits = have and re.match(rf"bytes {have}-", answer.headers.get("Content-Range", ""))
+            if fits and _validator(answer) in ("", self.validator.read_text()):
                 return have
             self._discard()
-            raise _TryAgainError("the server sends another part than was asked for", wait=0)
+            raise _BrokenError("the server sends another part than was asked for", wait=0)
         self._discard()
-        etag = answer.headers.get("ETag", "")
-        validator = "" if etag.startswith("W/") else etag or answer.headers.get("Last-Modified", "")
-        if validator:
+        if validator := _validator(answer):
             with _writing(self.validator):
                 self.validator.write_text(validator)
         return 0
@@ -294,7 +316,7 @@ class _Transfer:
                 file.write(piece)
                 self.on_progress(done, total)
         if total is not None and done < total:
-            raise _TryAgainError("the connection broke")
+            raise _BrokenError("the connection broke")
 
     def _check_beginning(self, piece: bytes) -> None:
         if piece.startswith(b"version https://git-lfs.github.com/spec/"):
@@ -303,10 +325,18 @@ class _Transfer:
             raise self._error("a web page came, not a file", "Use the address of the file itself.")
 
 
+def _validator(answer: requests.Response) -> str:
+    """What tells the file from a later one of its address; empty where the server says nothing of use."""
+    etag = answer.headers.get("ETag", "")
+    return "" if etag.startswith("W/") else etag or answer.headers.get("Last-Modified", "")
+
+
 def _retry_after(answer: requests.Response) -> float | None:
     """Seconds that the server asks to wait; None where it does not say."""
     value = answer.headers.get("Retry-After", "")
     if value.isdecimal():
         return float(value)
-    date = email.utils.parsedate_to_datetime(value) if "GMT" in value else None
-    return max(0.0, date.timestamp() - time.time()) if date else None
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+    except ValueError:
+        return None

@@ -10,7 +10,16 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from stylekit.addresses import is_url, plain_url
-from stylekit.catalog import CatalogEntry, find_remote, find_style, is_bundled, remote_styles, shelf_of, style_names
+from stylekit.catalog import (
+    MOST_STYLE_BYTES,
+    CatalogEntry,
+    find_remote,
+    find_style,
+    is_bundled,
+    remote_styles,
+    shelf_of,
+    style_names,
+)
 from stylekit.config import STYLE_NAME_PATTERN, check_style_name
 from stylekit.download import Progress, fetch, locked
 from stylekit.errors import ConfigError, OutputExists, StyleFileError, StyleNotFound
@@ -24,8 +33,6 @@ from stylekit.paths import (
     own_styles_dir,
 )
 from stylekit.style_file import SUFFIX, StyleFile, load_style_file, read_metadata, save_style_file
-
-_MOST_STYLE_BYTES = 500_000_000
 
 
 def is_path(style: str) -> bool:
@@ -199,7 +206,7 @@ def _entry_at(url: str, sha256: str, name: str | None, force: bool) -> CatalogEn
     cached = downloaded_styles_dir() / f"{name}{SUFFIX}"
     if not force and cached.exists() and _origin(cached) != plain_url(url):
         raise ConfigError(f"A style {name} was pulled from elsewhere.", "Choose another --name, or add --force.")
-    return CatalogEntry(name, "remote", _MOST_STYLE_BYTES, url=url, sha256=sha256)
+    return CatalogEntry(name, "remote", MOST_STYLE_BYTES, url=url, sha256=sha256)
 
 
 def _origin(path: Path) -> str | None:
@@ -214,8 +221,10 @@ def _pull(entry: CatalogEntry, on_progress: Progress) -> Path:
     target = downloaded_styles_dir() / f"{entry.name}{SUFFIX}"
     suffix = Path(urlsplit(url).path).suffix.lower()
     published = cache_dir() / "downloads" / f"{hashlib.sha256(url.encode()).hexdigest()[:32]}{suffix}"
+    if _is_pulled(target, entry):
+        return target
     with locked(target):
-        if _is_pulled(target, entry):
+        if _is_pulled(target, entry):  # by another process, meanwhile
             return target
         try:
             fetch(url, published, sha256=entry.sha256, most_bytes=entry.size, on_progress=on_progress)

@@ -180,9 +180,9 @@ def load_style_file(path: Path) -> StyleFile:
             raise StyleFileError(f"{path} holds tensors of a type that no style has.") from None
         expected = (file.metadata() or {}).get(_HASH_KEY)
     with _naming(path):
+        check_weights(weights, metadata.network, metadata.network_config)
         if expected is not None and _weights_hash(weights) != expected:
             raise StyleFileError("The weights are damaged: their hash is another.", "Fetch or train it anew.")
-        check_weights(weights, metadata.network, metadata.network_config)
     return StyleFile(metadata, weights)
 
 

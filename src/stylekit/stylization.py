@@ -10,10 +10,12 @@ from stylekit.device import memory_errors
 from stylekit.engines import Engine, build_engine
 from stylekit.images import photo_from_image, photo_to_image
 from stylekit.library import load_style_file_by_name
+from stylekit.strokes import reduced, restored, stroke_scale
 from stylekit.style_file import StyleFile, StyleMetadata
 
 Pixels = NDArray[np.uint8]
 
+_BAND = 256  # rows finished at a time
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
 
@@ -34,11 +36,19 @@ class Style:
         """Prepare a loaded style file; see `load_style`."""
         return cls(file.metadata, build_engine(file, device=device, threads=threads))
 
-    def __call__(self, photo: Image.Image, *, strength: float = 1.0, keep_colors: bool = False) -> Image.Image:
+    def __call__(
+        self,
+        photo: Image.Image,
+        *,
+        stroke_size: float | None = None,
+        strength: float = 1.0,
+        keep_colors: bool = False,
+    ) -> Image.Image:
         """Stylise a photo.
 
         Args:
             photo: of any mode; its EXIF orientation and colour profile are applied, its alpha channel kept.
+            stroke_size: strokes in units of the network's own; None fits them to the photo.
             strength: share of the stylised picture in the result, 0 to 1.
             keep_colors: whether the photo's chroma is kept under the painting's luma.
 
@@ -50,32 +60,42 @@ class Style:
             OutOfMemory: if the device has too little memory.
         """
         source = photo_from_image(photo)
-        pixels = self.stylize(source.pixels, strength=strength, keep_colors=keep_colors)
+        pixels = self.stylize(source.pixels, stroke_size=stroke_size, strength=strength, keep_colors=keep_colors)
         return photo_to_image(dataclasses.replace(source, pixels=pixels))
 
-    def stylize(self, pixels: Pixels, *, strength: float = 1.0, keep_colors: bool = False) -> Pixels:
+    def stylize(
+        self, pixels: Pixels, *, stroke_size: float | None = None, strength: float = 1.0, keep_colors: bool = False
+    ) -> Pixels:
         """Stylise `(H, W, 3)` RGB values; see `__call__`."""
         with memory_errors(self.engine.device, "Use --max-size to reduce the photo."):
-            photo: NDArray[np.float32] = np.divide(pixels, 255, dtype=np.float32)
-            picture = self.engine.run(photo[None])[0]
-            return _to_bytes(_finish(photo, picture, strength, keep_colors))
+            scale = stroke_scale(stroke_size, pixels)
+            if scale == 1:
+                picture = self._paint(pixels)
+            else:
+                small = reduced(pixels, scale)
+                picture = restored(self._paint(small), small, pixels)
+            return _finished(picture, pixels, strength, keep_colors)
+
+    def _paint(self, pixels: Pixels) -> Pixels:
+        photo: NDArray[np.float32] = np.divide(pixels, 255, dtype=np.float32)
+        return _to_bytes(self.engine.run(photo[None])[0] * np.float32(255))
 
 
-def _finish(
-    photo: NDArray[np.float32], picture: NDArray[np.float32], strength: float, keep_colors: bool
-) -> NDArray[np.float32]:
-    picture = picture.clip(0, 1, dtype=np.float32)
-    if keep_colors:
-        # Adding the difference of lumas to all three channels changes luma alone and leaves chroma as it was.
-        picture = np.add(photo, ((picture - photo) @ _LUMA)[..., None], dtype=np.float32)
-    if strength < 1:
-        picture = np.add(photo, np.float32(strength) * (picture - photo), dtype=np.float32)
+def _finished(picture: Pixels, photo: Pixels, strength: float, keep_colors: bool) -> Pixels:
+    """The painted picture with the photo's colours, or blended with the photo, as far as asked for."""
+    if keep_colors or strength < 1:
+        for top in range(0, len(picture), _BAND):
+            rows = slice(top, top + _BAND)
+            change = picture[rows].astype(np.float32) - photo[rows]
+            if keep_colors:  # the change of luma on all three channels leaves chroma as it was
+                change = np.broadcast_to((change @ _LUMA)[..., None], change.shape)
+            picture[rows] = _to_bytes(photo[rows] + np.float32(strength) * change)
     return picture
 
 
-def _to_bytes(picture: NDArray[np.float32]) -> Pixels:
-    values: Pixels = np.rint(picture * np.float32(255)).clip(0, 255).astype(np.uint8)
-    return values
+def _to_bytes(values: NDArray[np.float32]) -> Pixels:
+    result: Pixels = np.rint(values).clip(0, 255).astype(np.uint8)
+    return result
 
 
 def load_style(style: str, *, device: str = "auto", threads: int | None = None) -> Style:

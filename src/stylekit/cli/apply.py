@@ -8,7 +8,8 @@ import typer
 
 from stylekit.cli import options
 from stylekit.cli.console import Bar, Output
-from stylekit.config import ApplyConfig
+from stylekit.config import DEFAULT_STYLE, ApplyConfig
+from stylekit.errors import ConfigError
 from stylekit.formats import format_of_suffix
 
 _DEFAULT = ApplyConfig()
@@ -18,9 +19,15 @@ _PARTIAL = 3  # exit code of a batch that finished and in which some inputs fail
 def apply(
     inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Photos and folders of photos.")],
     style: Annotated[
-        list[str],
-        typer.Option("--style", "-s", metavar="NAME|FILE", help="Style by name or file; repeat for several."),
-    ],
+        list[str] | None,
+        typer.Option(
+            "--style",
+            "-s",
+            metavar="NAME|FILE",
+            help="Style by name or file; repeat for several.",
+            show_default=DEFAULT_STYLE,
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -36,6 +43,13 @@ def apply(
     max_size: Annotated[
         int | None, typer.Option(metavar="N", help="Reduce photos to N px on the longer side first.")
     ] = _DEFAULT.max_size,
+    stroke_size: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|X",
+            help="Make strokes X times as large as the network's; auto fits them to photos of 1,400 px and more.",
+        ),
+    ] = "auto",
     strength: Annotated[
         float, typer.Option(metavar="0..1", help="Blend with the photo: 0 is the photo, 1 the painting.")
     ] = _DEFAULT.strength,
@@ -74,6 +88,7 @@ def apply(
         threads=threads,
         recursive=recursive,
         max_size=max_size,
+        stroke_size=_stroke_size(stroke_size),
         strength=strength,
         keep_colors=keep_colors,
         format=format_of_suffix(f".{format}") if format else None,
@@ -82,9 +97,19 @@ def apply(
         strip_metadata=strip_metadata,
         max_pixels=max_pixels,
     )
+    styles = style or [DEFAULT_STYLE]
+    if not style:
+        console.note(f"Painting with {DEFAULT_STYLE}; `stylekit styles list` shows the others, --style takes one.")
     if pull:
-        _pull_missing(console, style)
-    _run(console, inputs, output, style, config, dry_run)
+        _pull_missing(console, styles)
+    _run(console, inputs, output, styles, config, dry_run)
+
+
+def _stroke_size(text: str) -> float | None:
+    try:
+        return None if text == "auto" else float(text)
+    except ValueError:
+        raise ConfigError(f"The stroke size must be auto or a number, not {text!r}.") from None
 
 
 def _pull_missing(console: Output, styles: list[str]) -> None:

@@ -166,7 +166,10 @@ def write_line(stream: Any, line: str) -> None:
 
 
 def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Align rows of text in columns."""
+    """Align rows of text in columns; what could command the terminal, or break a row, is replaced."""
+    rows = [
+        ["".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in cell) for cell in row] for row in rows
+    ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()

@@ -1,9 +1,10 @@
 """`stylekit styles`: what styles there are, and how they come and go."""
 
+import contextlib
 import dataclasses
+import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -82,39 +83,40 @@ def pull(
         style: partial(pull_style, style, sha256=sha256, name=name, catalogs=catalogs, force=force) for style in wanted
     }
     with console.downloads() as progress_of:
-        results = dict(_at_once(jobs, progress_of))
+        results = _at_once(jobs, progress_of)
     _report(console, results)
 
 
 def _at_once(
     jobs: Mapping[str, Callable[..., Path]], progress_of: Callable[[str], Progress]
-) -> Iterator[tuple[str, Path | StylekitError]]:
-    """Run jobs, several at a time; a single one in this thread, which Ctrl-C can interrupt at any point."""
-    stopping = threading.Event()
+) -> dict[str, Path | StylekitError]:
+    """Run jobs, several at a time, in threads that Ctrl-C leaves behind even where a server has gone silent."""
+    results: dict[str, Path | StylekitError] = {}
+    bugs: list[BaseException] = []
+    waiting = queue.SimpleQueue[str]()
+    finished = queue.SimpleQueue[str]()
 
-    def attempt(key: str) -> Path | StylekitError:
-        show = progress_of(key)
+    def work() -> None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                key = waiting.get_nowait()
+                try:
+                    results[key] = jobs[key](on_progress=progress_of(key))
+                except StylekitError as error:
+                    results[key] = error
+                except BaseException as error:
+                    bugs.append(error)
+                finished.put(key)
 
-        def on_progress(done: int, total: int | None) -> None:
-            if stopping.is_set():
-                raise KeyboardInterrupt
-            show(done, total)
-
-        try:
-            return jobs[key](on_progress=on_progress)
-        except StylekitError as error:
-            return error
-
-    if len(jobs) == 1:
-        yield from ((key, attempt(key)) for key in jobs)
-        return
-    with ThreadPoolExecutor(_AT_A_TIME) as pool:
-        try:
-            yield from zip(jobs, pool.map(attempt, jobs), strict=True)
-        except BaseException:
-            stopping.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    for key in jobs:
+        waiting.put(key)
+    for _ in range(min(_AT_A_TIME, len(jobs))):
+        threading.Thread(target=work, daemon=True).start()
+    for _ in jobs:
+        finished.get()
+        if bugs:
+            raise bugs[0]
+    return {key: results[key] for key in jobs}
 
 
 def _report(console: Output, results: dict[str, Path | StylekitError]) -> None:

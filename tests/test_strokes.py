@@ -1,0 +1,75 @@
+"""Large photos are painted reduced, and come back to their size with their fine edges."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stylekit.strokes import reduced, restored, stroke_scale
+
+
+def photo(height, width, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "scale"),
+    [(700, 900, 1), (1399, 4000, 1), (1400, 1400, 1.4), (4000, 3000, 3), (3000, 4000, 3), (1, 1, 1)],
+)
+def test_auto_takes_photos_as_if_their_shorter_side_had_a_thousand_pixels_and_never_enlarges(height, width, scale):
+    assert stroke_scale(None, np.empty((height, width, 3), np.uint8)) == pytest.approx(scale)
+
+
+@pytest.mark.parametrize("wish", [1, 0.5, 2.5])
+def test_a_wish_is_taken_as_it_is(wish):
+    assert stroke_scale(wish, photo(20, 30)) == wish
+
+
+@pytest.mark.parametrize(("scale", "size"), [(2, (10, 15, 3)), (3, (7, 10, 3)), (0.5, (40, 60, 3)), (100, (1, 1, 3))])
+def test_reducing_divides_both_sides(scale, size):
+    assert reduced(photo(20, 30), scale).shape == size
+
+
+def test_a_painting_that_changed_nothing_gives_the_photo_back_to_the_last_pixel():
+    pixels = photo(301, 603)  # more than one band of rows
+    small = reduced(pixels, 3)
+    np.testing.assert_array_equal(restored(small, small, pixels), pixels)
+
+
+def test_a_change_is_brought_to_full_size_and_edges_stay_where_they_are():
+    pixels = np.zeros((300, 300, 3), np.uint8) + np.uint8(60)
+    pixels[:, 151:] = 160  # an edge that three-pixel cells cannot hold
+    small = reduced(pixels, 3)
+    result = restored(small + np.uint8(40), small, pixels)
+    np.testing.assert_array_equal(result, pixels + 40)
+
+
+def test_values_beyond_the_range_are_cut_off():
+    pixels = photo(64, 64)
+    small = reduced(pixels, 2)
+    assert restored(np.full_like(small, 255), small, pixels).dtype == np.uint8
+    bright = restored(np.full_like(small, 255), np.zeros_like(small), np.full_like(pixels, 255))
+    assert (bright == 255).all()
+
+
+def test_a_style_paints_a_large_photo_reduced(small_style, monkeypatch):
+    from stylekit.stylization import Style
+
+    style = Style.from_file(small_style, device="cpu")
+    seen = []
+    run = style.engine.run
+    monkeypatch.setattr(style.engine, "run", lambda pictures: seen.append(pictures.shape) or run(pictures))
+    large = Image.fromarray(photo(1500, 1600))
+    assert style(large).size == (1600, 1500)
+    assert style(large, stroke_size=10).size == (1600, 1500)
+    assert style(Image.fromarray(photo(40, 30)), stroke_size=0.5).size == (30, 40)
+    assert seen == [(1, 1000, 1067, 3), (1, 150, 160, 3), (1, 80, 60, 3)]
+
+
+def test_stroke_size_one_is_the_raw_network(small_style):
+    from stylekit.stylization import Style
+
+    style = Style.from_file(small_style, device="cpu")
+    pixels = photo(1400, 1400)
+    raw = np.rint(style.engine.run(np.divide(pixels, 255, dtype=np.float32)[None])[0].clip(0, 1) * 255)
+    np.testing.assert_array_equal(style.stylize(pixels, stroke_size=1), raw.astype(np.uint8))
+    assert np.abs(style.stylize(pixels).astype(int) - raw).mean() > 1
