@@ -108,8 +108,9 @@ def train_style(
     """
     config = config or TrainConfig()
     run = RunFolder(run_dir)
-    check_style_name(name)
-    if not force and not (resume and run.read_name() == name):
+    if force or (resume and run.read_name() == name):
+        check_style_name(name)
+    else:
         check_free(name)
     style_image = _load_painting(painting, config.style_size)
     weights_file = find_loss_weights(Path(config.loss_weights) if config.loss_weights else None)
