@@ -207,7 +207,7 @@ def test_a_catalogs_newest_copy_counts(server, built_in):
     assert names(remote_styles([url])) == ["new"]
 
 
-@pytest.mark.parametrize("fault", ["offline", "busy", "gone", "a web page", "no server"])
+@pytest.mark.parametrize("fault", ["offline", "busy", "gone", "a web page", "no catalog", "no server"])
 def test_the_last_copy_serves_when_no_newer_can_be_had(built_in, monkeypatch, server, fault):
     url = server.put("/catalog.json", catalog(style()).encode())
     remote_styles([url])
@@ -220,6 +220,8 @@ def test_the_last_copy_serves_when_no_newer_can_be_had(built_in, monkeypatch, se
             server.put("/catalog.json", status=404)
         case "a web page":
             server.put("/catalog.json", b"<!doctype html>Sign in")
+        case "no catalog":
+            server.put("/catalog.json", b"oops")
         case "no server":
             monkeypatch.setattr("requests.Session.get", refuse)
     assert names(remote_styles([url])) == ["wave"]

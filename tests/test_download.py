@@ -519,3 +519,22 @@ def test_a_folder_that_cannot_be_written_to_is_one_clear_error(server, tmp_path)
         fetch(server.put("/a.bin", CONTENT), tmp_path / "file" / "mine.bin", sha256=SHA256)
     assert str(tmp_path / "file") in caught.value.message
     assert files_in(tmp_path) == ["file"]
+
+
+@pytest.mark.parametrize("status", [401, 403, 451])
+def test_a_refusal_in_between_costs_no_byte_of_what_is_there(server, target, broken_off, status):
+    server.put("/a.bin", status=status)
+    with pytest.raises(DownloadError, match=str(status)):
+        fetch(broken_off, target, sha256=SHA256)
+    server.put_all("/a.bin", page())
+    server.requests.clear()
+    fetch(broken_off, target, sha256=SHA256)
+    assert_whole(target)
+    assert start_of(server.requests[0]) > 0
+
+
+def test_a_part_that_is_complete_is_taken_without_another_byte(server, target, broken_off):
+    part_in(target.parent).write_bytes(CONTENT)
+    fetch(broken_off, target, sha256=SHA256)
+    assert_whole(target)
+    assert server.requests == []

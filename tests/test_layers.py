@@ -23,10 +23,12 @@ LAYERS = [
     {"trainer", "run_folder", "report", "stylization", "planning"},
     {"tiling"},
     {"engines"},
+    {"pulling"},
     {"library"},
     {"catalog", "importers", "loss_weights", "datasets"},
     {"style_file"},
     {"images", "download", "losses"},
+    {"locks"},
     *PARTS_OF_IMAGES,
     {"networks", "vgg"},
     {"device", "distributed"},
@@ -36,7 +38,7 @@ HEIGHT = {module: -depth for depth, layer in enumerate(LAYERS) for module in lay
 ENTRIES = {"__init__", "__main__"}  # the lazy API above all, and the command
 
 WITHOUT_TORCH = {
-    *("images", "style_file", "stylization", "planning", "batch", "library", "catalog", "download"),
+    *("images", "style_file", "stylization", "planning", "batch", "library", "pulling", "catalog", "download", "locks"),
     *("addresses", "config", "architectures", "paths", "errors", "concurrency"),
     *set.union(*PARTS_OF_IMAGES),
 }

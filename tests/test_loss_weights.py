@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -156,3 +157,18 @@ def test_no_room_for_the_converted_file_is_one_clear_error(published, monkeypatc
     with pytest.raises(LossWeightsError, match="No space left on device"):
         find_loss_weights()
     assert not loss_weights_path().exists()
+
+
+def test_a_damaged_cached_file_is_fetched_again(published):
+    loss_weights_path().parent.mkdir(parents=True)
+    loss_weights_path().write_bytes(b"rotten")
+    assert_first_convolution(read_loss_weights(find_loss_weights()))
+    assert cached_files() == ["vgg19.safetensors"]
+
+
+def test_two_trainings_that_start_together_fetch_the_weights_once(published):
+    with ThreadPoolExecutor(2) as pool:
+        for path in pool.map(lambda _: find_loss_weights(), range(2)):
+            assert_first_convolution(read_loss_weights(path))
+    assert published.asked == ["/models/vgg19-small.pth"]
+    assert cached_files() == ["vgg19.safetensors"]

@@ -417,7 +417,7 @@ def test_a_style_pulled_from_elsewhere_is_replaced_by_force_only(stylekit, serve
     before = cached("wave").read_bytes()
     code, _, err = stylekit("styles", "pull", second)
     assert code == 2
-    assert "pulled from elsewhere" in err
+    assert f"was pulled from {first}" in err
     assert cached("wave").read_bytes() == before
     assert stylekit("styles", "pull", second, "--force")[0] == 0
     assert load_style_file(cached("wave")).metadata.downloaded["url"] == second
@@ -784,3 +784,100 @@ def test_a_style_keeps_the_credits_of_its_file_where_the_catalog_has_none(stylek
     stylekit("styles", "pull", "wave")
     metadata = load_style_file(cached("wave")).metadata
     assert (metadata.title, metadata.artist) == ("The Wave", "Hokusai")
+
+
+# --- What a review found
+
+
+def test_a_cached_style_that_no_catalog_has_is_at_hand(stylekit, server, small_file):
+    stylekit("styles", "pull", server.put("/wave.safetensors", small_file))
+    assert stylekit("styles", "pull", "wave") == (0, f"{cached('wave')}\n", "")
+
+
+def test_one_file_may_be_several_styles_pulled_at_once(stylekit, publish, small_file):
+    names = [f"s{number}" for number in range(8)]
+    (url, *_) = publish(**dict.fromkeys(names, small_file))
+    catalog = json.loads(json.dumps({"format": "stylekit-catalog-1", "styles": []}))
+    digest = hashlib.sha256(small_file).hexdigest()
+    catalog["styles"] = [{"name": name, "url": url, "sha256": digest, "size": len(small_file)} for name in names]
+    path = downloaded_styles_dir().parent / "one.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(catalog))
+    assert stylekit("styles", "pull", *names, "--catalog", path)[0] == 0
+    assert all(load_style_file(cached(name)) for name in names)
+
+
+def test_pickles_are_never_pulled(stylekit, server):
+    code, _, err = stylekit("styles", "pull", server.put("/wave.pth", b"..."))
+    assert code == 2
+    assert "styles import" in err
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("sha256", ["", "abc", "g" * 64])
+def test_what_is_no_hash_is_refused_before_any_work(stylekit, server, small_file, sha256):
+    code, _, err = stylekit("styles", "pull", server.put("/wave.safetensors", small_file), "--sha256", sha256)
+    assert code == 2
+    assert "is no SHA-256" in err
+    assert server.requests == []
+
+
+def test_a_file_on_the_disk_is_imported_not_pulled(stylekit, style_path):
+    code, _, err = stylekit("styles", "pull", style_path)
+    assert code == 2
+    assert "stylekit styles import" in err
+
+
+def test_a_catalog_does_not_replace_what_came_from_an_address(stylekit, server, publish, small_file, large_file):
+    stylekit("styles", "pull", server.put("/mine.safetensors", small_file), "--name", "wave")
+    before = cached("wave").read_bytes()
+    publish(wave=large_file)
+    code, _, err = stylekit("styles", "pull", "wave")
+    assert code == 2
+    assert "--force" in err
+    assert cached("wave").read_bytes() == before
+    assert stylekit("styles", "pull", "wave", "--force")[0] == 0
+    assert cached("wave").read_bytes() != before
+
+
+def test_a_catalog_is_read_once_for_many_styles(stylekit, server, publish, small_file):
+    publish(a=small_file, b=small_file, c=small_file)
+    assert stylekit("styles", "pull", "--all")[0] == 0
+    assert [request.path for request in server.requests].count("/catalog.json") == 1
+
+
+@pytest.mark.parametrize("command", [["styles", "list"], ["info", "--no-devices"]])
+def test_what_is_at_hand_is_shown_without_the_environments_catalog(stylekit, server, monkeypatch, command):
+    monkeypatch.setenv("STYLEKIT_CATALOG", f"{server.address}/gone.json")
+    code, out, err = stylekit(*command)
+    assert code == 0
+    assert out
+    assert ("gone.json" in err) == (command == ["styles", "list"])
+
+
+def test_a_typing_mistake_is_reported_as_one_whatever_the_catalog(stylekit, server, monkeypatch):
+    monkeypatch.setenv("STYLEKIT_CATALOG", f"{server.address}/gone.json")
+    code, _, err = stylekit("styles", "remove", "wawe")
+    assert code == 1
+    assert "There is no style 'wawe'" in err
+
+
+@pytest.mark.parametrize("command", [["styles", "pull"], ["styles", "remove"], ["styles", "info"], ["styles", "path"]])
+def test_a_name_beyond_all_measure_is_one_clear_line(stylekit, command):
+    code, _, err = stylekit(*command, "a" * 300)
+    assert code in (1, 2)
+    assert err.startswith("error: ")
+
+
+def test_a_failure_cannot_command_the_terminal(stylekit, style_path, tmp_path):
+    code, _, err = stylekit("styles", "import", tmp_path / "\x1b]0;pwned\x07.onnx", "--name", "x")
+    assert code == 1
+    assert "\x1b" not in err
+
+
+def test_a_constant_that_feeds_nothing_is_passed_over(tmp_path):
+    weights = {name: np.zeros(shape, np.float32) for name, shape in parameter_shapes("johnson", {}).items()}
+    model = build_graph("johnson", {}, weights)
+    model.graph.node.append(onnx.NodeProto(op_type="Constant"))
+    (tmp_path / "odd.onnx").write_bytes(model.SerializeToString())
+    assert read_onnx(tmp_path / "odd.onnx").keys() == weights.keys()

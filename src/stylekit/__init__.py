@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from stylekit.config import ApplyConfig, TrainConfig
     from stylekit.datasets import open_photos
     from stylekit.errors import StylekitError
-    from stylekit.library import import_style, pull_style
+    from stylekit.library import import_style
+    from stylekit.pulling import pull_style
     from stylekit.stylization import Style, load_style
     from stylekit.training import StepReport, train_style
 
@@ -31,7 +32,7 @@ _HOMES = {
     "list_styles": "catalog",
     "load_style": "stylization",
     "open_photos": "datasets",
-    "pull_style": "library",
+    "pull_style": "pulling",
     "train_style": "training",
 }
 

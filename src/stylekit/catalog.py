@@ -8,16 +8,17 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
-from urllib.parse import urljoin
+from urllib.parse import unquote, urljoin, urlsplit
 
 from stylekit.addresses import is_url, plain_url
 from stylekit.config import check_style_name
 from stylekit.download import fetch
 from stylekit.errors import CatalogError, DownloadError, StylekitError
+from stylekit.locks import locked
 from stylekit.paths import bundled_styles_dir, cache_dir, downloaded_styles_dir, own_styles_dir
 from stylekit.style_file import SUFFIX, Credits, read_metadata
 
@@ -26,6 +27,7 @@ CATALOG_FORMAT = "stylekit-catalog-1"
 _BUILT_IN = bundled_styles_dir() / "catalog.json"
 _MOST_CATALOG_BYTES = 4_000_000
 MOST_STYLE_BYTES = 500_000_000
+PULLABLE_SUFFIXES = (SUFFIX, ".onnx")  # no `.pth`: nothing that comes from the network is unpickled
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _CREDITS = tuple(credit.name for credit in fields(Credits))
 
@@ -72,12 +74,7 @@ def shelf_of(path: Path) -> str:
 
 
 def find_remote(name: str, catalogs: Sequence[str] = ()) -> CatalogEntry | None:
-    """Return the remote style of this name.
-
-    Args:
-        name: the style's name.
-        catalogs: see `remote_styles`.
-    """
+    """Return the remote style of this name; see `remote_styles`."""
     return next((entry for entry in remote_styles(catalogs) if entry.name == name), None)
 
 
@@ -91,22 +88,25 @@ def style_names() -> list[str]:
     return sorted({path.stem for folder in _shelves().values() for path in _style_files(folder)})
 
 
-def list_styles(catalogs: Sequence[str] = ()) -> list[CatalogEntry]:
+def list_styles(
+    catalogs: Sequence[str] = (), *, on_problem: Callable[[CatalogError], None] | None = None
+) -> list[CatalogEntry]:
     """Return all styles in the order of their names; one that is hidden by another of its name is left out.
 
-    Args:
-        catalogs: see `remote_styles`.
-
-    Raises:
-        CatalogError: if a catalog cannot be had, or is none.
+    Args and errors are those of `remote_styles`.
     """
+    entries = {entry.name: entry for entry in remote_styles(catalogs, on_problem=on_problem)}
+    entries |= {entry.name: entry for entry in styles_at_hand()}
+    return sorted(entries.values(), key=lambda entry: entry.name)
+
+
+def styles_at_hand() -> list[CatalogEntry]:
+    """Return the user's own, the bundled and the cached styles; where two have a name, the first of them."""
     entries: dict[str, CatalogEntry] = {}
     for where, folder in _shelves().items():
         for path in _style_files(folder):
             entries.setdefault(path.stem, _entry(where, path))
-    for entry in remote_styles(catalogs):
-        entries.setdefault(entry.name, entry)
-    return sorted(entries.values(), key=lambda entry: entry.name)
+    return list(entries.values())
 
 
 def _style_files(folder: Path) -> Iterator[Path]:
@@ -122,54 +122,74 @@ def _entry(where: str, path: Path) -> CatalogEntry:
     return CatalogEntry(path.stem, where, size, metadata.credits, path)
 
 
-def remote_styles(catalogs: Sequence[str] = ()) -> list[CatalogEntry]:
+def remote_styles(
+    catalogs: Sequence[str] = (), *, on_problem: Callable[[CatalogError], None] | None = None
+) -> list[CatalogEntry]:
     """Return the styles of catalogs; where two name the same, the first one's.
 
     Args:
         catalogs: addresses or files of catalogs that come before the one in `STYLEKIT_CATALOG` and the package's own.
+        on_problem: called with what is wrong with the catalog in `STYLEKIT_CATALOG`, which is then left out; without
+            it, that is raised.
 
     Raises:
         CatalogError: if a catalog cannot be had, or is none.
     """
-    further = os.environ.get("STYLEKIT_CATALOG")
-    entries: dict[str, CatalogEntry] = {}
-    for source in [*catalogs, *([further] if further else []), str(_BUILT_IN)]:
-        for entry in _read_catalog(source):
-            entries.setdefault(entry.name, entry)
-    return list(entries.values())
+    entries = [entry for source in catalogs for entry in _read_catalog(source)]
+    if further := os.environ.get("STYLEKIT_CATALOG"):
+        try:
+            entries += _read_catalog(further)
+        except CatalogError as error:
+            if on_problem is None:
+                raise
+            on_problem(error)
+    entries += _read_catalog(str(_BUILT_IN))
+    return list({entry.name: entry for entry in reversed(entries)}.values())[::-1]
 
 
 def _read_catalog(source: str) -> list[CatalogEntry]:
-    path = _fetched(source) if is_url(source) else Path(source)
+    """The entries of a catalog; for one at an address, those of its last good copy where no newer can be had."""
+    if not is_url(source):
+        return _parse(_content(Path(source), source), source)
+    kept = cache_dir() / "catalogs" / f"{hashlib.sha256(source.encode()).hexdigest()[:32]}.json"
+    newest = kept.with_suffix(".new")
+    try:
+        with locked(kept):
+            try:
+                fetch(source, newest, most_bytes=_MOST_CATALOG_BYTES)
+                entries = _parse(_content(newest, source), source)
+                newest.replace(kept)
+            finally:
+                newest.unlink(missing_ok=True)
+    except (DownloadError, CatalogError) as error:
+        if kept.is_file():
+            return _parse(_content(kept, source), source)
+        raise CatalogError(error.message, error.hint) from None
+    return entries
+
+
+def _content(path: Path, source: str) -> Any:
     try:
         with path.open("rb") as file:
-            content = json.loads(file.read(_MOST_CATALOG_BYTES))
-        if not isinstance(content, dict) or content.get("format") != CATALOG_FORMAT:
-            raise CatalogError(f"{source} is no catalog: its format is not {CATALOG_FORMAT!r}.", _HINT)
-        styles = content.get("styles")
-        if not isinstance(styles, list):
-            raise CatalogError(f"The catalog {source} has no list of styles.", _HINT)
+            return json.loads(file.read(_MOST_CATALOG_BYTES))
     except FileNotFoundError:
         raise CatalogError(f"There is no catalog {source}.", "Name a JSON file or its https:// address.") from None
     except OSError as error:
         raise CatalogError(f"The catalog {source} cannot be read: {error.strerror}.") from None
     except (ValueError, RecursionError):
         raise CatalogError(f"The catalog {source} is not JSON.", _HINT) from None
+
+
+_HINT = f'A catalog is {{"format": "{CATALOG_FORMAT}", "styles": […]}}; each style has name, url, sha256 and size.'
+
+
+def _parse(content: Any, source: str) -> list[CatalogEntry]:
+    if not isinstance(content, dict) or content.get("format") != CATALOG_FORMAT:
+        raise CatalogError(f"{source} is no catalog: its format is not {CATALOG_FORMAT!r}.", _HINT)
+    styles = content.get("styles")
+    if not isinstance(styles, list):
+        raise CatalogError(f"The catalog {source} has no list of styles.", _HINT)
     return [_remote_entry(values, number, source) for number, values in enumerate(styles, start=1)]
-
-
-_HINT = "docs/catalogs.md says what one looks like."
-
-
-def _fetched(url: str) -> Path:
-    """The newest copy of a catalog; the last one, where no newer can be had."""
-    path = cache_dir() / "catalogs" / f"{hashlib.sha256(url.encode()).hexdigest()[:32]}.json"
-    try:
-        fetch(url, path, most_bytes=_MOST_CATALOG_BYTES)
-    except DownloadError as error:
-        if not path.is_file():
-            raise CatalogError(f"The catalog cannot be had. {error.message}", error.hint) from None
-    return path
 
 
 def _remote_entry(values: Any, number: int, source: str) -> CatalogEntry:
@@ -189,5 +209,7 @@ def _remote_entry(values: Any, number: int, source: str) -> CatalogEntry:
         url = plain_url(urljoin(plain_url(source), values["url"]) if is_url(source) else values["url"])
     except (StylekitError, ValueError) as error:
         raise CatalogError(f"Style {number} of the catalog {source}: {error}", _HINT) from None
+    suffix = Path(unquote(urlsplit(url).path)).suffix.lower()
+    require(suffix in PULLABLE_SUFFIXES, f"has a url that does not end in {' or '.join(PULLABLE_SUFFIXES)}")
     about = Credits(**{key: values[key] for key in _CREDITS if key in values})
     return CatalogEntry(name, "remote", size, about, url=url, sha256=values["sha256"])

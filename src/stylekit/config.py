@@ -10,7 +10,7 @@ from stylekit.errors import ConfigError
 
 DEVICE_PATTERN = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 DEFAULT_STYLE = "starry-night"
-STYLE_NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]*")
+STYLE_NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 PRECISIONS = ("auto", "float32", "bfloat16")
 POOLINGS = ("max", "avg")
 
@@ -24,12 +24,12 @@ def check_style_name(name: str) -> str:
     """Return `name` if it can name a style.
 
     Raises:
-        ConfigError: if it does not match `[a-z0-9][a-z0-9_-]*`.
+        ConfigError: if it does not match `[a-z0-9][a-z0-9_-]{0,63}`.
     """
     if not STYLE_NAME_PATTERN.fullmatch(name):
         raise ConfigError(
             f"{name!r} cannot name a style.",
-            "Use lower-case letters, digits, '-' and '_', beginning with a letter or digit.",
+            "Use up to 64 lower-case letters, digits, '-' and '_', beginning with a letter or digit.",
         )
     return name
 

@@ -1,14 +1,12 @@
 """Downloads: resumed, retried, checked, moved into place; or one clear reason why not.
 
-While a download is under way it lies beside its destination as a hidden `.part` file named by the URL's hash, with
-the server's validator (ETag or date) in a second file. A later process goes on from there, as long as the server
+While a download is under way it lies beside its destination as a hidden `.part` file named by a hash of the URL,
+with the server's validator (ETag or date) in a second file. A later process goes on from there, as long as the server
 still has the same file.
 """
 
-import atexit
 import contextlib
 import email.utils
-import errno
 import hashlib
 import os
 import random
@@ -20,10 +18,10 @@ from pathlib import Path
 from urllib.parse import urljoin
 
 import requests
-from filelock import FileLock
 
 from stylekit.addresses import plain_url
 from stylekit.errors import ChecksumMismatch, DownloadError
+from stylekit.locks import ending, locked, writing
 from stylekit.paths import file_hash
 
 # Bytes that are there, and of how many; None where the server does not say.
@@ -35,57 +33,6 @@ _RETRIES = 4  # tries in a row that may bring nothing
 _LONGEST_WAIT_SECONDS = 60.0
 _MOST_REDIRECTS = 10
 _BUSY = (408, 429, 500, 502, 503, 504)
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Keep other processes that would write `path` waiting until the block ends. Missing folders are made.
-
-    Raises:
-        DownloadError: if nothing can be written there.
-    """
-    with _writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path.parent / f".{path.name}.lock")
-        lock.acquire()
-
-    def remove() -> None:
-        with contextlib.suppress(OSError):  # Windows deletes no open file
-            Path(lock.lock_file).unlink()
-
-    try:
-        with _ending(remove):  # before it is released: who waits for it notices, and locks a new one
-            yield
-    finally:
-        lock.release()
-
-
-@contextlib.contextmanager
-def _ending(action: Callable[[], None]) -> Iterator[None]:
-    """Do something at the end of the block, also where the process ends while another thread is in it."""
-    atexit.register(action)
-    try:
-        yield
-    finally:
-        atexit.unregister(action)
-        action()
-
-
-@contextlib.contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Turn what the file system says into an error that names the place and the way out."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _NO_ROOM:
-            raise DownloadError(
-                f"There is no room for {path}.", "Make some, or set STYLEKIT_HOME to a folder on another disk."
-            ) from None
-        raise DownloadError(
-            f"{path} cannot be written: {error.strerror or error}.",
-            "Set STYLEKIT_HOME to a folder that you may write to.",
-        ) from None
 
 
 def fetch(
@@ -148,7 +95,7 @@ class _Transfer:
         self.sha256 = sha256
         self.most_bytes = most_bytes
         self.on_progress = on_progress
-        name = hashlib.sha256(url.encode()).hexdigest()[:32]
+        name = hashlib.sha256(f"{url} {destination.name}".encode()).hexdigest()[:32]
         self.part = destination.parent / f".{name}.part"
         self.validator = destination.parent / f".{name}.etag"
         self.session = requests.Session()
@@ -156,14 +103,15 @@ class _Transfer:
     def run(self) -> None:
         """Fetch the file, however often the connection breaks."""
         try:
-            with _ending(self._discard_useless), self.session:
-                resumed = self._have() > 0
-                self._complete()
-                if resumed and self.sha256 and file_hash(self.part) != self.sha256:  # what was there was no good
-                    self._discard()
+            with ending(self._discard_useless), self.session:
+                if not self._is_complete():
+                    resumed = self._have() > 0
                     self._complete()
+                    if resumed and self.sha256 and not self._is_complete():  # what was there was no good
+                        self._discard()
+                        self._complete()
                 self._check_hash()
-                with _writing(self.destination):
+                with writing(self.destination):
                     self.part.replace(self.destination)
                 self._discard()
         except _BrokenError as error:
@@ -171,6 +119,10 @@ class _Transfer:
         except DownloadError:
             self._discard()
             raise
+
+    def _is_complete(self) -> bool:
+        """Whether all is there already, as after an end just before the move into place."""
+        return bool(self.sha256) and self._have() > 0 and file_hash(self.part) == self.sha256
 
     def _complete(self) -> None:
         failures = 0
@@ -263,13 +215,13 @@ class _Transfer:
         if status in _BUSY:
             raise _BrokenError(said, wait=_retry_after(answer))
         if status in (401, 403):
-            raise self._error(said, "The file is not public; ask its owner.")
+            raise _BrokenError(said, cure="The file is not public; ask its owner.")
         if status in (404, 410):
             raise self._error(said, "Is the address right? The file may have moved.")
         if status not in (200, 206):
-            raise self._error(said, "Try again later.")
+            raise _BrokenError(said, cure="Try again later.")
         if answer.headers.get("Content-Type", "").startswith("text/html"):
-            raise self._error("a web page came, not a file", "Use the address of the file itself.")
+            raise _BrokenError("a web page came, not a file", cure="Use the address of the file itself.")
 
     def _start(self, answer: requests.Response, have: int) -> int:
         """Where in the file the answer begins: from what is there on, or, with another file or a plain server, at 0."""
@@ -281,7 +233,7 @@ class _Transfer:
             raise _BrokenError("the server sends another part than was asked for", wait=0)
         self._discard()
         if validator := _validator(answer):
-            with _writing(self.validator):
+            with writing(self.validator):
                 self.validator.write_text(validator)
         return 0
 
@@ -296,9 +248,9 @@ class _Transfer:
         self._check_length(total)
         free = shutil.disk_usage(self.part.parent).free
         if total - start > free:
-            raise self._error(
+            raise _BrokenError(
                 f"it needs {(total - start) / 1e6:.0f} MB and {free / 1e6:.0f} MB are free",
-                "Make room, or set STYLEKIT_HOME to a folder on another disk.",
+                cure="Make room, or set STYLEKIT_HOME to a folder on another disk.",
             )
 
     def _check_length(self, length: int) -> None:
@@ -307,7 +259,7 @@ class _Transfer:
 
     def _receive(self, answer: requests.Response, start: int, total: int | None) -> None:
         done = start
-        with _writing(self.part), self.part.open("ab" if start else "wb") as file, self._transport_errors():
+        with writing(self.part), self.part.open("ab" if start else "wb") as file, self._transport_errors():
             for piece in answer.iter_content(_CHUNK_BYTES):
                 if done == 0:
                     self._check_beginning(piece)

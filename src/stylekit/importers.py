@@ -111,7 +111,9 @@ def import_weights(path: Path, name: str) -> StyleFile:
         StyleFileError: if the file cannot be read or belongs to no network that we know.
     """
     if path.suffix.lower() not in IMPORTABLE_SUFFIXES:
-        raise StyleFileError(f"{path} has no suffix of a weights file.", "`.pth` and `.onnx` can be imported.")
+        raise StyleFileError(
+            f"{path} has no suffix of a weights file.", f"{', '.join(IMPORTABLE_SUFFIXES)} can be imported."
+        )
     read = read_onnx if path.suffix.lower() == ".onnx" else read_pth
     weights = {key: value for key, value in read(path).items() if not _UNUSED.fullmatch(key)}
     network = _recognise(weights)

@@ -5,13 +5,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save
 
 from stylekit.architectures import VGG19_LAYERS
 from stylekit.download import Progress, fetch
 from stylekit.errors import DownloadError, LossWeightsError, StyleFileError
 from stylekit.importers import read_pth
+from stylekit.locks import locked
 from stylekit.paths import atomic_write, cache_dir, loss_weights_path
 
 VGG19_URL = "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"
@@ -37,27 +38,38 @@ def find_loss_weights(path: Path | None = None, *, on_progress: Progress = lambd
             )
         return path
     cached = loss_weights_path()
-    if not cached.is_file():
+    if not _is_sound(cached):
         _download(cached, on_progress)
     return cached
+
+
+def _is_sound(path: Path) -> bool:
+    """Whether the cached file is there and whole."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return bool(file.keys())
+    except (SafetensorError, OSError):
+        return False
 
 
 def _download(target: Path, on_progress: Progress) -> None:
     published = cache_dir() / "weights" / VGG19_URL.rpartition("/")[2]
     try:
-        fetch(VGG19_URL, published, sha256=VGG19_SHA256, on_progress=on_progress)
+        with locked(target):
+            if _is_sound(target):  # another process has fetched it meanwhile
+                return
+            fetch(VGG19_URL, published, sha256=VGG19_SHA256, on_progress=on_progress)
+            weights = read_loss_weights(published)
+            with atomic_write(target) as temporary:
+                temporary.write_bytes(save(weights))
+            published.unlink()
     except DownloadError as error:
         raise LossWeightsError(
             f"VGG-19's weights are not in the cache and cannot be downloaded: {error.message}",
             f"Download {VGG19_URL} on any machine and name the file with --loss-weights, or place it at {published}.",
         ) from None
-    weights = read_loss_weights(published)
-    try:
-        with atomic_write(target) as temporary:
-            temporary.write_bytes(save(weights))
     except (OSError, SafetensorError) as error:
         raise LossWeightsError(f"{target} cannot be written: {error}.", "Is there room in the cache?") from None
-    published.unlink()
 
 
 def read_loss_weights(path: Path) -> Weights:

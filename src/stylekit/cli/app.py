@@ -1,6 +1,5 @@
 """The Typer app, and the one place where errors become messages and exit codes."""
 
-import enum
 import signal
 import sys
 from types import FrameType
@@ -12,20 +11,10 @@ from typer.exceptions import TyperException
 from stylekit import __version__
 from stylekit.cli import styles
 from stylekit.cli.apply import apply
-from stylekit.cli.console import Output
+from stylekit.cli.console import ExitCode, Output
 from stylekit.cli.info import info
 from stylekit.cli.train import train
 from stylekit.errors import ConfigError, StylekitError
-
-
-class ExitCode(enum.IntEnum):
-    """What the shell is told; a batch with failures ends with 3 (`apply`)."""
-
-    DONE = 0
-    FAILURE = 1
-    USAGE = 2
-    INTERRUPTED = 130
-
 
 app = typer.Typer(
     name="stylekit",

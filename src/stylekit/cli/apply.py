@@ -7,13 +7,12 @@ from typing import Annotated, Any
 import typer
 
 from stylekit.cli import options
-from stylekit.cli.console import Bar, Output
+from stylekit.cli.console import Bar, ExitCode, Output
 from stylekit.config import DEFAULT_STYLE, ApplyConfig
 from stylekit.errors import ConfigError
 from stylekit.formats import format_of_suffix
 
 _DEFAULT = ApplyConfig()
-_PARTIAL = 3  # exit code of a batch that finished and in which some inputs failed
 
 
 def apply(
@@ -100,7 +99,7 @@ def apply(
     styles = style or [DEFAULT_STYLE]
     if not style:
         console.note(f"Painting with {DEFAULT_STYLE}; `stylekit styles list` shows the others, --style takes one.")
-    if pull:
+    if pull and not dry_run:
         _pull_missing(console, styles)
     _run(console, inputs, output, styles, config, dry_run)
 
@@ -114,7 +113,8 @@ def _stroke_size(text: str) -> float | None:
 
 def _pull_missing(console: Output, styles: list[str]) -> None:
     from stylekit.catalog import find_style
-    from stylekit.library import is_path, pull_style
+    from stylekit.library import is_path
+    from stylekit.pulling import pull_style
 
     with console.downloads() as progress_of:
         for style in styles:
@@ -145,7 +145,7 @@ def _run(
     for hint in dict.fromkeys(file.hint for file in report.failures if file.hint):
         console.note(f"hint: {hint}")
     if report.failures:
-        raise typer.Exit(_PARTIAL)
+        raise typer.Exit(ExitCode.PARTIAL)
 
 
 class _Printer:

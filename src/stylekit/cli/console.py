@@ -1,5 +1,6 @@
 """What the user sees: results on stdout, everything else on stderr."""
 
+import enum
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,6 +10,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from rich.progress import ProgressColumn
+
+
+class ExitCode(enum.IntEnum):
+    """What the shell is told."""
+
+    DONE = 0
+    FAILURE = 1
+    USAGE = 2
+    PARTIAL = 3  # some of several failed
+    INTERRUPTED = 130
 
 
 class Bar(Protocol):
@@ -60,7 +71,7 @@ class Output:
     def note(self, line: str) -> None:
         """Print what a user wants to know while it happens."""
         if not self.quiet:
-            write_line(sys.stderr, line)
+            write_line(sys.stderr, printable(line))
 
     def detail(self, line: str) -> None:
         """Print what only a curious user wants to know."""
@@ -69,7 +80,7 @@ class Output:
 
     def failure(self, line: str) -> None:
         """Print a failure, whatever else is to be seen."""
-        write_line(sys.stderr, line)
+        write_line(sys.stderr, printable(line))
 
     @property
     def animated(self) -> bool:
@@ -165,14 +176,27 @@ def write_line(stream: Any, line: str) -> None:
     stream.flush()
 
 
+def printable(text: str) -> str:
+    """Replace what could command the terminal or break the line: names and texts come from anywhere."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
 def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Align rows of text in columns; what could command the terminal, or break a row, is replaced."""
-    rows = [
-        ["".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in cell) for cell in row] for row in rows
-    ]
+    """Align rows of text in columns."""
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def flat(values: Mapping[str, Any], indent: str = "") -> Iterator[tuple[str, str]]:
+    """Turn nested values into rows of two cells, inner ones indented."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield f"{indent}{key}", ""
+            yield from flat(value, f"{indent}  ")
+        else:
+            yield f"{indent}{key}", "none" if value is None else str(value)
 
 
 def human_size(size: int) -> str:

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from stylekit import __version__, paths
-from stylekit.catalog import list_styles
+from stylekit.catalog import styles_at_hand
 from stylekit.cli import options
-from stylekit.cli.console import Output, table
+from stylekit.cli.console import Output, flat, table
 
 _PACKAGES = ("torch", "torchvision", "numpy", "onnx", "pillow", "pillow-heif", "safetensors")
 
@@ -23,7 +23,7 @@ def info(
     console = Output(as_json=json)
     document = _document(devices)
     console.document(document)
-    for line in table(list(_lines(document))):
+    for line in table(list(flat(document))):
         console.result(line)
 
 
@@ -38,7 +38,7 @@ def _document(devices: bool) -> dict[str, Any]:
             "cached styles": str(paths.downloaded_styles_dir()),
             "bundled styles": str(paths.bundled_styles_dir()),
         },
-        "styles": dict(Counter(entry.where for entry in list_styles())),
+        "styles": dict(Counter(entry.where for entry in styles_at_hand())),
         "loss weights": str(paths.loss_weights_path()) if paths.loss_weights_path().is_file() else None,
     }
     if devices:
@@ -53,13 +53,3 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-def _lines(document: dict[str, Any], indent: str = "") -> list[tuple[str, str]]:
-    lines = []
-    for key, value in document.items():
-        if isinstance(value, dict):
-            lines += [(f"{indent}{key}", ""), *_lines(value, f"{indent}  ")]
-        else:
-            lines.append((f"{indent}{key}", "none" if value is None else str(value)))
-    return lines

@@ -4,23 +4,23 @@ import contextlib
 import dataclasses
 import queue
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from stylekit.catalog import CatalogEntry, list_styles, remote_styles
+from stylekit.addresses import is_url
+from stylekit.catalog import CatalogEntry, list_styles
 from stylekit.cli import options
-from stylekit.cli.console import Output, human_size, table
+from stylekit.cli.console import ExitCode, Output, flat, human_size, table
 from stylekit.download import Progress
 from stylekit.errors import ConfigError, StylekitError
 
 app = typer.Typer(no_args_is_help=True, help="List, pull, import, export and remove styles.")
 
 _AT_A_TIME = 4
-_PARTIAL = 3  # exit code where some of several failed
 
 _Catalogs = Annotated[
     list[str] | None,
@@ -33,7 +33,7 @@ _Name = Annotated[str, typer.Argument(metavar="NAME", help="A style's name.")]
 def list_(catalog: _Catalogs = None, json: options.Json = False) -> None:
     """List the styles there are: your own, bundled with the package, cached, and remote ones that can be pulled."""
     console = Output(as_json=json)
-    entries = list_styles(catalog or [])
+    entries = list_styles(catalog or [], on_problem=lambda error: console.note(f"note: {error.message}"))
     console.document({"styles": [_as_json(entry) for entry in entries]})
     for line in table([("NAME", "WHERE", "TITLE", "ARTIST", "YEAR", "LICENCE", "SIZE"), *map(_row, entries)]):
         console.result(line)
@@ -57,7 +57,7 @@ def pull(
         list[str] | None, typer.Argument(metavar="NAME|URL...", help="Styles by name, or by https:// or hf:// address.")
     ] = None,
     all_: Annotated[bool, typer.Option("--all", help="Pull every remote style.")] = False,
-    sha256: Annotated[str, typer.Option(metavar="HASH", help="SHA-256 of the file at the address.")] = "",
+    sha256: Annotated[str | None, typer.Option(metavar="HASH", help="SHA-256 of the file at the address.")] = None,
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="Name for the style at the address; its file's by default.")
     ] = None,
@@ -67,28 +67,29 @@ def pull(
     quiet: options.Quiet = False,
 ) -> None:
     """Fetch styles into the cache: checked by their hashes, resumed after a break, never executed."""
+    from stylekit.pulling import Finder, fetch_style
+
     console = Output(quiet=quiet, as_json=json)
-    catalogs = catalog or []
-    wanted = list(
-        dict.fromkeys([*(styles or []), *([entry.name for entry in remote_styles(catalogs)] if all_ else [])])
-    )
+    finder = Finder(catalog or [])
+    wanted = list(dict.fromkeys([*(styles or []), *(finder.entries() if all_ else [])]))
     if not wanted:
         raise ConfigError("No style was named.", "Name one of `stylekit styles list`, or add --all.")
-    if len(wanted) > 1 and (sha256 or name):
+    if len(wanted) > 1 and (sha256 is not None or name is not None):
         raise ConfigError("--sha256 and --name go with a single address.", "Pull the styles one by one.")
 
-    from stylekit.library import pull_style
+    def job(style: str, on_progress: Progress) -> Path:
+        found = finder.find(style, sha256=sha256, name=name)
+        return found if isinstance(found, Path) else fetch_style(found, force=force, on_progress=on_progress)
 
-    jobs = {
-        style: partial(pull_style, style, sha256=sha256, name=name, catalogs=catalogs, force=force) for style in wanted
-    }
+    if not all(map(is_url, wanted)):
+        finder.entries()  # before several threads ask for them
     with console.downloads() as progress_of:
-        results = _at_once(jobs, progress_of)
+        results = _at_once({style: partial(job, style) for style in wanted}, progress_of)
     _report(console, results)
 
 
 def _at_once(
-    jobs: Mapping[str, Callable[..., Path]], progress_of: Callable[[str], Progress]
+    jobs: Mapping[str, Callable[[Progress], Path]], progress_of: Callable[[str], Progress]
 ) -> dict[str, Path | StylekitError]:
     """Run jobs, several at a time, in threads that Ctrl-C leaves behind even where a server has gone silent."""
     results: dict[str, Path | StylekitError] = {}
@@ -101,7 +102,7 @@ def _at_once(
             while True:
                 key = waiting.get_nowait()
                 try:
-                    results[key] = jobs[key](on_progress=progress_of(key))
+                    results[key] = jobs[key](progress_of(key))
                 except StylekitError as error:
                     results[key] = error
                 except BaseException as error:
@@ -113,7 +114,10 @@ def _at_once(
     for _ in range(min(_AT_A_TIME, len(jobs))):
         threading.Thread(target=work, daemon=True).start()
     for _ in jobs:
-        finished.get()
+        while True:  # without a time-out, Windows would not hear Ctrl-C
+            with contextlib.suppress(queue.Empty):
+                finished.get(timeout=0.2)
+                break
         if bugs:
             raise bugs[0]
     return {key: results[key] for key in jobs}
@@ -137,7 +141,7 @@ def _report(console: Output, results: dict[str, Path | StylekitError]) -> None:
     for hint in dict.fromkeys(error.hint for error in failures.values() if error.hint):
         console.note(f"hint: {hint}")
     if failures:
-        raise typer.Exit(_PARTIAL if len(failures) < len(results) else 1)
+        raise typer.Exit(ExitCode.PARTIAL if len(failures) < len(results) else ExitCode.FAILURE)
 
 
 @app.command("import", no_args_is_help=True)
@@ -166,17 +170,8 @@ def info(name: _Name, catalog: _Catalogs = None, json: options.Json = False) -> 
     console = Output(as_json=json)
     description = describe_style(name, catalog or [])
     console.document(description)
-    for line in table(list(_flat(description))):
+    for line in table(list(flat(description))):
         console.result(line)
-
-
-def _flat(values: dict[str, object], indent: str = "") -> Iterator[Sequence[str]]:
-    for key, value in values.items():
-        if isinstance(value, dict):
-            yield f"{indent}{key}", ""
-            yield from _flat(value, indent + "  ")
-        else:
-            yield f"{indent}{key}", str(value)
 
 
 @app.command(no_args_is_help=True)
