@@ -52,7 +52,7 @@ def test_hf_stands_for_a_file_of_hugging_face(url, path):
         *("http://example.org/a", "http://10.0.0.1/a", "http://0.0.0.0/a", "http://[2001:db8::1]/a"),
         *("file:///etc/passwd", "file://localhost/etc/passwd", "ftp://127.0.0.1/a", "ssh://127.0.0.1/a"),
         *("data:text/plain,a", "candy", "", "https://", "https:///a", "//example.org/a", "https://[::1/a"),
-        *("hf://user/repo", "hf://user/repo/", "hf://user", "hf://", "hf://us er/repo/a", "hf://user/repo@/a"),
+        *("hf://user/repo", "hf://user/repo/", "hf://user", "hf://", "hf://user/repo@/a"),
     ],
 )
 def test_any_other_address_is_refused(url):

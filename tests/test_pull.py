@@ -218,7 +218,7 @@ def test_a_style_at_hand_is_not_pulled(stylekit, server, publish, small_style, s
     publish(wave=small_file)
     path = (own_styles_dir() if where == "own" else bundled) / "wave.safetensors"
     save_style_file(small_style, path)
-    assert stylekit("styles", "pull", "wave") == (0, f"{path}\n", "")
+    assert stylekit("styles", "pull", "wave") == (0, f"{path}\n", "wave is at hand already.\n")
     assert files_asked(server) == []
 
 
@@ -447,7 +447,7 @@ def test_info_tells_of_remote_and_of_cached_styles(stylekit, publish, small_file
     local = json.loads(stylekit("styles", "info", "wave", "--json")[1])
     assert (local["where"], local["path"], local["artist"]) == ("cached", str(cached("wave")), "Hokusai")
     assert local["downloaded"] == {"url": url, "sha256": digest}
-    assert local["sha256"] == hashlib.sha256(cached("wave").read_bytes()).hexdigest()
+    assert local["file_sha256"] == hashlib.sha256(cached("wave").read_bytes()).hexdigest()
     lines = stylekit("styles", "info", "wave")[1].splitlines()
     assert ["artist", "Hokusai"] in [line.split() for line in lines]
     assert ["path", str(cached("wave"))] in [line.split() for line in lines]
@@ -466,7 +466,7 @@ def test_a_cached_style_is_removed_and_remote_again(stylekit, publish, small_fil
     assert not cached("wave").exists()
     code, _, err = stylekit("styles", "remove", "wave")
     assert code == 1
-    assert "not downloaded yet" in err
+    assert "no style 'wave' of yours, or in the cache" in err
 
 
 def test_a_style_of_ones_own_is_removed_only_with_yes(stylekit, small_style):
@@ -791,7 +791,7 @@ def test_a_style_keeps_the_credits_of_its_file_where_the_catalog_has_none(stylek
 
 def test_a_cached_style_that_no_catalog_has_is_at_hand(stylekit, server, small_file):
     stylekit("styles", "pull", server.put("/wave.safetensors", small_file))
-    assert stylekit("styles", "pull", "wave") == (0, f"{cached('wave')}\n", "")
+    assert stylekit("styles", "pull", "wave") == (0, f"{cached('wave')}\n", "wave is at hand already.\n")
 
 
 def test_one_file_may_be_several_styles_pulled_at_once(stylekit, publish, small_file):
@@ -881,3 +881,33 @@ def test_a_constant_that_feeds_nothing_is_passed_over(tmp_path):
     model.graph.node.append(onnx.NodeProto(op_type="Constant"))
     (tmp_path / "odd.onnx").write_bytes(model.SerializeToString())
     assert read_onnx(tmp_path / "odd.onnx").keys() == weights.keys()
+
+
+def test_an_address_may_not_take_the_name_of_a_catalogs_style(stylekit, server, publish, small_file):
+    publish(wave=small_file)
+    code, _, err = stylekit("styles", "pull", server.put("/wave.safetensors", small_file))
+    assert code == 2
+    assert "A catalog has a style wave already" in err
+
+
+def test_a_folder_in_the_way_is_noticed_before_the_download(stylekit, server, small_file):
+    cached("wave").mkdir(parents=True)
+    code, _, err = stylekit("styles", "pull", server.put("/wave.safetensors", small_file))
+    assert code == 1
+    assert "A folder lies at" in err
+    assert server.requests == []
+
+
+def test_failures_of_several_keep_their_hints(stylekit, publish, small_file):
+    publish(wave=small_file)
+    code, out, err = stylekit("styles", "pull", "wawe", "http://example.org/a.onnx", "--json")
+    assert code == 1
+    assert "Did you mean wave?" in json.loads(out)["failed"]["wawe"]["hint"]
+    assert err.count("hint: ") == 2
+
+
+def test_painting_with_an_address_says_to_pull_it_first(stylekit, make_photo, tmp_path):
+    make_photo().save(tmp_path / "lion.jpg")
+    code, _, err = stylekit("apply", tmp_path / "lion.jpg", "-s", "https://example.org/a.onnx")
+    assert code == 1
+    assert "stylekit styles pull https://example.org/a.onnx" in err

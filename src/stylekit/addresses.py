@@ -32,11 +32,16 @@ def plain_url(url: str) -> str:
     try:
         parts = urlsplit(url)
         safe = parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname or ""))
-        safe = safe and bool(parts.hostname) and not _AMBIGUOUS.search(url)
+        safe = safe and bool(parts.hostname)
     except ValueError:
         safe = False
+    if _AMBIGUOUS.search(url):
+        raise DownloadError(f"{url!r} is not fetched: it holds a blank, or worse.", "Write a blank as %20.")
     if not safe:
-        raise DownloadError(f"{url!r} is not fetched: only https:// and hf:// addresses are.", "Look for one of those.")
+        raise DownloadError(
+            f"{url!r} is not fetched: only https:// and hf:// addresses are.",
+            "Those of Hugging Face are hf://user/repo/file, or hf://user/repo@revision/file.",
+        )
     return url
 
 

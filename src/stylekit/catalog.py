@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
 
 from stylekit.addresses import is_url, plain_url
-from stylekit.config import check_style_name
+from stylekit.config import STYLE_NAME_PATTERN, check_style_name
 from stylekit.download import fetch
 from stylekit.errors import CatalogError, DownloadError, StylekitError
 from stylekit.locks import locked
@@ -110,7 +110,7 @@ def styles_at_hand() -> list[CatalogEntry]:
 
 
 def _style_files(folder: Path) -> Iterator[Path]:
-    return (path for path in folder.glob(f"*{SUFFIX}") if not path.name.startswith(".") and path.is_file())
+    return (path for path in folder.glob(f"*{SUFFIX}") if STYLE_NAME_PATTERN.fullmatch(path.stem) and path.is_file())
 
 
 def _entry(where: str, path: Path) -> CatalogEntry:
@@ -203,7 +203,7 @@ def _remote_entry(values: Any, number: int, source: str) -> CatalogEntry:
     size = values.get("size")
     require(type(size) is int and 0 < size <= MOST_STYLE_BYTES, "has no size in bytes, or one beyond all measure")
     require(values.get("url", "") != "", "has no url")
-    require(bool(_SHA256.fullmatch(values.get("sha256", ""))), "has no SHA-256 of 64 hexadecimal digits")
+    require(bool(_SHA256.fullmatch(values.get("sha256", ""))), "has no SHA-256 of 64 lower-case hexadecimal digits")
     try:
         name = check_style_name(values.get("name", ""))
         url = plain_url(urljoin(plain_url(source), values["url"]) if is_url(source) else values["url"])

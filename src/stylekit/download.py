@@ -115,7 +115,9 @@ class _Transfer:
                     self.part.replace(self.destination)
                 self._discard()
         except _BrokenError as error:
-            raise self._error(error.reason, error.cure or "Is there a network connection? Try again later.") from None
+            cure = error.cure or "Is there a network connection? Try again later."
+            kept = " What has come is kept, and gone on with." if self._have() else ""
+            raise self._error(error.reason, cure + kept) from None
         except DownloadError:
             self._discard()
             raise

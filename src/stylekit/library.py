@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from stylekit.addresses import is_url
 from stylekit.catalog import (
     find_remote,
     find_style,
@@ -41,6 +42,8 @@ def locate_style(style: str) -> Path:
     Raises:
         StyleNotFound: if there is none; says which names are near.
     """
+    if is_url(style):
+        raise StyleNotFound(f"{style} is an address.", f"Pull it first: `stylekit styles pull {style} --name NAME`.")
     if not is_path(style):
         found = find_style(style) if STYLE_NAME_PATTERN.fullmatch(style) else None
         if found is None:
@@ -158,7 +161,7 @@ def remove_style(name: str, *, own: bool = False) -> Path:
     """
     path = find_style(check_style_name(name))
     if path is None:
-        raise not_found(name)
+        raise StyleNotFound(f"There is no style {name!r} of yours, or in the cache.", "See `stylekit styles list`.")
     if path.parent == bundled_styles_dir():
         raise ConfigError(f"{name} is bundled with stylekit and stays.")
     if path.parent == own_styles_dir() and not own:
@@ -192,7 +195,7 @@ def describe_style(name: str, catalogs: Sequence[str] = ()) -> dict[str, Any]:
         "where": shelf_of(path),
         "path": str(path),
         "size": path.stat().st_size,
-        "sha256": file_hash(path),
+        "file_sha256": file_hash(path),
         "parameters": sum(array.size for array in style.weights.values()),
     }
 

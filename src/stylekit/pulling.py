@@ -70,7 +70,10 @@ class Finder:
     def find(self, style: str, *, sha256: str | None = None, name: str | None = None) -> CatalogEntry | Path:
         """Return the entry to fetch, or the file of a style that needs no fetching; see `pull_style`."""
         if is_url(style):
-            return _entry_at(style, sha256, name)
+            named = _entry_at(style, sha256, name)
+            if (listed := self.entries().get(named.name)) and plain_url(listed.url) != plain_url(named.url):
+                raise ConfigError(f"A catalog has a style {named.name} already.", "Choose another --name.")
+            return named
         if sha256 is not None or name is not None:
             raise ConfigError("A hash and a name go with an address; a catalog has its own.", "Leave them out.")
         if is_path(style):
@@ -117,6 +120,8 @@ def fetch_style(entry: CatalogEntry, *, force: bool = False, on_progress: Progre
     """Fetch the style of a catalog's entry into the cache, unless it is there already and sound; see `pull_style`."""
     url = plain_url(entry.url)
     target = downloaded_styles_dir() / f"{entry.name}{SUFFIX}"
+    if target.is_dir():
+        raise StyleFileError(f"A folder lies at {target}.", "Move it away.")
     if _is_fetched(target, entry):
         return target
     with locked(target):

@@ -142,7 +142,7 @@ def _open(path: Path) -> Any:
         raise StyleFileError(f"{path} does not exist.", "See `stylekit styles list` for the styles at hand.") from None
     except (SafetensorError, OSError, ValueError):
         raise StyleFileError(
-            f"{path} is not a safetensors file, or it is damaged.", "Fetch or train it anew."
+            f"{path} is not a safetensors file, or it is damaged.", "Delete it, and fetch or train it anew."
         ) from None
 
 
@@ -182,7 +182,9 @@ def load_style_file(path: Path) -> StyleFile:
     with _naming(path):
         check_weights(weights, metadata.network, metadata.network_config)
         if expected is not None and _weights_hash(weights) != expected:
-            raise StyleFileError("The weights are damaged: their hash is another.", "Fetch or train it anew.")
+            raise StyleFileError(
+                "The weights are damaged: their hash is another.", "Delete it, and fetch or train it anew."
+            )
     return StyleFile(metadata, weights)
 
 
@@ -200,7 +202,10 @@ def save_style_file(style: StyleFile, path: Path) -> None:
             # not save_file, which would hide it from other users
             temporary.write_bytes(save(arrays, {**style.metadata.to_strings(), _HASH_KEY: _weights_hash(arrays)}))
     except (OSError, SafetensorError) as error:
-        raise StyleFileError(f"{path} cannot be written: {error}.", "Is there room, and may you write there?") from None
+        reason = getattr(error, "strerror", None) or error
+        raise StyleFileError(
+            f"{path} cannot be written: {reason}.", "Is there room, and may you write there?"
+        ) from None
 
 
 def _weights_hash(weights: Mapping[str, NDArray[Any]]) -> str:

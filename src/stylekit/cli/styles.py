@@ -11,7 +11,6 @@ from typing import Annotated
 
 import typer
 
-from stylekit.addresses import is_url
 from stylekit.catalog import CatalogEntry, list_styles
 from stylekit.cli import options
 from stylekit.cli.console import ExitCode, Output, flat, human_size, table
@@ -41,7 +40,7 @@ def list_(catalog: _Catalogs = None, json: options.Json = False) -> None:
 
 def _row(entry: CatalogEntry) -> tuple[str, ...]:
     about = entry.credits
-    title = f"unreadable: {entry.problem}" if entry.problem else about.title
+    title = f"unreadable: see `stylekit styles info {entry.name}`" if entry.problem else about.title
     return entry.name, entry.where, title, about.artist, about.year, about.licence, human_size(entry.size)
 
 
@@ -79,10 +78,12 @@ def pull(
 
     def job(style: str, on_progress: Progress) -> Path:
         found = finder.find(style, sha256=sha256, name=name)
-        return found if isinstance(found, Path) else fetch_style(found, force=force, on_progress=on_progress)
+        if isinstance(found, Path):
+            console.note(f"{style} is at hand already.")
+            return found
+        return fetch_style(found, force=force, on_progress=on_progress)
 
-    if not all(map(is_url, wanted)):
-        finder.entries()  # before several threads ask for them
+    finder.entries()  # before several threads ask for them
     with console.downloads() as progress_of:
         results = _at_once({style: partial(job, style) for style in wanted}, progress_of)
     _report(console, results)
@@ -130,16 +131,19 @@ def _report(console: Output, results: dict[str, Path | StylekitError]) -> None:
     console.document(
         {
             "pulled": {style: str(path) for style, path in results.items() if style not in failures},
-            "failed": {style: error.message for style, error in failures.items()},
+            "failed": {
+                style: {"type": type(error).__name__, "message": error.message, "hint": error.hint}
+                for style, error in failures.items()
+            },
         }
     )
     for style, result in results.items():
         if isinstance(result, StylekitError):
             console.failure(f"failed {style}: {result.message}")
+            if result.hint:
+                console.note(f"hint: {result.hint}")
         else:
             console.result(str(result))
-    for hint in dict.fromkeys(error.hint for error in failures.values() if error.hint):
-        console.note(f"hint: {hint}")
     if failures:
         raise typer.Exit(ExitCode.PARTIAL if len(failures) < len(results) else ExitCode.FAILURE)
 
@@ -170,7 +174,8 @@ def info(name: _Name, catalog: _Catalogs = None, json: options.Json = False) -> 
     console = Output(as_json=json)
     description = describe_style(name, catalog or [])
     console.document(description)
-    for line in table(list(flat(description))):
+    known = {key: value for key, value in description.items() if value not in ("", {}, None)}
+    for line in table(list(flat(known))):
         console.result(line)
 
 
