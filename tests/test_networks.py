@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from stylekit.architectures import DOUBLING_TAPS
+from stylekit.architectures import DOUBLING_TAPS, FAST_BORDER
 from stylekit.engines import build_engine
 from stylekit.importers import import_weights
 from stylekit.networks import build_network
@@ -106,7 +106,8 @@ def test_a_picture_does_not_depend_on_the_others_in_its_batch(name):
 
 @pytest.mark.parametrize(("name", "multiply_adds"), [("fast", 25_200), ("johnson", 153_792)])
 @torch.no_grad()
-def test_learnt_convolutions_take_as_many_multiply_adds_per_pixel_as_counted_by_hand(name, multiply_adds):
+def test_learnt_convolutions_take_as_many_multiply_adds_per_pixel_as_counted_by_hand(name, multiply_adds, monkeypatch):
+    monkeypatch.setattr("stylekit.networks.fast.FAST_BORDER", 0)  # beside the point in large pictures
     counted = []
     network = build_network(name)
     for module in network.modules():
@@ -171,6 +172,22 @@ def test_padding_continues_by_reflection_without_repeating_the_border(axis, row,
     if axis == "rows":
         picture, expected = picture.mT, expected.mT
     assert torch.equal(pad_to_multiple(picture), expected)
+
+
+def test_a_border_continues_on_all_sides_by_reflection():
+    row = torch.arange(1.0, 9).view(1, 1, 1, -1).expand(1, 1, 8, -1)
+    continued = torch.tensor([5.0, 4, 3, 2, 1, 2, 3, 4, 5, 6, 7, 8, 7, 6, 5, 4])
+    assert torch.equal(pad_to_multiple(row, 4), continued.expand(1, 1, 16, -1))
+    assert torch.equal(pad_to_multiple(row.mT, 4), continued.expand(1, 1, 16, -1).mT)
+
+
+@torch.no_grad()
+def test_fast_runs_on_a_reflected_border_and_cuts_it_off():
+    network = with_random_weights(build_network("fast", TINY))
+    sizes = []
+    network.out.register_forward_hook(lambda module, inputs, out: sizes.append(out.shape[-2:]))
+    assert network(torch.rand(1, 3, 13, 22)).shape[-2:] == (13, 22)
+    assert sizes == [(16 + 2 * FAST_BORDER, 24 + 2 * FAST_BORDER)]
 
 
 @pytest.mark.parametrize("size", [(8, 8), (12, 2000)], ids=str)

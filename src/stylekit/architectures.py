@@ -14,6 +14,7 @@ NETWORK_DEFAULTS: dict[str, dict[str, int]] = {
 }
 _LARGEST_SETTING = 1024
 
+FAST_BORDER = 16  # pixels, a multiple of 4
 FAST_VARIANCE_FLOOR = 1e-3
 JOHNSON_VARIANCE_FLOOR = 1e-5  # torch's own, which the published weights know
 

@@ -7,6 +7,8 @@ After Johnson et al. 2016 and Ulyanov et al. 2016, with these departures:
   texture of, if it can; pixel-shuffle, transposed convolutions, nearest neighbours and bilinear interpolation all let
   them through, and a grid is seen (Odena et al. 2016). This filter's response is zero there, exactly, so that no
   training brings it back, and flat up to half of that frequency, so that strokes stay crisp;
+- a border of reflected pixels, cut off at the end: loss network and convolutions alike are unsure of themselves at
+  borders, and paint dark ones;
 - no normalisation at full resolution and a sigmoid at the end: white spots and values out of range cannot occur;
 - a variance floor in the instance normalisation, so that the noise of a flat sky is not blown up into blobs.
 """
@@ -15,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stylekit.architectures import DOUBLING_TAPS, FAST_VARIANCE_FLOOR
+from stylekit.architectures import DOUBLING_TAPS, FAST_BORDER, FAST_VARIANCE_FLOOR
 from stylekit.networks.padding import pad_to_multiple
 
 
@@ -83,8 +85,9 @@ class Fast(nn.Module):
 
     def forward(self, photo: Tensor) -> Tensor:
         height, width = photo.shape[-2:]
-        x = F.pixel_unshuffle(pad_to_multiple(photo), 4)
+        x = F.pixel_unshuffle(pad_to_multiple(photo, FAST_BORDER), 4)
         x = self.blocks(F.relu(self.stem(x), inplace=True))
         x = F.relu(self.at_half(self.double_to_half(self.to_half(x))), inplace=True)
         x = F.relu(self.double_to_full(self.to_full(x)), inplace=True)
-        return torch.sigmoid(self.out(x))[..., :height, :width]
+        rows, columns = (slice(FAST_BORDER, FAST_BORDER + side) for side in (height, width))
+        return torch.sigmoid(self.out(x)[..., rows, columns])

@@ -8,7 +8,13 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from stylekit.architectures import DOUBLING_TAPS, FAST_VARIANCE_FLOOR, JOHNSON_VARIANCE_FLOOR, complete_config
+from stylekit.architectures import (
+    DOUBLING_TAPS,
+    FAST_BORDER,
+    FAST_VARIANCE_FLOOR,
+    JOHNSON_VARIANCE_FLOOR,
+    complete_config,
+)
 
 _OPSET = 18
 _IR_VERSION = 9  # of the time of opset 18, so that older runtimes read it too
@@ -75,7 +81,7 @@ class _Graph:
         parameters = self.parameter(f"{name}.weight"), self.parameter(f"{name}.bias")
         return self.node("InstanceNormalization", x, *parameters, epsilon=floor)
 
-    def padded_to_multiple(self, x: str, multiple: int, least: int) -> str:
+    def padded_to_multiple(self, x: str, multiple: int, least: int, border: int = 0) -> str:
         """As `padding.pad_to_multiple`: rows and columns gathered by reflected indices."""
         for axis in (2, 3):
             size = self.node("Shape", x, start=axis, end=axis + 1)
@@ -86,15 +92,17 @@ class _Graph:
             padded = self.node("Max", rounded, self.constant(least))
             last = self.node("Sub", size, self.constant(1))
             period = self.node("Max", self.node("Mul", last, self.constant(2)), self.constant(1))
-            positions = self.node("Range", self.constant(0), padded, self.constant(1))
+            end = self.node("Add", padded, self.constant(border))
+            positions = self.node("Range", self.constant(-border), end, self.constant(1))
             forth = self.node("Mod", positions, period)
             x = self.node("Gather", x, self.node("Min", forth, self.node("Sub", period, forth)), axis=axis)
         return x
 
-    def cut_to(self, x: str, like: str) -> str:
-        """Cut the lower and right border off until height and width are those of another picture."""
-        size = self.node("Shape", like, start=2, end=4)
-        return self.node("Slice", x, self.constant([0, 0]), size, self.constant([2, 3]), output="picture")
+    def cut_to(self, x: str, like: str, border: int = 0) -> str:
+        """Cut off a border, and at the right and lower side what goes beyond the size of another picture."""
+        start = self.constant([border, border])
+        end = self.node("Add", self.node("Shape", like, start=2, end=4), start)
+        return self.node("Slice", x, start, end, self.constant([2, 3]))
 
     def model(self) -> onnx.ModelProto:
         """Return the finished model."""
@@ -129,7 +137,8 @@ def _johnson(graph: _Graph) -> None:
     x = graph.node("Relu", layer(doubled(x), "deconv1", "in4"))
     x = graph.node("Relu", layer(doubled(x), "deconv2", "in5"))
     x = graph.convolution(x, "deconv3.conv2d", 9)
-    graph.cut_to(graph.node("Div", x, graph.constant(255, np.float32)), like="photo")
+    x = graph.cut_to(x, like="photo")
+    graph.node("Div", x, graph.constant(255, np.float32), output="picture")
 
 
 def _fast(graph: _Graph, channels: int, blocks: int, half_channels: int, full_channels: int) -> None:
@@ -145,7 +154,7 @@ def _fast(graph: _Graph, channels: int, blocks: int, half_channels: int, full_ch
             )
         return x
 
-    x = graph.node("SpaceToDepth", graph.padded_to_multiple("photo", 4, 8), blocksize=4)
+    x = graph.node("SpaceToDepth", graph.padded_to_multiple("photo", 4, 8, FAST_BORDER), blocksize=4)
     x = graph.node("Gather", x, graph.constant(_unshuffled_order()), axis=1)
     x = graph.node("Relu", layer(x, "stem"))
     for i in range(blocks):
@@ -155,7 +164,7 @@ def _fast(graph: _Graph, channels: int, blocks: int, half_channels: int, full_ch
     x = graph.node("Relu", layer(x, "at_half"))
     x = doubled(graph.convolution(x, "to_full", 3), full_channels)
     x = graph.convolution(graph.node("Relu", x), "out", 3)
-    graph.cut_to(graph.node("Sigmoid", x), like="photo")
+    graph.node("Sigmoid", graph.cut_to(x, "photo", FAST_BORDER), output="picture")
 
 
 def _unshuffled_order() -> list[int]:

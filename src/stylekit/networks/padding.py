@@ -7,26 +7,27 @@ _MULTIPLE = 4  # both networks halve twice
 _LEAST = 8  # the smallest side on which all reflection paddings inside the networks are defined
 
 
-def _reflected(size: int, padded: int, device: torch.device) -> Tensor:
-    """Indices that continue 0 … size-1 by reflection, as often as needed, up to `padded` of them."""
+def _reflected(size: int, before: int, after: int, device: torch.device) -> Tensor:
+    """Indices that continue 0 … size-1 by reflection, as often as needed: `before` in front, `after` behind."""
     period = max(2 * (size - 1), 1)
-    position = torch.arange(padded, device=device) % period
+    position = torch.arange(-before, size + after, device=device) % period
     return torch.minimum(position, period - position) if size > 1 else position
 
 
-def pad_to_multiple(picture: Tensor) -> Tensor:
+def pad_to_multiple(picture: Tensor, border: int = 0) -> Tensor:
     """Continue a picture by reflection at its right and lower side until both sides fit the networks.
 
     Args:
         picture: `(B, C, H, W)`.
+        border: pixels by which it is continued on all four sides besides; a multiple of 4.
 
     Returns:
-        `(B, C, H', W')` with H' and W' the next multiples of 4, at least 8; the same tensor where nothing is missing.
+        `(B, C, H' + 2 border, W' + 2 border)` with H' and W' the next multiples of 4, at least 8; the same tensor
+        where nothing is missing.
     """
-    height, width = picture.shape[-2:]
-    rows, columns = (max(-(-side // _MULTIPLE) * _MULTIPLE, _LEAST) for side in (height, width))
-    if rows != height:
-        picture = picture.index_select(-2, _reflected(height, rows, picture.device))
-    if columns != width:
-        picture = picture.index_select(-1, _reflected(width, columns, picture.device))
+    for dim in (-2, -1):
+        size = picture.shape[dim]
+        missing = max(-(-size // _MULTIPLE) * _MULTIPLE, _LEAST) - size
+        if border or missing:
+            picture = picture.index_select(dim, _reflected(size, border, border + missing, picture.device))
     return picture
