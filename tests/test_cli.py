@@ -70,9 +70,20 @@ def test_the_stroke_size_reaches_the_network(stylekit, photo, style_path, tmp_pa
     assert results[0] == results[1] != results[2]
 
 
+def test_styles_are_mixed_into_one(stylekit, photo, style_path, tmp_path):
+    other = tmp_path / "other.safetensors"
+    other.write_bytes(style_path.read_bytes())
+    result = tmp_path / "out" / "lion-small-other.jpg"
+    args = ["apply", photo, "-s", f"{style_path}:0.7", "-s", other, "--blend", "-o", tmp_path / "out"]
+    assert stylekit(*args) == (0, f"{result}\n", "")
+    assert Image.open(result).size == (30, 20)
+
+
 @pytest.mark.parametrize(
     ("args", "code", "message"),
     [
+        (["apply", "PHOTO", "-s", "STYLE", "--blend"], 2, "two styles or more"),
+        (["apply", "PHOTO", "-s", "starry-night:-1", "-s", "STYLE", "--blend"], 2, "shares"),
         (["apply", "PHOTO", "-s", "STYLE", "--stroke-size", "big"], 2, "stroke size must be auto or a number"),
         (["apply", "PHOTO", "-s", "STYLE", "--stroke-size", "0"], 2, "stroke size must lie between"),
         (["apply", "gone.jpg", "-s", "STYLE"], 1, "gone.jpg does not exist"),

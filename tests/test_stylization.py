@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 import stylekit
-from stylekit.errors import DeviceUnavailable, StyleNotFound
+from stylekit.engines.blended import BlendedEngine
+from stylekit.errors import ConfigError, DeviceUnavailable, StyleNotFound
 from stylekit.stylization import Style, load_style
 
 
@@ -93,3 +94,40 @@ def test_a_style_that_is_missing_or_a_device_that_is_missing_is_an_error(style_p
         load_style("no-such-style")
     with pytest.raises(DeviceUnavailable):
         load_style(str(style_path), device="cuda")
+
+
+# --- Blends
+
+
+class Flat:
+    """An engine that paints one value everywhere."""
+
+    device = "cpu"
+
+    def __init__(self, value):
+        self.value = value
+
+    def run(self, pictures):
+        return np.full_like(pictures, self.value)
+
+
+@pytest.mark.parametrize(("shares", "value"), [([1, 1], 0.5), ([3, 1], 0.25), ([0, 2], 1), ([0.7, 0.3], 0.3)])
+def test_a_blend_is_the_weighted_mean_of_what_its_networks_paint(shares, value):
+    painted = BlendedEngine([Flat(0.0), Flat(1.0)], shares).run(np.zeros((2, 3, 4, 3), np.float32))
+    np.testing.assert_allclose(painted, value, rtol=1e-6)
+    assert painted.dtype == np.float32
+
+
+def test_blended_styles_of_one_file_paint_as_it_does(style_path, tmp_path, make_photo):
+    other = tmp_path / "other.safetensors"
+    other.write_bytes(style_path.read_bytes())
+    photo = make_photo()
+    alone = np.asarray(load_style(str(style_path))(photo), int)
+    mixed = np.asarray(stylekit.blend_styles({str(style_path): 2, str(other): 1})(photo), int)
+    assert np.abs(alone - mixed).max() <= 1
+
+
+@pytest.mark.parametrize("shares", [(0, 0), (-1, 2), (float("nan"), 1), (float("inf"), 1)])
+def test_shares_that_make_no_sense_are_refused(style_path, shares):
+    with pytest.raises(ConfigError, match="shares"):
+        stylekit.blend_styles({str(style_path): shares[0], "starry-night": shares[1]})

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from stylekit.errors import StylekitError
     from stylekit.library import import_style
     from stylekit.pulling import pull_style
-    from stylekit.stylization import Style, load_style
+    from stylekit.stylization import Style, blend_styles, load_style
     from stylekit.training import StepReport, train_style
 
 __version__ = "0.1.0"
@@ -28,6 +28,7 @@ _HOMES = {
     "StylekitError": "errors",
     "TrainConfig": "config",
     "apply_styles": "batch",
+    "blend_styles": "stylization",
     "import_style": "library",
     "list_styles": "catalog",
     "load_style": "stylization",
@@ -45,6 +46,7 @@ __all__ = [
     "StylekitError",
     "TrainConfig",
     "apply_styles",
+    "blend_styles",
     "import_style",
     "list_styles",
     "load_style",

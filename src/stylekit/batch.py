@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 
 from stylekit.concurrency import prefetch
-from stylekit.config import ApplyConfig
+from stylekit.config import ApplyConfig, check_shares
 from stylekit.errors import ConfigError, OutputExists, StylekitError
 from stylekit.formats import format_of_suffix
 from stylekit.images import Photo, load_photo, save_photo
@@ -77,6 +77,7 @@ def apply_styles(
     styles: Sequence[str],
     config: ApplyConfig | None = None,
     *,
+    blend: Sequence[float] | None = None,
     dry_run: bool = False,
     on_plan: Callable[[int], None] = lambda outputs: None,
     on_file: Callable[[FileReport], None] = lambda report: None,
@@ -92,24 +93,28 @@ def apply_styles(
             folders.
         styles: names, or paths to style files or importable weights.
         config: settings.
+        blend: shares in which the styles are mixed into one; None applies each by itself.
         dry_run: whether to report what would be done and do nothing.
         on_plan: called once with the number of outputs.
         on_file: called for each output as soon as it is done, skipped or failed.
 
     Raises:
-        ConfigError: if two outputs would collide, or an output would replace its photo.
+        ConfigError: if two outputs would collide, an output would replace its photo, or a blend's shares make no sense.
         StyleNotFound, StyleFileError: if a style is missing or damaged.
         DeviceUnavailable: if the device is missing or full.
         ImageError, OutOfMemory, OutputExists: if a single photo fails.
     """
     config = config or ApplyConfig()
     began = time.monotonic()
-    labels = [style_label(style) for style in styles]
+    labels, names = [style_label(style) for style in styles], list(styles)
     if repeated := [label for label, times in Counter(labels).items() if times > 1]:
         raise ConfigError(f"Two styles are called {repeated[0]}.", "Name each once, or rename one of the files.")
     files = [load_style_file_by_name(style) for style in styles]
+    if blend is not None:
+        check_shares(blend)
+        labels = names = ["-".join(labels)]
     plan = plan_outputs([Path(path) for path in inputs], Path(output) if output else None, labels, config)
-    run = _Run(plan, list(styles), files, config)
+    run = _Run(plan, names, files, config, blend)
     on_plan(sum(len(photo.outputs) for photo in plan.photos))
     reports = []
     for report in run.preview() if dry_run else run.execute():
@@ -130,16 +135,26 @@ class _Job:
 class _Run:
     """A plan being carried out."""
 
-    def __init__(self, plan: Plan, names: list[str], files: list[StyleFile], config: ApplyConfig) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        names: list[str],
+        files: list[StyleFile],
+        config: ApplyConfig,
+        blend: Sequence[float] | None,
+    ) -> None:
         self._plan = plan
         self._names = names
         self._files = files
         self._config = config
+        self._blend = blend
 
     @cached_property
     def _styles(self) -> list[Style]:
         """The styles with their engines, made only once there is work."""
         config = self._config
+        if self._blend is not None:
+            return [Style.blended(self._files, self._blend, device=config.device, threads=config.threads)]
         return [Style.from_file(file, device=config.device, threads=config.threads) for file in self._files]
 
     def _jobs(self) -> Iterator[_Job]:

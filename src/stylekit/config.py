@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -43,6 +44,18 @@ def check_device(device: str) -> str:
     if not DEVICE_PATTERN.fullmatch(device):
         raise ConfigError(f"Unknown device {device!r}.", "Use auto, cpu, cuda, cuda:N or mps.")
     return device
+
+
+def check_shares(shares: Sequence[float]) -> None:
+    """Make sure that styles can be mixed in these proportions.
+
+    Raises:
+        ConfigError: if a share is negative or not finite, or none is positive.
+    """
+    if not all(0 <= share < float("inf") for share in shares) or not sum(shares) > 0:
+        raise ConfigError(
+            "A blend's shares must be numbers of 0 or more, not all 0.", "Write them as --style starry-night:0.7."
+        )
 
 
 @dataclass(frozen=True)

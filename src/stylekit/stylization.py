@@ -1,13 +1,16 @@
 """A style, ready to be put on photos."""
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from stylekit.config import check_shares
 from stylekit.device import memory_errors
 from stylekit.engines import Engine, build_engine
+from stylekit.engines.blended import BlendedEngine
 from stylekit.images import photo_from_image, photo_to_image
 from stylekit.library import load_style_file_by_name
 from stylekit.strokes import reduced, restored, stroke_scale
@@ -35,6 +38,15 @@ class Style:
     def from_file(cls, file: StyleFile, *, device: str = "auto", threads: int | None = None) -> "Style":
         """Prepare a loaded style file; see `load_style`."""
         return cls(file.metadata, build_engine(file, device=device, threads=threads))
+
+    @classmethod
+    def blended(
+        cls, files: Sequence[StyleFile], shares: Sequence[float], *, device: str = "auto", threads: int | None = None
+    ) -> "Style":
+        """Prepare several loaded style files as one style, mixed; see `blend_styles`."""
+        engines = [build_engine(file, device=device, threads=threads) for file in files]
+        name = "-".join(file.metadata.name for file in files)
+        return cls(dataclasses.replace(files[0].metadata, name=name), BlendedEngine(engines, shares))
 
     def __call__(
         self,
@@ -112,3 +124,20 @@ def load_style(style: str, *, device: str = "auto", threads: int | None = None) 
         DeviceUnavailable: if the device is missing or full.
     """
     return Style.from_file(load_style_file_by_name(str(style)), device=device, threads=threads)
+
+
+def blend_styles(shares: Mapping[str, float], *, device: str = "auto", threads: int | None = None) -> Style:
+    """Load several styles as one that paints their mixture.
+
+    Args:
+        shares: how much of each style, by name or path; only the ratios matter.
+        device: see `load_style`.
+        threads: likewise.
+
+    Raises:
+        ConfigError: if a share is negative or not finite, or none is positive.
+        StyleNotFound, StyleFileError, DeviceUnavailable: as `load_style`.
+    """
+    check_shares(list(shares.values()))
+    files = [load_style_file_by_name(str(style)) for style in shares]
+    return Style.blended(files, list(shares.values()), device=device, threads=threads)

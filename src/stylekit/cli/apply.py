@@ -27,6 +27,9 @@ def apply(
             show_default=DEFAULT_STYLE,
         ),
     ] = None,
+    blend: Annotated[
+        bool, typer.Option("--blend", help="Mix the styles into one; NAME:SHARE says how much of each.")
+    ] = False,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -99,9 +102,28 @@ def apply(
     styles = style or [DEFAULT_STYLE]
     if not style:
         console.note(f"Painting with {DEFAULT_STYLE}; `stylekit styles list` shows the others, --style takes one.")
+    shares = None
+    if blend:
+        styles, shares = _shares(styles)
     if pull and not dry_run:
         _pull_missing(console, styles)
-    _run(console, inputs, output, styles, config, dry_run)
+    _run(console, inputs, output, styles, shares, config, dry_run)
+
+
+def _shares(styles: list[str]) -> tuple[list[str], list[float]]:
+    """Split `NAME:SHARE`, where a share is 1 unless given."""
+    if len(styles) == 1:
+        raise ConfigError("A blend needs two styles or more.", "Add --style NAME:SHARE for each.")
+    parts = [_share(style) for style in styles]
+    return [name for name, _ in parts], [share for _, share in parts]
+
+
+def _share(style: str) -> tuple[str, float]:
+    name, _, share = style.rpartition(":")
+    try:
+        return name, float(share)
+    except ValueError:
+        return style, 1.0
 
 
 def _stroke_size(text: str) -> float | None:
@@ -123,7 +145,13 @@ def _pull_missing(console: Output, styles: list[str]) -> None:
 
 
 def _run(
-    console: Output, inputs: list[Path], output: Path | None, styles: list[str], config: ApplyConfig, dry_run: bool
+    console: Output,
+    inputs: list[Path],
+    output: Path | None,
+    styles: list[str],
+    shares: list[float] | None,
+    config: ApplyConfig,
+    dry_run: bool,
 ) -> None:
     from stylekit.batch import apply_styles
 
@@ -131,7 +159,14 @@ def _run(
         printer = _Printer(console, bar)
         try:
             report = apply_styles(
-                inputs, output, styles, config, dry_run=dry_run, on_plan=printer.begin, on_file=printer.show
+                inputs,
+                output,
+                styles,
+                config,
+                blend=shares,
+                dry_run=dry_run,
+                on_plan=printer.begin,
+                on_file=printer.show,
             )
         except KeyboardInterrupt:
             printer.interrupted()
