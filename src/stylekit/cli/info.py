@@ -12,7 +12,7 @@ from stylekit.catalog import styles_at_hand
 from stylekit.cli import options
 from stylekit.cli.console import Output, flat, table
 
-_PACKAGES = ("torch", "torchvision", "numpy", "onnx", "pillow", "pillow-heif", "safetensors")
+_PACKAGES = ("torch", "torchvision", "numpy", "onnx", "onnxruntime", "pillow", "pillow-heif", "safetensors")
 
 
 def info(

@@ -1,0 +1,57 @@
+"""Engines are interchangeable: the same pictures, and torch only where it is needed."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stylekit.engines import build_engine
+from stylekit.engines.onnxruntime_engine import OnnxruntimeEngine
+from stylekit.engines.torch_engine import TorchEngine
+from stylekit.errors import OutOfMemory
+from stylekit.paths import bundled_styles_dir
+from stylekit.style_file import load_style_file
+
+HARBOUR = Path(__file__).parents[1] / "docs" / "images" / "harbour.jpg"
+
+
+def test_on_a_cpu_fast_runs_in_onnxruntime(small_style):
+    assert isinstance(build_engine(small_style, device="cpu"), OnnxruntimeEngine)
+
+
+@pytest.mark.parametrize("path", sorted(bundled_styles_dir().glob("*.safetensors")), ids=lambda path: path.stem)
+def test_both_engines_paint_the_same(path):
+    style = load_style_file(path)
+    photo = np.asarray(Image.open(HARBOUR).resize((150, 101)), np.float32)[None] / 255
+    expected = TorchEngine(style, device="cpu", threads=1).run(photo)
+    np.testing.assert_allclose(OnnxruntimeEngine(style, threads=1).run(photo) * 255, expected * 255, rtol=0, atol=1e-2)
+
+
+def test_several_pictures_at_once_come_out_as_one_by_one(small_style):
+    engine = build_engine(small_style, device="cpu", threads=1)
+    photos = np.random.default_rng(0).random((3, 20, 28, 3), np.float32)
+    np.testing.assert_allclose(engine.run(photos)[1], engine.run(photos[1:2])[0], atol=1e-5)
+
+
+def test_a_picture_beyond_the_memory_is_one_clear_error(small_style, monkeypatch):
+    from onnxruntime.capi.onnxruntime_pybind11_state import RuntimeException
+
+    class Full:
+        def run(self, outputs, inputs):
+            raise RuntimeException("Failed to allocate memory for requested buffer of size 99")
+
+    engine = OnnxruntimeEngine(small_style, threads=1)
+    monkeypatch.setattr(engine, "_session", Full())
+    with pytest.raises(OutOfMemory, match="Out of memory on cpu"):
+        engine.run(np.zeros((1, 8, 8, 3), np.float32))
+
+
+def test_a_photo_is_painted_without_torch(tmp_path, make_photo):
+    make_photo().save(tmp_path / "lion.jpg")
+    code = "import sys; sys.modules['torch'] = None; from stylekit.cli.app import run; sys.exit(run(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, "apply", str(tmp_path / "lion.jpg"), "-s", "starry-night", "--device", "cpu"]
+    subprocess.run(command, check=True, capture_output=True)
+    assert (tmp_path / "lion-starry-night.jpg").is_file()
