@@ -23,6 +23,7 @@ from stylekit import load_style
 from stylekit.images import load_photo
 from stylekit.loss_weights import find_loss_weights, read_loss_weights
 from stylekit.losses import PerceptualLoss
+from stylekit.paths import bundled_styles_dir
 from stylekit.vgg import VggFeatures
 
 STYLE_LAYERS = {f"relu{block}_1": 1.0 for block in range(1, 5)}
@@ -112,7 +113,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", nargs="+", type=Path)
     parser.add_argument("--paintings", type=Path, required=True, help="folder with a picture named after each style")
-    parser.add_argument("--styles", nargs="*", help="style names; those of the paintings by default")
+    parser.add_argument("--styles", nargs="*", help="names of bundled styles; all that have a painting by default")
     parser.add_argument("--loss-weights", type=Path)
     parser.add_argument("--size", type=int, default=512, help="longer side to which photos are reduced")
     parser.add_argument("--steps", type=int, nargs="*", default=[15, 30, 50], help="of L-BFGS; none leaves it out")
@@ -121,9 +122,13 @@ def main() -> None:
     weights = {name: torch.from_numpy(array) for name, array in arrays.items()}
     paintings = {path.stem: path for path in sorted(options.paintings.iterdir()) if path.is_file()}
     print(f"{'photo':16} {'style':18} {'by':10} {'content':>8} {'style':>8} {'objective':>10} {'grid':>6}")
-    for name in options.styles or paintings:
+    bundled = {path.stem: path for path in sorted(bundled_styles_dir().glob("*.safetensors"))}
+    names = options.styles or [name for name in bundled if name in paintings]
+    if unknown := [name for name in names if name not in bundled or name not in paintings]:
+        parser.error(f"no bundled style, or no painting, is called {unknown[0]}")
+    for name in names:
         loss = criterion(paintings[name], weights)
-        style = load_style(name, device="cpu")
+        style = load_style(str(bundled[name]), device="cpu")
         for path in options.photos:
             pixels = load(path, longer=options.size)
             photo = tensor(pixels)

@@ -13,6 +13,7 @@ from stylekit import __version__
 from stylekit.cli.app import run
 from stylekit.cli.console import Output, human_size, table
 from stylekit.paths import own_styles_dir
+from stylekit.style_file import StyleFile, save_style_file
 
 
 @pytest.fixture
@@ -70,19 +71,25 @@ def test_the_stroke_size_reaches_the_network(stylekit, photo, style_path, tmp_pa
     assert results[0] == results[1] != results[2]
 
 
-def test_styles_are_mixed_into_one(stylekit, photo, style_path, tmp_path):
+def test_styles_are_mixed_into_one(stylekit, photo, small_style, style_path, tmp_path):
     other = tmp_path / "other.safetensors"
-    other.write_bytes(style_path.read_bytes())
-    result = tmp_path / "out" / "lion-small-other.jpg"
-    args = ["apply", photo, "-s", f"{style_path}:0.7", "-s", other, "--blend", "-o", tmp_path / "out"]
-    assert stylekit(*args) == (0, f"{result}\n", "")
-    assert Image.open(result).size == (30, 20)
+    bright = {**small_style.weights, "out.bias": small_style.weights["out.bias"] + 2}
+    save_style_file(StyleFile(small_style.metadata, bright), other)
+    paintings = []
+    for args in (["-s", style_path], ["-s", other], ["-s", f"{style_path}:0.7", "-s", f"{other}:0.3", "--blend"]):
+        out = stylekit("apply", photo, *args, "-o", tmp_path / f"{len(paintings)}", "--format", "png")[1]
+        paintings.append(np.asarray(Image.open(out.strip()), float))
+    assert out.strip().endswith("lion-small-other.png")
+    first, second, mixed = paintings
+    assert np.abs(mixed - (0.7 * first + 0.3 * second)).max() <= 1.5
+    assert np.abs(first - second).mean() > 20
 
 
 @pytest.mark.parametrize(
     ("args", "code", "message"),
     [
         (["apply", "PHOTO", "-s", "STYLE", "--blend"], 2, "two styles or more"),
+        (["apply", "PHOTO", "-s", "starry-night:0.5"], 2, "shares are for blends"),
         (["apply", "PHOTO", "-s", "starry-night:-1", "-s", "STYLE", "--blend"], 2, "shares"),
         (["apply", "PHOTO", "-s", "STYLE", "--stroke-size", "big"], 2, "stroke size must be auto or a number"),
         (["apply", "PHOTO", "-s", "STYLE", "--stroke-size", "0"], 2, "stroke size must lie between"),

@@ -85,6 +85,7 @@ def asked(monkeypatch):
         calls.update(painting=painting, photos=photos, config=config, **keywords)
 
     monkeypatch.setattr("stylekit.training.train_style", train_style)
+    monkeypatch.setattr("stylekit.loss_weights.find_loss_weights", lambda **keywords: None)
     return calls
 
 
@@ -295,6 +296,7 @@ def test_a_long_training_prints_few_lines(train, monkeypatch):
             on_step(StepReport(step, config.steps, 1.0, 0.5, 0.025, 0.1, step))
 
     monkeypatch.setattr("stylekit.training.train_style", train_style)
+    monkeypatch.setattr("stylekit.loss_weights.find_loss_weights", lambda **keywords: None)
     lines = [line for line in train("--steps", "1000").err if line.startswith("step ")]
     assert len(lines) == 20
     assert lines[-1] == "step 1000/1000  total 1.000  content 0.500  style 0.0250  1000 s"
@@ -387,6 +389,7 @@ def test_resume_needs_no_option_said_again(train, material):
         (["--style-layers", "relu1_1"], "style_layers"),
         (["--network", "johnson", "--lr", "1"], "network, learning_rate"),
         (["--preset", "best"], "crop_size"),
+        (["--preset", "good"], "steps"),
         (["--preset", "no such preset"], "no such preset"),
     ],
     ids=words,

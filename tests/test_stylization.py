@@ -1,5 +1,7 @@
 """What a style does to a photo beyond its network: size, blending, colours, transparency."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -7,6 +9,7 @@ from PIL import Image
 import stylekit
 from stylekit.engines.blended import BlendedEngine
 from stylekit.errors import ConfigError, DeviceUnavailable, StyleNotFound
+from stylekit.style_file import StyleFile, save_style_file
 from stylekit.stylization import Style, load_style
 
 
@@ -118,13 +121,41 @@ def test_a_blend_is_the_weighted_mean_of_what_its_networks_paint(shares, value):
     assert painted.dtype == np.float32
 
 
-def test_blended_styles_of_one_file_paint_as_it_does(style_path, tmp_path, make_photo):
-    other = tmp_path / "other.safetensors"
-    other.write_bytes(style_path.read_bytes())
+@pytest.fixture
+def two_styles(small_style, tmp_path):
+    """The files of two styles that paint differently."""
+    bright = {**small_style.weights, "out.bias": small_style.weights["out.bias"] + 2}
+    paths = {"dark": small_style.weights, "bright": bright}
+    for name, weights in paths.items():
+        metadata = dataclasses.replace(small_style.metadata, name=name, artist=name.title(), licence="MIT")
+        save_style_file(StyleFile(metadata, weights), tmp_path / f"{name}.safetensors")
+    return [str(tmp_path / f"{name}.safetensors") for name in paths]
+
+
+def test_blended_styles_paint_in_their_shares(two_styles, make_photo):
     photo = make_photo()
-    alone = np.asarray(load_style(str(style_path))(photo), int)
-    mixed = np.asarray(stylekit.blend_styles({str(style_path): 2, str(other): 1})(photo), int)
-    assert np.abs(alone - mixed).max() <= 1
+    dark, bright = (np.asarray(load_style(path)(photo), float) for path in two_styles)
+    style = stylekit.blend_styles(dict(zip(two_styles, (3, 1), strict=True)))
+    assert np.abs(np.asarray(style(photo)) - (0.75 * dark + 0.25 * bright)).max() <= 1.5
+    assert np.abs(dark - bright).mean() > 20
+
+
+def test_a_blend_names_all_that_went_into_it(two_styles):
+    about = stylekit.blend_styles(dict.fromkeys(two_styles, 1)).metadata
+    assert (about.name, about.artist, about.licence) == ("dark-bright", "Dark and Bright", "MIT")
+    assert about.trained_with == {}
+
+
+@pytest.mark.parametrize("values", [{"stroke_size": 0}, {"stroke_size": -1}, {"strength": 3}])
+def test_settings_out_of_range_are_refused(style, values):
+    with pytest.raises(ConfigError, match="must lie between"):
+        style(Image.new("RGB", (8, 8)), **values)
+
+
+def test_a_batch_of_blends_needs_a_share_for_each_style(two_styles, tmp_path, make_photo):
+    make_photo().save(tmp_path / "lion.png")
+    with pytest.raises(ConfigError, match="2 styles needs as many shares"):
+        stylekit.apply_styles([tmp_path / "lion.png"], None, two_styles, blend=[1.0])
 
 
 @pytest.mark.parametrize("shares", [(0, 0), (-1, 2), (float("nan"), 1), (float("inf"), 1)])

@@ -19,9 +19,10 @@ FAST_VARIANCE_FLOOR = 1e-3
 JOHNSON_VARIANCE_FLOOR = 1e-5  # torch's own, which the published weights know
 
 # The filter by which `fast` doubles. With H(w) the sum of h[k] cos((k + 1/2) w) over both halves, in units of the
-# doubled grid: H(0) = 2, so that a flat area stays flat; H(pi) = H'(pi) = 0, so that neither it nor a slope gets the
-# period 2 of the grid; H(pi/2) = 0, so that what alternates from cell to cell vanishes; and, by least squares, H = 2
-# below 0.3 pi and 0 above 0.5 pi.
+# doubled grid: H(0) = 2, so that a flat area stays flat; H'(pi) = 0 (H(pi) is by symmetry), so that neither it nor a
+# slope gets the period 2 of the grid; H(pi/2) = 0, so that what alternates from cell to cell vanishes; and, by least
+# squares, as near to 2 below 0.3 pi and to 0 above 0.5 pi as ten taps come: H is within 8 % of 2 up to 0.25 pi and 1.57
+# at 0.3 pi, and what is to vanish is at most 6 %. A step overshoots by 12 %.
 _HALF_OF_TAPS = (0.6975, 0.4197, 0.0803, -0.1211, -0.0764)
 DOUBLING_TAPS = (*reversed(_HALF_OF_TAPS), *_HALF_OF_TAPS)
 

@@ -111,7 +111,7 @@ def apply_styles(
         raise ConfigError(f"Two styles are called {repeated[0]}.", "Name each once, or rename one of the files.")
     files = [load_style_file_by_name(style) for style in styles]
     if blend is not None:
-        check_shares(blend)
+        check_shares(blend, len(styles))
         labels = names = ["-".join(labels)]
     plan = plan_outputs([Path(path) for path in inputs], Path(output) if output else None, labels, config)
     run = _Run(plan, names, files, config, blend)

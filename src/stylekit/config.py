@@ -46,12 +46,27 @@ def check_device(device: str) -> str:
     return device
 
 
-def check_shares(shares: Sequence[float]) -> None:
-    """Make sure that styles can be mixed in these proportions.
+def check_painting(stroke_size: float | None, strength: float) -> None:
+    """Make sure that a style can be put on a photo so.
 
     Raises:
-        ConfigError: if a share is negative or not finite, or none is positive.
+        ConfigError: if one of them is out of its range.
     """
+    _require(
+        stroke_size is None or 0.1 <= stroke_size <= 100,
+        f"stroke size must lie between 0.1 and 100, or be auto, not {stroke_size}.",
+    )
+    _require(0 <= strength <= 1, f"strength must lie between 0 and 1, not {strength:g}.")
+
+
+def check_shares(shares: Sequence[float], styles: int) -> None:
+    """Make sure that so many styles can be mixed in these proportions.
+
+    Raises:
+        ConfigError: if a share is missing, negative or not finite, or none is positive.
+    """
+    if len(shares) != styles:
+        raise ConfigError(f"A blend of {styles} styles needs as many shares, not {len(shares)}.")
     if not all(0 <= share < float("inf") for share in shares) or not sum(shares) > 0:
         raise ConfigError(
             "A blend's shares must be numbers of 0 or more, not all 0.", "Write them as --style starry-night:0.7."
@@ -94,11 +109,7 @@ class ApplyConfig:
         check_device(self.device)
         _require(self.threads is None or self.threads >= 1, f"threads must be 1 or more, not {self.threads}.")
         _require(self.max_size is None or self.max_size >= 1, f"max size must be 1 px or more, not {self.max_size}.")
-        _require(
-            self.stroke_size is None or 0.1 <= self.stroke_size <= 100,
-            f"stroke size must lie between 0.1 and 100, or be auto, not {self.stroke_size}.",
-        )
-        _require(0 <= self.strength <= 1, f"strength must lie between 0 and 1, not {self.strength:g}.")
+        check_painting(self.stroke_size, self.strength)
         _require(1 <= self.quality <= 100, f"quality must lie between 1 and 100, not {self.quality}.")
         _require(self.max_pixels >= 1, f"max pixels must be 1 or more, not {self.max_pixels}.")
 

@@ -1,13 +1,13 @@
 """A style, ready to be put on photos."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from stylekit.config import check_shares
+from stylekit.config import check_painting, check_shares
 from stylekit.device import memory_errors
 from stylekit.engines import Engine, build_engine
 from stylekit.engines.blended import BlendedEngine
@@ -45,8 +45,15 @@ class Style:
     ) -> "Style":
         """Prepare several loaded style files as one style, mixed; see `blend_styles`."""
         engines = [build_engine(file, device=device, threads=threads) for file in files]
-        name = "-".join(file.metadata.name for file in files)
-        return cls(dataclasses.replace(files[0].metadata, name=name), BlendedEngine(engines, shares))
+        parts = [file.metadata for file in files]
+        metadata = StyleMetadata(
+            name="-".join(part.name for part in parts),
+            network=parts[0].network,
+            title=_joined(part.title for part in parts),
+            artist=_joined(part.artist for part in parts),
+            licence=_joined(part.licence for part in parts),
+        )
+        return cls(metadata, BlendedEngine(engines, shares))
 
     def __call__(
         self,
@@ -68,6 +75,7 @@ class Style:
             A picture of the (upright) photo's size: RGBA where the photo has transparency, else RGB.
 
         Raises:
+            ConfigError: if `stroke_size` or `strength` is out of its range.
             ImageError: if the photo cannot be decoded.
             OutOfMemory: if the device has too little memory.
         """
@@ -79,7 +87,8 @@ class Style:
         self, pixels: Pixels, *, stroke_size: float | None = None, strength: float = 1.0, keep_colors: bool = False
     ) -> Pixels:
         """Stylise `(H, W, 3)` RGB values; see `__call__`."""
-        with memory_errors(self.engine.device, "Use --max-size to reduce the photo."):
+        check_painting(stroke_size, strength)
+        with memory_errors(self.engine.device, "Use --max-size 1000, or a larger --stroke-size."):
             scale = stroke_scale(stroke_size, pixels)
             if scale == 1:
                 picture = self._paint(pixels)
@@ -91,6 +100,10 @@ class Style:
     def _paint(self, pixels: Pixels) -> Pixels:
         photo: NDArray[np.float32] = np.divide(pixels, 255, dtype=np.float32)
         return _to_bytes(self.engine.run(photo[None])[0] * np.float32(255))
+
+
+def _joined(texts: Iterable[str]) -> str:
+    return " and ".join(dict.fromkeys(filter(None, texts)))
 
 
 def _finished(picture: Pixels, photo: Pixels, strength: float, keep_colors: bool) -> Pixels:
@@ -138,6 +151,6 @@ def blend_styles(shares: Mapping[str, float], *, device: str = "auto", threads: 
         ConfigError: if a share is negative or not finite, or none is positive.
         StyleNotFound, StyleFileError, DeviceUnavailable: as `load_style`.
     """
-    check_shares(list(shares.values()))
+    check_shares(list(shares.values()), len(shares))
     files = [load_style_file_by_name(str(style)) for style in shares]
     return Style.blended(files, list(shares.values()), device=device, threads=threads)

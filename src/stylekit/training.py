@@ -115,6 +115,10 @@ def train_style(
     style_image = _load_painting(painting, config.style_size)
     weights_file = find_loss_weights(Path(config.loss_weights) if config.loss_weights else None)
     painting_hash = file_hash(painting)
+    origins = {  # as they are now: files change while a training runs
+        "init_from": _named(locate_style(config.init_from)) if config.init_from else None,
+        "loss_weights": _named(weights_file),
+    }
     if resume:
         run.check_same(config, painting_hash)
     sampler = CropSampler(photos, crop_size=config.crop_size, batch_size=config.batch_size, seed=config.seed)
@@ -143,7 +147,7 @@ def train_style(
     curves = run.path / "loss.png"
     with writing(curves):
         save_loss_curves(run.metrics, curves)
-    recipe = _recipe(config, painting, painting_hash, weights_file, trainer)
+    recipe = {**_recipe(config, painting, painting_hash, trainer), **origins}
     metadata = StyleMetadata(
         name=name,
         network=config.network,
@@ -217,10 +221,8 @@ def _floats(image: Image.Image) -> NDArray[np.float32]:
     return np.asarray(image, np.float32) / np.float32(255)
 
 
-def _recipe(
-    config: TrainConfig, painting: Path, painting_hash: str, weights_file: Path, trainer: Trainer
-) -> dict[str, Any]:
-    """All that is needed to train the style again, paths reduced to file names and hashes."""
+def _recipe(config: TrainConfig, painting: Path, painting_hash: str, trainer: Trainer) -> dict[str, Any]:
+    """All that is needed to train the style again but the files that it began with."""
     reached = np.mean(trainer.recent, axis=0).round(5).tolist() if trainer.recent else []
     return {
         **config.to_dict(),
@@ -228,9 +230,7 @@ def _recipe(
         "device": trainer.device.type,
         "precision": str(trainer.precision).removeprefix("torch."),
         "painting": {"file": painting.name, "sha256": painting_hash},
-        "init_from": _named(locate_style(config.init_from)) if config.init_from else None,
         "loss_network": "vgg19",
-        "loss_weights": _named(weights_file),
         "losses": dict(zip(("total", "content", "style", "tv"), reached, strict=False)),
         "seconds": round(trainer.seconds),
         "stylekit": __version__,
@@ -238,4 +238,5 @@ def _recipe(
 
 
 def _named(path: Path) -> dict[str, str]:
+    """A file without its folder, which is nobody's business."""
     return {"file": path.name, "sha256": file_hash(path)}

@@ -105,6 +105,8 @@ def apply(
     shares = None
     if blend:
         styles, shares = _shares(styles)
+    elif shared := [style for style in styles if _share(style)[0] != style]:
+        raise ConfigError(f"{shared[0]} has a share, and shares are for blends.", "Add --blend.")
     if pull and not dry_run:
         _pull_missing(console, styles)
     _run(console, inputs, output, styles, shares, config, dry_run)

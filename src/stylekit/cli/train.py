@@ -142,8 +142,9 @@ def _resumed_config(run_dir: Path, preset: str | None, given: dict[str, Any]) ->
 
     started = RunFolder(run_dir).read_config()
     if preset is not None:
-        TrainConfig.from_preset(preset)  # refuses an unknown one
-        given = {**TRAIN_PRESETS[preset], **given}
+        settings = TrainConfig.from_preset(preset)
+        said = {key for values in TRAIN_PRESETS.values() for key in values}
+        given = {**{key: getattr(settings, key) for key in said}, **given}
     return TrainConfig.from_dict({**started.to_dict(), **given})
 
 

@@ -28,7 +28,7 @@ class OnnxruntimeEngine:
 
     def run(self, pictures: Pictures) -> Pictures:
         """See `Engine.run`."""
-        with memory_errors(self.device, "Use --max-size to reduce the photo."):
+        with memory_errors(self.device, "Use --max-size 1000, or a larger --stroke-size."):
             batch = np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))
             try:
                 (out,) = self._session.run(None, {"photo": batch})

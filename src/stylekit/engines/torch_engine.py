@@ -37,7 +37,7 @@ class TorchEngine:
     @torch.inference_mode()
     def run(self, pictures: Pictures) -> Pictures:
         """See `Engine.run`."""
-        with memory_errors(self.device, "Use --max-size to reduce the photo, or another --device."):
+        with memory_errors(self.device, "Use --max-size 1000, a larger --stroke-size, or another --device."):
             batch = (
                 torch.from_numpy(pictures).to(self.device).permute(0, 3, 1, 2).contiguous(memory_format=self._layout)
             )

@@ -6,7 +6,7 @@ After Johnson et al. 2016 and Ulyanov et al. 2016, with these departures:
 - doubling twice by a fixed low-pass filter. Features that alternate from cell to cell are what a network makes fine
   texture of, if it can; pixel-shuffle, transposed convolutions, nearest neighbours and bilinear interpolation all let
   them through, and a grid is seen (Odena et al. 2016). This filter's response is zero there, exactly, so that no
-  training brings it back, and flat up to half of that frequency, so that strokes stay crisp;
+  training brings it back, and nearly flat up to half of that frequency, so that strokes stay crisp;
 - a border of reflected pixels, cut off at the end: loss network and convolutions alike are unsure of themselves at
   borders, and paint dark ones;
 - no normalisation at full resolution and a sigmoid at the end: white spots and values out of range cannot occur;
