@@ -142,7 +142,7 @@ class TrainConfig:
     """
 
     network: str = "fast"
-    steps: int = 2000
+    steps: int = 1500
     batch_size: int = 2
     crop_size: int = 224
     style_size: int = 512
