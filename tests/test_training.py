@@ -215,9 +215,9 @@ def test_without_previews_the_first_three_photos_are_shown(train, tmp_path):
 
 
 def test_the_style_is_kept_under_its_name_and_found(train, tmp_path):
-    style = train(name="great-wave", steps=1)
-    assert load_style("great-wave").metadata.name == "great-wave"
-    for path in (own_styles_dir() / "great-wave.safetensors", tmp_path / "run" / "great-wave.safetensors"):
+    style = train(name="my-wave", steps=1)
+    assert load_style("my-wave").metadata.name == "my-wave"
+    for path in (own_styles_dir() / "my-wave.safetensors", tmp_path / "run" / "my-wave.safetensors"):
         kept = load_style_file(path)
         assert kept.metadata == style.metadata
         assert same_weights(kept, style)
