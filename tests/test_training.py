@@ -604,7 +604,7 @@ def test_everything_but_text_and_pictures_in_a_run_folder_is_safetensors(train, 
 
 def test_the_real_loss_network_learns_from_a_real_painting(shared, material, tmp_path):
     config = TrainConfig(
-        steps=6,
+        steps=24,
         batch_size=1,
         crop_size=64,
         style_size=96,
@@ -623,4 +623,5 @@ def test_the_real_loss_network_learns_from_a_real_painting(shared, material, tmp
     )
     assert list(style.metadata.trained_with["style_layers"]) == ["relu1_1", "relu2_1", "relu3_1", "relu4_1"]
     assert all(math.isfinite(getattr(report, name)) for report in reports for name in NAMES)
-    assert max(report.total for report in reports[3:]) < 0.9 * reports[0].total
+    first, last = (np.mean([report.total for report in part]) for part in (reports[:4], reports[-4:]))
+    assert last < 0.8 * first
