@@ -92,3 +92,26 @@ def vgg_weights():
         weights[kernel[0]] = random.normal(0, (2 / (9 * convolution.inputs)) ** 0.5, kernel[1]).astype(np.float32)
         weights[bias[0]] = np.zeros(bias[1], np.float32)
     return weights
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """A web server on this machine."""
+    from local_server import serve
+
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with serve() as local:
+        yield local
+
+
+@pytest.fixture
+def stylekit(capsys):
+    """Run a command; give exit code, stdout, stderr."""
+    from stylekit.cli.app import run
+
+    def call(*args):
+        code = run([str(arg) for arg in args])
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call

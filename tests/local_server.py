@@ -118,8 +118,8 @@ def serve() -> Iterator[LocalServer]:
             for start in range(0, len(body), _PIECE_BYTES):
                 sleep(page.delay)
                 piece = body[start : start + _PIECE_BYTES]
+                request.sent += len(piece)  # before, so that whoever has it all finds it counted
                 self.wfile.write(piece)
-                request.sent += len(piece)
             if page.stall_after is not None:
                 local.closing.wait(60)
 

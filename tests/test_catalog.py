@@ -9,9 +9,8 @@ from types import SimpleNamespace
 import pytest
 import requests
 
-from local_server import Page, serve
+from local_server import Page
 from stylekit.catalog import find_remote, list_styles, remote_styles
-from stylekit.cli.app import run
 from stylekit.errors import CatalogError
 from stylekit.paths import cache_dir, downloaded_styles_dir, own_styles_dir
 from stylekit.style_file import StyleFile, save_style_file
@@ -53,12 +52,9 @@ def without(key):
     return {name: value for name, value in style().items() if name != key}
 
 
-@pytest.fixture
-def server(monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+@pytest.fixture(autouse=True)
+def _no_waits(monkeypatch):
     monkeypatch.setattr("stylekit.download.time", SimpleNamespace(sleep=lambda seconds: None, time=time.time))
-    with serve() as local:
-        yield local
 
 
 @pytest.fixture
@@ -95,18 +91,6 @@ def shelve(small_style, tmp_path, built_in):
         return path
 
     return put
-
-
-@pytest.fixture
-def stylekit(capsys):
-    """Run a command; give exit code, stdout, stderr."""
-
-    def call(*args):
-        code = run([str(arg) for arg in args])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
 
 
 def refuse(*arguments, **settings):

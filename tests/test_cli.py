@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 
 from stylekit import __version__
-from stylekit.cli.app import run
 from stylekit.cli.console import Output, human_size, table
 from stylekit.paths import own_styles_dir
 from stylekit.style_file import StyleFile, save_style_file
@@ -20,18 +19,6 @@ from stylekit.style_file import StyleFile, save_style_file
 def photo(tmp_path, make_photo):
     make_photo(30, 20).save(tmp_path / "lion.jpg")
     return tmp_path / "lion.jpg"
-
-
-@pytest.fixture
-def stylekit(capsys):
-    """Run a command; give exit code, stdout, stderr."""
-
-    def call(*args):
-        code = run([str(arg) for arg in args])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
 
 
 def test_apply_prints_the_path_of_the_result_and_nothing_else(stylekit, photo, style_path):

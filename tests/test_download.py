@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 import requests
 
-from local_server import Page, serve
+from local_server import Page
 from stylekit.download import fetch
 from stylekit.errors import ChecksumMismatch, DownloadError
 
@@ -30,13 +30,6 @@ SHA256 = sha256(CONTENT)
 
 def page(content=CONTENT, etag='"one"', **settings):
     return Page(content, etag=etag, **settings)
-
-
-@pytest.fixture
-def server(monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with serve() as local:
-        yield local
 
 
 @pytest.fixture

@@ -16,9 +16,8 @@ import numpy as np
 import onnx
 import pytest
 
-from local_server import Page, serve
+from local_server import Page
 from stylekit.architectures import parameter_shapes
-from stylekit.cli.app import run
 from stylekit.errors import StyleFileError
 from stylekit.importers import import_weights, read_onnx
 from stylekit.networks.onnx_graph import build_graph
@@ -26,13 +25,6 @@ from stylekit.paths import cache_dir, downloaded_styles_dir, own_styles_dir
 from stylekit.style_file import StyleFile, StyleMetadata, load_style_file, save_style_file
 
 PIECE = 1 << 16
-
-
-@pytest.fixture
-def server(monkeypatch):
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with serve() as local:
-        yield local
 
 
 @pytest.fixture(autouse=True)
@@ -84,18 +76,6 @@ def publish(server, monkeypatch):
         return [f"{server.address}/files/{name}.safetensors" for name in files]
 
     return put
-
-
-@pytest.fixture
-def stylekit(capsys):
-    """Run a command; give exit code, stdout, stderr."""
-
-    def call(*args):
-        code = run([str(arg) for arg in args])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture

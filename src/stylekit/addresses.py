@@ -2,7 +2,8 @@
 
 import ipaddress
 import re
-from urllib.parse import quote, urlsplit
+from pathlib import PurePosixPath
+from urllib.parse import quote, unquote, urlsplit
 
 from stylekit.errors import DownloadError
 
@@ -43,6 +44,11 @@ def plain_url(url: str) -> str:
             "Those of Hugging Face are hf://user/repo/file, or hf://user/repo@revision/file.",
         )
     return url
+
+
+def file_at(url: str) -> PurePosixPath:
+    """Return the path of the file that a plain address names, its escapes undone."""
+    return PurePosixPath(unquote(urlsplit(url).path))
 
 
 def _is_loopback(host: str) -> bool:

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urljoin, urlsplit
+from urllib.parse import urljoin
 
-from stylekit.addresses import is_url, plain_url
+from stylekit.addresses import file_at, is_url, plain_url
 from stylekit.config import STYLE_NAME_PATTERN, check_style_name
 from stylekit.download import fetch
 from stylekit.errors import CatalogError, DownloadError, StylekitError
@@ -28,7 +28,7 @@ _BUILT_IN = bundled_styles_dir() / "catalog.json"
 _MOST_CATALOG_BYTES = 4_000_000
 MOST_STYLE_BYTES = 500_000_000
 PULLABLE_SUFFIXES = (SUFFIX, ".onnx")  # no `.pth`: nothing that comes from the network is unpickled
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+SHA256_PATTERN = re.compile(r"[0-9a-f]{64}")
 _CREDITS = tuple(credit.name for credit in fields(Credits))
 
 
@@ -203,13 +203,17 @@ def _remote_entry(values: Any, number: int, source: str) -> CatalogEntry:
     size = values.get("size")
     require(type(size) is int and 0 < size <= MOST_STYLE_BYTES, "has no size in bytes, or one beyond all measure")
     require(values.get("url", "") != "", "has no url")
-    require(bool(_SHA256.fullmatch(values.get("sha256", ""))), "has no SHA-256 of 64 lower-case hexadecimal digits")
+    require(
+        bool(SHA256_PATTERN.fullmatch(values.get("sha256", ""))), "has no SHA-256 of 64 lower-case hexadecimal digits"
+    )
     try:
         name = check_style_name(values.get("name", ""))
         url = plain_url(urljoin(plain_url(source), values["url"]) if is_url(source) else values["url"])
     except (StylekitError, ValueError) as error:
         raise CatalogError(f"Style {number} of the catalog {source}: {error}", _HINT) from None
-    suffix = Path(unquote(urlsplit(url).path)).suffix.lower()
-    require(suffix in PULLABLE_SUFFIXES, f"has a url that does not end in {' or '.join(PULLABLE_SUFFIXES)}")
+    require(
+        file_at(url).suffix.lower() in PULLABLE_SUFFIXES,
+        f"has a url that does not end in {' or '.join(PULLABLE_SUFFIXES)}",
+    )
     about = Credits(**{key: values[key] for key in _CREDITS if key in values})
     return CatalogEntry(name, "remote", size, about, url=url, sha256=values["sha256"])

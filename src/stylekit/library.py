@@ -188,7 +188,7 @@ def describe_style(name: str, catalogs: Sequence[str] = ()) -> dict[str, Any]:
         about = {"name": name, "where": entry.where, "size": entry.size, **dataclasses.asdict(entry.credits)}
         return {**about, "url": entry.url, "sha256": entry.sha256}
     path = locate_style(name)
-    style = load_style_file_by_name(name)
+    style = read_style(path)
     return {
         **dataclasses.asdict(style.metadata),
         "name": style_label(name),

@@ -2,14 +2,20 @@
 
 import contextlib
 import dataclasses
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
-from stylekit.addresses import is_url, plain_url
-from stylekit.catalog import MOST_STYLE_BYTES, PULLABLE_SUFFIXES, CatalogEntry, find_style, is_bundled, remote_styles
+from stylekit.addresses import file_at, is_url, plain_url
+from stylekit.catalog import (
+    MOST_STYLE_BYTES,
+    PULLABLE_SUFFIXES,
+    SHA256_PATTERN,
+    CatalogEntry,
+    find_style,
+    is_bundled,
+    remote_styles,
+)
 from stylekit.config import STYLE_NAME_PATTERN, check_style_name
 from stylekit.download import Progress, fetch
 from stylekit.errors import CatalogError, ConfigError, StyleFileError
@@ -17,8 +23,6 @@ from stylekit.library import is_path, not_found, read_style
 from stylekit.locks import ending, locked
 from stylekit.paths import cache_dir, clear_stale, downloaded_styles_dir, file_hash, own_styles_dir
 from stylekit.style_file import SUFFIX, StyleFile, load_style_file, read_metadata, save_style_file
-
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def pull_style(
@@ -100,9 +104,9 @@ class Finder:
 
 def _entry_at(url: str, sha256: str | None, name: str | None) -> CatalogEntry:
     """The entry that a catalog would have for the file at an address."""
-    if sha256 is not None and not _SHA256.fullmatch(sha256.lower()):
+    if sha256 is not None and not SHA256_PATTERN.fullmatch(sha256.lower()):
         raise ConfigError(f"{sha256!r} is no SHA-256.", "It has 64 hexadecimal digits.")
-    file = Path(unquote(urlsplit(plain_url(url)).path))
+    file = file_at(plain_url(url))
     if file.suffix.lower() not in PULLABLE_SUFFIXES:
         raise ConfigError(
             f"{url} does not end in {' or '.join(PULLABLE_SUFFIXES)}.",
@@ -133,7 +137,7 @@ def fetch_style(entry: CatalogEntry, *, force: bool = False, on_progress: Progre
                 f"The style {entry.name} in the cache was pulled from {_origin(target)}.",
                 "Replace it with --force; a style at an address can also be given another --name.",
             )
-        suffix = Path(unquote(urlsplit(url).path)).suffix.lower()
+        suffix = file_at(url).suffix.lower()
         published = cache_dir() / "downloads" / f"{entry.name}{suffix}"
         with ending(lambda: _remove(published)):
             fetch(url, published, sha256=entry.sha256, most_bytes=entry.size, on_progress=on_progress)

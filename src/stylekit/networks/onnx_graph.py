@@ -13,6 +13,8 @@ from stylekit.architectures import (
     FAST_BORDER,
     FAST_VARIANCE_FLOOR,
     JOHNSON_VARIANCE_FLOOR,
+    LEAST_SIDE,
+    SIDE_MULTIPLE,
     complete_config,
 )
 
@@ -81,15 +83,15 @@ class _Graph:
         parameters = self.parameter(f"{name}.weight"), self.parameter(f"{name}.bias")
         return self.node("InstanceNormalization", x, *parameters, epsilon=floor)
 
-    def padded_to_multiple(self, x: str, multiple: int, least: int, border: int = 0) -> str:
+    def padded_to_multiple(self, x: str, border: int = 0) -> str:
         """As `padding.pad_to_multiple`: rows and columns gathered by reflected indices."""
         for axis in (2, 3):
             size = self.node("Shape", x, start=axis, end=axis + 1)
             size = self.node("Squeeze", size)
-            rounded = self.node("Add", size, self.constant(multiple - 1))
-            rounded = self.node("Div", rounded, self.constant(multiple))
-            rounded = self.node("Mul", rounded, self.constant(multiple))
-            padded = self.node("Max", rounded, self.constant(least))
+            rounded = self.node("Add", size, self.constant(SIDE_MULTIPLE - 1))
+            rounded = self.node("Div", rounded, self.constant(SIDE_MULTIPLE))
+            rounded = self.node("Mul", rounded, self.constant(SIDE_MULTIPLE))
+            padded = self.node("Max", rounded, self.constant(LEAST_SIDE))
             last = self.node("Sub", size, self.constant(1))
             period = self.node("Max", self.node("Mul", last, self.constant(2)), self.constant(1))
             end = self.node("Add", padded, self.constant(border))
@@ -127,7 +129,7 @@ def _johnson(graph: _Graph) -> None:
         settings = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
         return graph.node("Resize", x, "", scales, mode="nearest", **settings)
 
-    x = graph.node("Mul", graph.padded_to_multiple("photo", 4, 8), graph.constant(255, np.float32))
+    x = graph.node("Mul", graph.padded_to_multiple("photo"), graph.constant(255, np.float32))
     x = graph.node("Relu", layer(x, "conv1", "in1", kernel=9))
     x = graph.node("Relu", layer(x, "conv2", "in2", stride=2))
     x = graph.node("Relu", layer(x, "conv3", "in3", stride=2))
@@ -154,7 +156,7 @@ def _fast(graph: _Graph, channels: int, blocks: int, half_channels: int, full_ch
             )
         return x
 
-    x = graph.node("SpaceToDepth", graph.padded_to_multiple("photo", 4, 8, FAST_BORDER), blocksize=4)
+    x = graph.node("SpaceToDepth", graph.padded_to_multiple("photo", FAST_BORDER), blocksize=4)
     x = graph.node("Gather", x, graph.constant(_unshuffled_order()), axis=1)
     x = graph.node("Relu", layer(x, "stem"))
     for i in range(blocks):

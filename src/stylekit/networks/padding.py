@@ -3,8 +3,7 @@
 import torch
 from torch import Tensor
 
-_MULTIPLE = 4  # both networks halve twice
-_LEAST = 8  # the smallest side on which all reflection paddings inside the networks are defined
+from stylekit.architectures import LEAST_SIDE, SIDE_MULTIPLE
 
 
 def _reflected(size: int, before: int, after: int, device: torch.device) -> Tensor:
@@ -27,7 +26,7 @@ def pad_to_multiple(picture: Tensor, border: int = 0) -> Tensor:
     """
     for dim in (-2, -1):
         size = picture.shape[dim]
-        missing = max(-(-size // _MULTIPLE) * _MULTIPLE, _LEAST) - size
+        missing = max(-(-size // SIDE_MULTIPLE) * SIDE_MULTIPLE, LEAST_SIDE) - size
         if border or missing:
             picture = picture.index_select(dim, _reflected(size, border, border + missing, picture.device))
     return picture
