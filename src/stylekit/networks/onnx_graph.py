@@ -1,6 +1,6 @@
 """The transformer networks as ONNX graphs: the same layers on the same parameters, without torch."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -73,10 +73,25 @@ class _Graph:
         """Continue a picture on all four sides."""
         return self.node("Pad", x, self.constant([0, 0, border, border] * 2), mode=mode)
 
-    def convolution(self, x: str, name: str, kernel: int, stride: int = 1) -> str:
-        """A convolution with reflection padding."""
-        inputs = (self.padded(x, kernel // 2), self.parameter(f"{name}.weight"), self.parameter(f"{name}.bias"))
-        return self.node("Conv", *inputs, kernel_shape=[kernel] * 2, strides=[stride] * 2)
+    def convolution(self, x: str, name: str, stride: int = 1, padding: str = "reflect") -> str:
+        """A convolution that keeps the size by padding with `reflect`ion or `zeros`."""
+        kernel = self._weights[f"{name}.weight"].shape[-1]
+        if padding == "reflect":
+            x = self.padded(x, kernel // 2)
+        inputs = x, self.parameter(f"{name}.weight"), self.parameter(f"{name}.bias")
+        zeros = kernel // 2 if padding == "zeros" else 0
+        return self.node("Conv", *inputs, kernel_shape=[kernel] * 2, strides=[stride] * 2, pads=[zeros] * 4)
+
+    def depthwise(self, x: str, kernel: NDArray[Any], width: int, pads: Sequence[int] = (0, 0)) -> str:
+        """The same kernel on each of `width` channels, with as many rows and columns of zeros around them."""
+        kernels = np.tile(kernel, (width, 1, 1, 1))
+        return self.node("Conv", x, self.constant(kernels, np.float32), pads=[*pads] * 2, group=width)
+
+    def doubled(self, x: str) -> str:
+        """Each value repeated in both directions."""
+        scales = self.constant([1, 1, 2, 2], np.float32)
+        settings = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+        return self.node("Resize", x, "", scales, mode="nearest", **settings)
 
     def norm(self, x: str, name: str, floor: float) -> str:
         """Instance normalisation."""
@@ -120,55 +135,84 @@ class _Graph:
 
 
 def _johnson(graph: _Graph) -> None:
-    def layer(x: str, convolution: str, norm: str, kernel: int = 3, stride: int = 1) -> str:
-        x = graph.convolution(x, f"{convolution}.conv2d", kernel, stride)
-        return graph.norm(x, norm, JOHNSON_VARIANCE_FLOOR)
-
-    def doubled(x: str) -> str:
-        scales = graph.constant([1, 1, 2, 2], np.float32)
-        settings = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
-        return graph.node("Resize", x, "", scales, mode="nearest", **settings)
+    def layer(x: str, convolution: str, norm: str, stride: int = 1) -> str:
+        return graph.norm(graph.convolution(x, f"{convolution}.conv2d", stride), norm, JOHNSON_VARIANCE_FLOOR)
 
     x = graph.node("Mul", graph.padded_to_multiple("photo"), graph.constant(255, np.float32))
-    x = graph.node("Relu", layer(x, "conv1", "in1", kernel=9))
+    x = graph.node("Relu", layer(x, "conv1", "in1"))
     x = graph.node("Relu", layer(x, "conv2", "in2", stride=2))
     x = graph.node("Relu", layer(x, "conv3", "in3", stride=2))
     for i in range(1, 6):
         inner = graph.node("Relu", layer(x, f"res{i}.conv1", f"res{i}.in1"))
         x = graph.node("Add", x, layer(inner, f"res{i}.conv2", f"res{i}.in2"))
-    x = graph.node("Relu", layer(doubled(x), "deconv1", "in4"))
-    x = graph.node("Relu", layer(doubled(x), "deconv2", "in5"))
-    x = graph.convolution(x, "deconv3.conv2d", 9)
+    x = graph.node("Relu", layer(graph.doubled(x), "deconv1", "in4"))
+    x = graph.node("Relu", layer(graph.doubled(x), "deconv2", "in5"))
+    x = graph.convolution(x, "deconv3.conv2d")
     x = graph.cut_to(x, like="photo")
     graph.node("Div", x, graph.constant(255, np.float32), output="picture")
 
 
 def _fast(graph: _Graph, channels: int, blocks: int, half_channels: int, full_channels: int) -> None:
     def layer(x: str, name: str) -> str:
-        return graph.norm(graph.convolution(x, f"{name}.convolution", 3), f"{name}.norm", FAST_VARIANCE_FLOOR)
+        return graph.norm(graph.convolution(x, f"{name}.convolution"), f"{name}.norm", FAST_VARIANCE_FLOOR)
 
-    def doubled(x: str, width: int) -> str:
-        x = graph.padded(x, 3, "edge")
-        for shape, stride, cut in (((-1, 1), [2, 1], [10, 0]), ((1, -1), [1, 2], [0, 10])):
-            taps = np.tile(np.reshape(DOUBLING_TAPS, shape), (width, 1, 1, 1))
-            x = graph.node(
-                "ConvTranspose", x, graph.constant(taps, np.float32), strides=stride, pads=cut * 2, group=width
-            )
-        return x
-
-    x = graph.node("SpaceToDepth", graph.padded_to_multiple("photo", FAST_BORDER), blocksize=4)
-    x = graph.node("Gather", x, graph.constant(_unshuffled_order()), axis=1)
-    x = graph.node("Relu", layer(x, "stem"))
+    x = _unshuffled_and_convolved(graph, graph.padded_to_multiple("photo", FAST_BORDER), "stem.convolution", channels)
+    x = graph.node("Relu", graph.norm(x, "stem.norm", FAST_VARIANCE_FLOOR))
     for i in range(blocks):
         inner = graph.node("Relu", layer(x, f"blocks.{i}.first"))
         x = graph.node("Add", x, layer(inner, f"blocks.{i}.second"))
-    x = doubled(graph.convolution(x, "to_half", 3), half_channels)
+    x = _low_pass_doubled(graph, graph.convolution(x, "to_half"), half_channels)
     x = graph.node("Relu", layer(x, "at_half"))
-    x = doubled(graph.convolution(x, "to_full", 3), full_channels)
-    x = graph.convolution(graph.node("Relu", x), "out", 3)
+    # From here on what is assumed beyond the edges reaches no further than the border that is cut off: zeros will do.
+    x = _doubled_and_out(graph, graph.convolution(x, "to_full", padding="zeros"), full_channels)
     graph.node("Sigmoid", graph.cut_to(x, "photo", FAST_BORDER), output="picture")
 
 
-def _unshuffled_order() -> list[int]:
-    """Where torch's pixel-unshuffle has its channels (colour first) in those of SpaceToDepth (colour last)."""
-    return [place * 3 + colour for colour in range(3) for place in range(16)]
+def _unshuffled_and_convolved(graph: _Graph, x: str, name: str, width: int) -> str:
+    """Pixel-unshuffle by 4 and `fast`'s first convolution, as one of 12 x 12 pixels at steps of 4: nothing is moved."""
+    for axis in (2, 3):  # reflection pads the unshuffled picture by the cells next to the outermost
+        cells = [graph.node("Slice", x, *(graph.constant([n]) for n in (*ends, axis))) for ends in ((4, 8), (-8, -4))]
+        x = graph.node("Concat", cells[0], x, cells[1], axis=axis)
+    weight = graph.node("Reshape", graph.parameter(f"{name}.weight"), graph.constant([width, 3, 4, 4, 3, 3]))
+    weight = graph.node("Transpose", weight, perm=[0, 1, 4, 2, 5, 3])
+    weight = graph.node("Reshape", weight, graph.constant([width, 3, 12, 12]))
+    return graph.node("Conv", x, weight, graph.parameter(f"{name}.bias"), strides=[4, 4])
+
+
+def _low_pass_doubled(graph: _Graph, x: str, width: int) -> str:
+    """`fast`'s doubling. Its filter is that of repeating each value, and nine taps: convolutions that runtimes love."""
+    taps, _ = np.polydiv(DOUBLING_TAPS, [1, 1])
+    x = graph.doubled(graph.padded(x, 2, "edge"))
+    return graph.depthwise(graph.depthwise(x, taps[:, None], width), taps[None, :], width)
+
+
+def _doubled_and_out(graph: _Graph, x: str, width: int) -> str:
+    """`fast`'s last doubling, ReLU and convolution, at half the resolution: nothing wide is ever as large as the photo.
+
+    The doubled picture's even and odd rows and columns are four pictures of half its size, each by a filter of five of
+    the ten taps; the convolution sees and makes all four at once.
+    """
+    phases = [np.array(DOUBLING_TAPS[first::2][::-1]) for first in (0, 1)]  # of even rows or columns, of odd ones
+    kernels = [np.outer(rows, columns) for rows in phases for columns in phases]
+    quarters = [graph.node("Relu", graph.depthwise(x, kernel, width, (2, 2))) for kernel in kernels]
+    weight = graph.node("Reshape", graph.parameter("out.weight"), graph.constant([3, width, 9]))
+    weight = graph.node("Pad", weight, graph.constant([0, 0, 0, 0, 0, 1]))  # a zero for where it does not reach
+    weight = graph.node("Gather", weight, graph.constant(_places_in_kernel()), axis=2)
+    weight = graph.node("Transpose", weight, perm=[0, 2, 3, 1, 4, 5])
+    weight = graph.node("Reshape", weight, graph.constant([12, 4 * width, 3, 3]))
+    bias = graph.node("Gather", graph.parameter("out.bias"), graph.constant(np.repeat(range(3), 4)))
+    x = graph.node("Conv", graph.node("Concat", *quarters, axis=1), weight, bias, pads=[1] * 4)
+    return graph.node("DepthToSpace", x, blocksize=2, mode="CRD")
+
+
+def _places_in_kernel() -> NDArray[np.int64]:
+    """Which of a 3x3 kernel's nine places links a quarter to a quarter: `(made, seen, rows away, columns away)`.
+
+    Quarters are numbered by row and column, 0 to 3, and lie one apart at most; place 9 is none.
+    """
+    places = np.full((4, 4, 3, 3), 9, np.int64)
+    for made in range(4):
+        for place in range(9):
+            row, column = made // 2 + place // 3 - 1, made % 2 + place % 3 - 1
+            places[made, row % 2 * 2 + column % 2, row // 2 + 1, column // 2 + 1] = place
+    return places
