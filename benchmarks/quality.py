@@ -69,7 +69,7 @@ def criterion(painting: Path, weights: dict[str, Tensor]) -> PerceptualLoss:
 @torch.no_grad()
 def mark(loss: PerceptualLoss, picture: Tensor, photo: Tensor) -> Mark:
     """Judge a picture."""
-    losses = loss(picture, photo)
+    losses = loss(picture, loss.content_of(photo))
     return Mark(losses.content.item(), losses.style.item(), losses.total.item(), grid_score(picture[0].numpy()))
 
 
@@ -93,12 +93,12 @@ def _peak(lines: NDArray[np.float32]) -> float:
 
 def optimised(loss: PerceptualLoss, photo: Tensor, steps: list[int]) -> Iterator[tuple[int, Tensor]]:
     """Optimise the photo itself by L-BFGS, and give the picture after each of these numbers of steps."""
-    picture = photo.clone().requires_grad_()
+    picture, content = photo.clone().requires_grad_(), loss.content_of(photo)
     optimiser = torch.optim.LBFGS([picture], max_iter=1, history_size=100, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
         optimiser.zero_grad()
-        total: Tensor = loss(picture, photo).total
+        total: Tensor = loss(picture, content).total
         total.backward()  # type: ignore[no-untyped-call]
         return total
 

@@ -20,7 +20,7 @@ PARTS_OF_IMAGES = [{"colors", "pillow_guard", "strokes", "tiff"}, {"formats", "m
 LAYERS = [
     {"cli"},
     {"training", "optimization", "batch"},
-    {"trainer", "run_folder", "report", "stylization", "planning"},
+    {"trainer", "descent", "scales", "run_folder", "report", "stylization", "planning"},
     {"tiling"},
     {"engines"},
     {"pulling"},

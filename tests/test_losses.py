@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from stylekit.losses import PerceptualLoss, gram_matrix, relative_error, total_variation
+from stylekit.losses import STYLE_LOSSES, PerceptualLoss, gram_matrix, relative_error, total_variation
 from stylekit.vgg import VggFeatures
 
 
@@ -51,7 +51,8 @@ def build_loss(features, painting, **changes):
         "style_weight": 1.0,
         "tv_weight": 1.0,
     }
-    return PerceptualLoss(features, painting, **{**settings, **changes})
+    loss = PerceptualLoss(features, painting, **{**settings, **changes})
+    return lambda picture, photo: loss(picture, loss.content_of(photo))
 
 
 def test_gram_matrix_by_hand():
@@ -252,3 +253,104 @@ def test_a_picture_is_nearest_in_style_to_itself_for_vgg_too(vgg_weights):
     assert itself.style < 1e-9
     assert brighter.style > 1e-2
     assert brighter.content > 1e-2
+
+
+def test_a_mask_counts_places_in_the_gram_matrix():
+    activations = torch.rand(2, 3, 4, 6, dtype=torch.float64)
+    left = torch.zeros(1, 1, 4, 6, dtype=torch.float64)
+    left[..., :2] = 1
+    torch.testing.assert_close(gram_matrix(activations, left), gram_matrix(activations[..., :2]))
+    torch.testing.assert_close(gram_matrix(activations, 0.3 * torch.ones_like(left)), gram_matrix(activations))
+
+
+def test_only_the_masked_part_of_a_picture_has_style(features, painting):
+    mask = torch.zeros(1, 1, 8, 10, dtype=torch.float64)
+    mask[..., :4] = 1
+    loss = build_loss(features, painting, style_layers={"low": 1.0}, mask=mask)
+    one, other = (pictures(1, 8, 10, seed) for seed in (3, 4))
+    joined = torch.cat([one[..., :6], other[..., 6:]], dim=3)  # a column more, for the convolution looks beyond
+    torch.testing.assert_close(loss(one, one).style, loss(joined, one).style)
+    assert not torch.isclose(
+        loss(one, one).style, build_loss(features, painting, style_layers={"low": 1.0})(one, one).style
+    )
+
+
+def several(features, *paintings, **changes):
+    """Losses of a picture against several paintings."""
+    settings = {"content_layers": ["high"], "style_layers": {"low": 1.0, "high": 1.0}}
+    weights = {"content_weight": 1.0, "style_weight": 1.0, "tv_weight": 1.0}
+    loss = PerceptualLoss(features, *paintings, **{**settings, **weights, **changes})
+    return lambda picture: loss(picture, loss.content_of(picture)).style
+
+
+@pytest.mark.parametrize("style_loss", ["gram", "moments"])
+def test_paintings_count_by_their_weights(style_loss, features, painting):
+    other, picture = pictures(1, 9, 7, seed=5), pictures(1, 8, 8, seed=6)
+    alone = several(features, painting, style_loss=style_loss)(picture)
+    first = several(features, painting, other, painting_weights=(2, 0), style_loss=style_loss)(picture)
+    equal = several(features, painting, other, style_loss=style_loss)(picture)
+    same = several(features, painting, other, painting_weights=(3, 3), style_loss=style_loss)(picture)
+    torch.testing.assert_close(first, alone)
+    torch.testing.assert_close(equal, same)
+    assert not torch.isclose(equal, alone)
+
+
+def test_gram_matrices_of_paintings_are_averaged(features):
+    one, other = pictures(1, 8, 8, seed=5), pictures(1, 8, 8, seed=6)
+    side_by_side = {name: torch.cat([features(p, [name])[name] for p in (one, other)], 3) for name in ("low", "high")}
+    loss = PerceptualLoss(
+        features,
+        one,
+        other,
+        content_layers=["low"],
+        style_layers={"low": 1.0, "high": 1.0},
+        content_weight=0,
+        style_weight=1,
+        tv_weight=0,
+    )
+    for name, activations in side_by_side.items():
+        torch.testing.assert_close(loss.targets[0][name][0], gram_matrix(activations))
+
+
+def distance(activations, target, mask=None):
+    """The distance of moments between two sets of activations."""
+    loss = STYLE_LOSSES["moments"]
+    return loss.distance(loss.statistics(activations, mask), loss.target(loss.statistics(target)))
+
+
+def test_moments_of_one_channel_by_hand():
+    value = torch.tensor([[[[1.0, 3.0]]]], dtype=torch.float64)  # mean 2, deviation 1
+    target = torch.tensor([[[[1.0, 9.0]]]], dtype=torch.float64)  # mean 5, deviation 4
+    # (2 - 5)² + (1 - 4)², relative to 5² + 4².
+    assert distance(value, target).item() == pytest.approx(18 / 41)
+
+
+def test_moments_know_correlations_that_means_and_variances_do_not():
+    target = torch.tensor([[[[1.0, -1.0, 1.0, -1.0]], [[1.0, -1.0, -1.0, 1.0]]]], dtype=torch.float64)
+    turned = torch.tensor([[[[1.0, -1.0, 1.0, -1.0]], [[1.0, -1.0, 1.0, -1.0]]]], dtype=torch.float64)
+    assert distance(target, target).item() == pytest.approx(0, abs=1e-12)
+    # Covariances I and [[1, 1], [1, 1]]: 2 + 2 - 2 √2, relative to 2.
+    assert distance(turned, target).item() == pytest.approx(2 - 2**0.5)
+
+
+def test_moments_pass_gradients_also_where_eigenvalues_are_equal():
+    target = torch.randn(1, 4, 5, 6, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    value = torch.randn(2, 4, 5, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    assert torch.autograd.gradcheck(lambda v: distance(v, target), [value.requires_grad_()])
+    white = torch.zeros(1, 4, 2, 4, dtype=torch.float64)
+    white[0, range(4), 0, range(4)] = 2.0
+    white.requires_grad_()
+    distance(white, target).backward()
+    assert white.grad.isfinite().all()
+
+
+def test_moments_take_a_mask():
+    activations = torch.rand(1, 3, 4, 6, dtype=torch.float64)
+    mask = torch.zeros(1, 1, 4, 6, dtype=torch.float64)
+    mask[..., 2:] = 0.7
+    for part, whole in zip(
+        STYLE_LOSSES["moments"].statistics(activations, mask),
+        STYLE_LOSSES["moments"].statistics(activations[..., 2:]),
+        strict=True,
+    ):
+        torch.testing.assert_close(part, whole)

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from stylekit.batch import BatchReport, FileReport, apply_styles
     from stylekit.catalog import list_styles
-    from stylekit.config import ApplyConfig, TrainConfig
+    from stylekit.config import ApplyConfig, GatysConfig, TrainConfig
     from stylekit.datasets import open_photos
     from stylekit.errors import StylekitError
     from stylekit.library import import_style
+    from stylekit.optimization import gatys
     from stylekit.pulling import pull_style
+    from stylekit.scales import GatysReport
     from stylekit.stylization import Style, blend_styles, load_style
     from stylekit.training import StepReport, train_style
 
@@ -23,12 +25,15 @@ _HOMES = {
     "ApplyConfig": "config",
     "BatchReport": "batch",
     "FileReport": "batch",
+    "GatysConfig": "config",
+    "GatysReport": "scales",
     "StepReport": "training",
     "Style": "stylization",
     "StylekitError": "errors",
     "TrainConfig": "config",
     "apply_styles": "batch",
     "blend_styles": "stylization",
+    "gatys": "optimization",
     "import_style": "library",
     "list_styles": "catalog",
     "load_style": "stylization",
@@ -41,12 +46,15 @@ __all__ = [
     "ApplyConfig",
     "BatchReport",
     "FileReport",
+    "GatysConfig",
+    "GatysReport",
     "StepReport",
     "Style",
     "StylekitError",
     "TrainConfig",
     "apply_styles",
     "blend_styles",
+    "gatys",
     "import_style",
     "list_styles",
     "load_style",

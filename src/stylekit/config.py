@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -14,6 +14,8 @@ DEFAULT_STYLE = "starry-night"
 STYLE_NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 PRECISIONS = ("auto", "float32", "bfloat16")
 POOLINGS = ("max", "avg")
+OPTIMIZERS = ("lbfgs", "adam")
+STYLE_LOSSES = ("gram", "moments")
 
 
 def _require(condition: bool, message: str) -> None:
@@ -71,6 +73,19 @@ def check_shares(shares: Sequence[float], styles: int) -> None:
         raise ConfigError(
             "A blend's shares must be numbers of 0 or more, not all 0.", "Write them as --style starry-night:0.7."
         )
+
+
+def check_layer_weights(weights: Mapping[str, float]) -> None:
+    """Make sure that these are layers of VGG-19 with weights.
+
+    Raises:
+        ConfigError: if a layer is unknown, or a weight is negative or not finite.
+    """
+    check_vgg19_layers(weights)
+    _require(
+        all(0 <= weight < float("inf") for weight in weights.values()),
+        "style layer weights must be finite numbers of 0 or more.",
+    )
 
 
 @dataclass(frozen=True)
@@ -179,14 +194,10 @@ class TrainConfig:
         _require(self.octaves <= 4, f"octaves must be 4 or less, not {self.octaves}.")
         complete_config(self.network, {})
         check_vgg19_layers(self.content_layers)
-        check_vgg19_layers(self.style_layers)
+        check_layer_weights(self.style_layers)
         _require(self.pooling in POOLINGS, f"pooling must be max or avg, not {self.pooling!r}.")
         _require(self.precision in PRECISIONS, f"precision must be one of {', '.join(PRECISIONS)}.")
         _require(bool(self.content_layers), "at least one content layer is needed.")
-        _require(
-            all(0 <= weight < float("inf") for weight in self.style_layers.values()),
-            "style layer weights must be finite numbers of 0 or more.",
-        )
         _require(
             self.style_size // 2 ** (self.octaves - 1) >= 16,
             f"style_size {self.style_size} is too small for {self.octaves} octaves.",
@@ -224,6 +235,76 @@ TRAIN_PRESETS: dict[str, dict[str, Any]] = {
     "good": {},
     "best": {"steps": 8000, "batch_size": 4, "crop_size": 256},
 }
+
+
+@dataclass(frozen=True)
+class GatysConfig:
+    """Settings of `gatys`.
+
+    Attributes:
+        size: longer side of the result in pixels; smaller photos keep their size.
+        steps: evaluations of the losses at each scale.
+        optimizer: `lbfgs` or `adam`.
+        learning_rate: Adam's step, in units of the pixels' range.
+        init: what is optimised at first: `content` (the photo), `noise`, `style` (the first painting), or a file.
+        painting_weights: how much each painting counts; empty lets all count the same.
+        style_scale: side of the paintings in units of the picture's; larger gives larger strokes.
+        style_loss: `gram` matrices, or `moments`: mean and covariance.
+        content_layers: layers of the content loss; empty takes relu4_2, or the highest that the loss weights reach.
+        style_layers: layers of the style loss with their weights; empty takes relu1_1 to relu5_1, as far as the
+            loss weights reach, all with weight 1.
+        content_weight: weight of the relative content loss.
+        style_weight: weight of the relative style loss.
+        tv_weight: weight of the total variation.
+        pooling: `max` or `avg` pooling in the loss network.
+        keep_colors: whether the photo's chroma is kept under the painting's luma.
+        save_every: steps between two pictures so far; 0 gives none but the last.
+        seed: seed of `init` noise.
+        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+        loss_weights: file with VGG-19's weights; None takes the cache's, downloaded if need be.
+        max_pixels: pixels above which a picture is taken for a decompression bomb.
+    """
+
+    size: int = 512
+    steps: int = 110
+    optimizer: str = "lbfgs"
+    learning_rate: float = 0.02
+    init: str = "content"
+    painting_weights: tuple[float, ...] = ()
+    style_scale: float = 1.0
+    style_loss: str = "gram"
+    content_layers: tuple[str, ...] = ()
+    style_layers: dict[str, float] = field(default_factory=dict)
+    content_weight: float = 1.0
+    style_weight: float = 20.0
+    tv_weight: float = 0.05
+    pooling: str = "max"
+    keep_colors: bool = False
+    save_every: int = 0
+    seed: int = 0
+    device: str = "auto"
+    loss_weights: str | None = None
+    max_pixels: int = 500_000_000
+
+    def __post_init__(self) -> None:
+        check_device(self.device)
+        for name, least in {"size": 16, "steps": 1, "save_every": 0, "seed": 0, "max_pixels": 1}.items():
+            _require(getattr(self, name) >= least, f"{name} must be {least} or more, not {getattr(self, name)}.")
+        for name in ("content_weight", "style_weight", "tv_weight", "learning_rate"):
+            value = getattr(self, name)
+            _require(0 <= value < float("inf"), f"{name} must be a finite number of 0 or more, not {value:g}.")
+        _require(self.learning_rate > 0, "learning_rate must be more than 0.")
+        _require(0.1 <= self.style_scale <= 10, f"style_scale must lie between 0.1 and 10, not {self.style_scale:g}.")
+        for name, choices in {"optimizer": OPTIMIZERS, "style_loss": STYLE_LOSSES, "pooling": POOLINGS}.items():
+            value = getattr(self, name)
+            _require(value in choices, f"{name} must be {' or '.join(choices)}, not {value!r}.")
+        check_vgg19_layers(self.content_layers)
+        check_layer_weights(self.style_layers)
+        weights = self.painting_weights
+        _require(
+            not weights or (all(0 <= weight < float("inf") for weight in weights) and sum(weights) > 0),
+            "painting weights must be finite numbers of 0 or more, not all 0.",
+        )
 
 
 def parse_layers(text: str) -> dict[str, float]:

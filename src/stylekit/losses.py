@@ -6,7 +6,7 @@ layer, size, loss network and painting. Ratios are taken per picture and average
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -14,14 +14,17 @@ from torch import Tensor, nn
 
 from stylekit.vgg import VggFeatures
 
+Statistics = tuple[Tensor, ...]
+
 _TINY = 1e-12  # keeps a ratio finite where the target is zero throughout
 
 
-def gram_matrix(activations: Tensor) -> Tensor:
+def gram_matrix(activations: Tensor, mask: Tensor | None = None) -> Tensor:
     """Correlations of channels: `G = F Fᵀ / (H·W)`, in float32 or wider whatever the precision around it.
 
     Args:
         activations: `(B, C, H, W)`.
+        mask: `(1, 1, H, W)` of 0 or more: how much each place counts; all the same by default.
 
     Returns:
         `(B, C, C)`, symmetric and positive semi-definite.
@@ -29,7 +32,10 @@ def gram_matrix(activations: Tensor) -> Tensor:
     wide = torch.promote_types(activations.dtype, torch.float32)
     with torch.autocast(activations.device.type, enabled=False):
         flat = activations.to(wide).flatten(2)
-        return flat @ flat.transpose(1, 2) / flat.shape[2]
+        if mask is None:
+            return flat @ flat.transpose(1, 2) / flat.shape[2]
+        counts = mask.to(wide).flatten(2)
+        return (flat * counts) @ flat.transpose(1, 2) / counts.sum().clamp_min(_TINY)
 
 
 def relative_error(value: Tensor, target: Tensor) -> Tensor:
@@ -61,6 +67,90 @@ def total_variation(picture: Tensor) -> Tensor:
     return sum(terms, picture.new_zeros(()))
 
 
+class StyleLoss(Protocol):
+    """What of a layer's activations is a style, and how far two such statistics are from each other."""
+
+    def statistics(self, activations: Tensor, mask: Tensor | None = None) -> Statistics:
+        """Summarise activations, without regard to where they are; see `gram_matrix` for the arguments."""
+        ...
+
+    def target(self, statistics: Statistics) -> Statistics:
+        """Work out once what `distance` needs of a painting's statistics."""
+        ...
+
+    def distance(self, statistics: Statistics, target: Statistics) -> Tensor:
+        """Return how far a batch's statistics are from a target, relative to it: a scalar of 0 or more."""
+        ...
+
+
+class GramLoss:
+    """Gram matrices and their relative squared error (Gatys et al. 2015)."""
+
+    def statistics(self, activations: Tensor, mask: Tensor | None = None) -> Statistics:
+        """See `StyleLoss`."""
+        return (gram_matrix(activations, mask),)
+
+    def target(self, statistics: Statistics) -> Statistics:
+        """See `StyleLoss`."""
+        return statistics
+
+    def distance(self, statistics: Statistics, target: Statistics) -> Tensor:
+        """See `StyleLoss`."""
+        return relative_error(*statistics, *target)
+
+
+class MomentsLoss:
+    """Mean and covariance, and the squared Wasserstein-2 distance of the Gaussians that have them.
+
+    `|m - m'|² + tr(C + C' - 2 (C'^½ C C'^½)^½)` (Olkin and Pukelsheim 1982), relative to `|m'|² + tr C'`.
+    """
+
+    def statistics(self, activations: Tensor, mask: Tensor | None = None) -> Statistics:
+        """See `StyleLoss`."""
+        wide = activations.to(torch.promote_types(activations.dtype, torch.float32)).flatten(2)
+        counts = torch.ones_like(wide[:1, :1]) if mask is None else mask.to(wide.dtype).flatten(2)
+        mean = (wide * counts).sum(2, keepdim=True) / counts.sum().clamp_min(_TINY)
+        return mean, gram_matrix(activations - mean.unsqueeze(3), mask)
+
+    def target(self, statistics: Statistics) -> Statistics:
+        """See `StyleLoss`."""
+        mean, covariance = statistics
+        values, vectors = torch.linalg.eigh(covariance)
+        root = (vectors * values.clamp_min(0).sqrt().unsqueeze(-2)) @ vectors.mT
+        return mean, covariance, root
+
+    def distance(self, statistics: Statistics, target: Statistics) -> Tensor:
+        """See `StyleLoss`."""
+        (mean, covariance), (target_mean, target_covariance, root) = statistics, target
+        spreads = [c.diagonal(dim1=-2, dim2=-1).sum(-1) for c in (covariance, target_covariance)]
+        shared: Tensor = _TraceOfRoot.apply(root @ covariance @ root)
+        error = (mean - target_mean).square().sum((1, 2)) + sum(spreads) - 2 * shared
+        return (error.clamp_min(0) / (target_mean.square().sum((1, 2)) + spreads[1]).clamp_min(_TINY)).mean()
+
+
+class _TraceOfRoot(torch.autograd.Function):
+    """`tr M^½` of symmetric, positive semi-definite matrices; its gradient, `M^-½ / 2`, bears equal eigenvalues."""
+
+    @staticmethod
+    def forward(ctx: Any, matrices: Tensor) -> Tensor:
+        values, vectors = torch.linalg.eigh(matrices)
+        roots = values.clamp_min(0).sqrt()
+        ctx.save_for_backward(roots, vectors)
+        trace: Tensor = roots.sum(-1)
+        return trace
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        roots, vectors = ctx.saved_tensors
+        least = 1e-4 * roots.amax(-1, keepdim=True).clamp_min(_TINY)
+        inverse = (vectors / roots.maximum(least).unsqueeze(-2)) @ vectors.mT
+        result: Tensor = gradient[:, None, None] * inverse / 2
+        return result
+
+
+STYLE_LOSSES: dict[str, StyleLoss] = {"gram": GramLoss(), "moments": MomentsLoss()}
+
+
 class Losses(NamedTuple):
     """The weighted total and its parts before weighting, as scalars."""
 
@@ -71,68 +161,93 @@ class Losses(NamedTuple):
 
 
 class PerceptualLoss(nn.Module):
-    """Content, style and total variation of a stylised picture against its photo and one painting.
+    """Content, style and total variation of a stylised picture against its photo and one painting or several.
 
-    The painting's Gram matrices are computed once. With several octaves, the style is compared at the full size and
+    The paintings' statistics are computed once. With several octaves, the style is compared at the full size and
     again at each half of it, picture and painting alike: strokes grow large and bold, which a single size, whose
     highest layer sees only a few tens of pixels, does not ask for. Departs from the papers in both.
 
     Args:
         features: the loss network, holding all the layers named here.
-        painting: `(1, 3, H, W)`, RGB in [0, 1].
+        paintings: `(1, 3, H, W)` each, RGB in [0, 1].
         content_layers: layers whose activations are compared with the photo's.
-        style_layers: layers whose Gram matrices are compared with the painting's, with their weights.
+        style_layers: layers whose statistics are compared with the paintings', with their weights.
         content_weight: weight of the content loss in the total.
         style_weight: weight of the style loss in the total.
         tv_weight: weight of the total variation in the total.
         octaves: number of sizes for the style loss.
+        painting_weights: how much each painting counts; all the same by default.
+        style_loss: `gram` or `moments`; see `STYLE_LOSSES`.
+        mask: `(1, 1, H, W)` of the picture's size in [0, 1]: where its style counts.
     """
 
     def __init__(
         self,
         features: VggFeatures,
-        painting: Tensor,
-        *,
+        *paintings: Tensor,
         content_layers: Sequence[str],
         style_layers: Mapping[str, float],
         content_weight: float,
         style_weight: float,
         tv_weight: float,
         octaves: int = 1,
+        painting_weights: Sequence[float] = (),
+        style_loss: str = "gram",
+        mask: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.features = features
         self.content_layers = tuple(content_layers)
         self.style_layers = dict(style_layers)
         self.weights = (content_weight, style_weight, tv_weight)
+        self.style_loss = STYLE_LOSSES[style_loss]
+        self.mask = mask
         with torch.no_grad():
-            self.targets = [self._grams(size) for size in _octaves(painting, octaves)]
+            counts = [*painting_weights] or [1.0] * len(paintings)
+            sizes = zip(*(_octaves(painting, octaves) for painting in paintings), strict=True)
+            self.targets = [self._targets(size, counts) for size in sizes]
 
-    def _grams(self, picture: Tensor) -> dict[str, Tensor]:
-        return {name: gram_matrix(f) for name, f in self.features(picture, self.style_layers).items()}
+    def _targets(self, paintings: Sequence[Tensor], counts: Sequence[float]) -> dict[str, Statistics]:
+        """The paintings' statistics by layer, mixed in proportion to how much each painting counts."""
+        activations = [self.features(painting, self.style_layers) for painting in paintings]
+        mixed = {}
+        for name in self.style_layers:
+            each = [self.style_loss.statistics(of_painting[name]) for of_painting in activations]
+            parts = (sum(c * part for c, part in zip(counts, same, strict=True)) for same in zip(*each, strict=True))
+            mixed[name] = self.style_loss.target(tuple(part / sum(counts) for part in parts))
+        return mixed
 
-    def _style(self, activations: Mapping[str, Tensor], targets: Mapping[str, Tensor]) -> Tensor:
+    def _style(self, activations: Mapping[str, Tensor], targets: Mapping[str, Statistics]) -> Tensor:
         weighted = [
-            weight * relative_error(gram_matrix(activations[name]), targets[name])
+            weight * self._style_distance(activations[name], targets[name])
             for name, weight in self.style_layers.items()
         ]
         return torch.stack(weighted).sum() / max(sum(self.style_layers.values()), _TINY)
 
-    def forward(self, picture: Tensor, photo: Tensor) -> Losses:
+    def _style_distance(self, activations: Tensor, target: Statistics) -> Tensor:
+        height, width = activations.shape[-2:]
+        mask = None if self.mask is None else F.adaptive_avg_pool2d(self.mask, (height, width))
+        return self.style_loss.distance(self.style_loss.statistics(activations, mask), target)
+
+    def content_of(self, photo: Tensor) -> dict[str, Tensor]:
+        """Return what `forward` compares pictures of a photo with: its activations, without gradients."""
+        with torch.no_grad():
+            wanted: dict[str, Tensor] = self.features(photo, self.content_layers)
+            return wanted
+
+    def forward(self, picture: Tensor, content: Mapping[str, Tensor]) -> Losses:
         """Compute the losses.
 
         Args:
             picture: `(B, 3, H, W)`, the stylised photos, RGB in [0, 1].
-            photo: `(B, 3, H, W)`, the photos; no gradient flows to them.
+            content: what `content_of` returned for the photos.
         """
-        with torch.no_grad():
-            wanted = self.features(photo, self.content_layers)
         full, *smaller = _octaves(picture, len(self.targets))
         activations = self.features(full, {*self.content_layers, *self.style_layers})
-        content = torch.stack([relative_error(activations[name], wanted[name]) for name in self.content_layers]).mean()
+        errors = [relative_error(activations[name], content[name]) for name in self.content_layers]
         octaves = [activations, *(self.features(size, self.style_layers) for size in smaller)]
-        style = torch.stack([self._style(*pair) for pair in zip(octaves, self.targets, strict=True)]).mean()
-        parts = content, style, total_variation(picture)
+        styles = [self._style(*pair) for pair in zip(octaves, self.targets, strict=True)]
+        parts = torch.stack(errors).mean(), torch.stack(styles).mean(), total_variation(picture)
         total = sum((weight * part for weight, part in zip(self.weights, parts, strict=True)), picture.new_zeros(()))
         return Losses(total, *parts)
 

@@ -95,7 +95,7 @@ class Style:
             else:
                 small = reduced(pixels, scale)
                 picture = restored(self._paint(small), small, pixels)
-            return _finished(picture, pixels, strength, keep_colors)
+            return finished(picture, pixels, strength=strength, keep_colors=keep_colors)
 
     def _paint(self, pixels: Pixels) -> Pixels:
         photo: NDArray[np.float32] = np.divide(pixels, 255, dtype=np.float32)
@@ -106,8 +106,15 @@ def _joined(texts: Iterable[str]) -> str:
     return " and ".join(dict.fromkeys(filter(None, texts)))
 
 
-def _finished(picture: Pixels, photo: Pixels, strength: float, keep_colors: bool) -> Pixels:
-    """The painted picture with the photo's colours, or blended with the photo, as far as asked for."""
+def finished(picture: Pixels, photo: Pixels, *, strength: float = 1.0, keep_colors: bool = False) -> Pixels:
+    """Give a painted picture, in place, the photo's colours, or blend it with the photo, as far as asked for.
+
+    Args:
+        picture: `(H, W, 3)` RGB values.
+        photo: likewise.
+        strength: share of the painted picture, 0 to 1.
+        keep_colors: whether the photo's chroma is kept under the painting's luma.
+    """
     if keep_colors or strength < 1:
         for top in range(0, len(picture), _BAND):
             rows = slice(top, top + _BAND)

@@ -8,19 +8,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from stylekit.architectures import VGG19_LAYERS, complete_config
+from stylekit.architectures import complete_config
 from stylekit.config import TrainConfig
 from stylekit.device import memory_errors, select_device
 from stylekit.errors import ConfigError, TrainingDiverged
 from stylekit.library import load_style_file_by_name
 from stylekit.losses import Losses, PerceptualLoss
 from stylekit.networks import build_network
-from stylekit.vgg import VggFeatures, highest_layer
+from stylekit.vgg import VggFeatures, default_style_layers, highest_layer
 
 if TYPE_CHECKING:
     from torch.optim.lr_scheduler import LRScheduler
 
-_GATYS_STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 _WARM_UP = 0.1  # share of the steps in which the learning rate rises
 _RECENT = 50  # steps over which the losses reached are averaged
 _LONGEST_GRADIENT = 20.0  # an ordinary one; a nearly flat crop can give one that Adam would not forget for long
@@ -74,7 +73,7 @@ class Trainer:
     ) -> tuple[PerceptualLoss, dict[str, float]]:
         config = self.config
         weights = {key: torch.from_numpy(array) for key, array in loss_weights.items()}
-        style_layers = config.style_layers or _default_style_layers(highest_layer(weights))
+        style_layers = config.style_layers or default_style_layers(highest_layer(weights))
         features = VggFeatures({*config.content_layers, *style_layers}, weights, config.pooling)
         features.features.to(self.precision)
         features.to(self.device, memory_format=self.layout)  # type: ignore[call-overload]
@@ -124,7 +123,7 @@ class Trainer:
             photo = self._tensor(crops)
             with self._autocast():
                 picture = self.network(photo)
-                losses: Losses = self.criterion(picture.float(), photo)
+                losses: Losses = self.criterion(picture.float(), self.criterion.content_of(photo))
                 objective = losses.total
                 if self.config.stability_weight:
                     objective = objective + self.config.stability_weight * self._instability(photo, picture)
@@ -200,8 +199,3 @@ def _precision(precision: str, device: torch.device) -> torch.dtype:
     if precision == "auto":
         return torch.bfloat16 if device.type == "cuda" else torch.float32
     return torch.bfloat16 if precision == "bfloat16" else torch.float32
-
-
-def _default_style_layers(reach: str) -> dict[str, float]:
-    order = list(VGG19_LAYERS)
-    return {layer: 1.0 for layer in _GATYS_STYLE_LAYERS if order.index(layer) <= order.index(reach)}

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from stylekit.architectures import VGG19_LAYERS, check_vgg19_layers
 from stylekit.errors import LossWeightsError
 
+_GATYS_STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+_GATYS_CONTENT_LAYER = "relu4_2"
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 
@@ -29,6 +31,18 @@ def highest_layer(weights: Collection[str]) -> str:
             "Torchvision's vgg19 file, or its convolutions as safetensors, is what is needed.",
         )
     return highest
+
+
+def default_style_layers(reach: str) -> dict[str, float]:
+    """Return the style layers of Gatys et al. 2015 up to this layer, all with weight 1."""
+    order = list(VGG19_LAYERS)
+    return {layer: 1.0 for layer in _GATYS_STYLE_LAYERS if order.index(layer) <= order.index(reach)}
+
+
+def default_content_layers(reach: str) -> tuple[str]:
+    """Return the content layer of Gatys et al. 2015, or this one where it is lower."""
+    order = list(VGG19_LAYERS)
+    return (min(_GATYS_CONTENT_LAYER, reach, key=order.index),)
 
 
 class VggFeatures(nn.Module):

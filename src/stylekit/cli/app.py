@@ -12,6 +12,7 @@ from stylekit import __version__
 from stylekit.cli import styles
 from stylekit.cli.apply import apply
 from stylekit.cli.console import ExitCode, Output
+from stylekit.cli.gatys import gatys
 from stylekit.cli.info import info
 from stylekit.cli.train import train
 from stylekit.errors import ConfigError, StylekitError
@@ -24,6 +25,7 @@ app = typer.Typer(
 )
 app.command(no_args_is_help=True)(apply)
 app.command(no_args_is_help=True)(train)
+app.command(no_args_is_help=True)(gatys)
 app.add_typer(styles.app, name="styles")
 app.command()(info)
 

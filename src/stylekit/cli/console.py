@@ -33,6 +33,10 @@ class Bar(Protocol):
         """Say that a step is done, with what is worth showing of it."""
         ...
 
+    def reach(self, done: float, **fields: object) -> None:
+        """Say how much is done, with what is worth showing of it."""
+        ...
+
 
 class _Silence:
     """The bar where none is to be seen."""
@@ -41,6 +45,9 @@ class _Silence:
         pass
 
     def advance(self, **fields: object) -> None:
+        pass
+
+    def reach(self, done: float, **fields: object) -> None:
         pass
 
 
@@ -92,7 +99,7 @@ class Output:
         """Show a live bar: done of total, the template filled with a step's fields, rate and time left.
 
         Args:
-            unit: what is counted, in the plural.
+            unit: what is counted, in the plural; with "" the bar shows a percentage, and no rate.
             template: text with `{name}` for each field that `advance` gets.
         """
         if not self.animated:
@@ -147,11 +154,15 @@ def _columns(unit: str) -> Sequence["str | ProgressColumn"]:
     from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn, TimeRemainingColumn
     from rich.text import Text
 
+    share, left, text = TextColumn("{task.percentage:3.0f} %"), TimeRemainingColumn(), TextColumn("{task.description}")
+    if not unit:
+        return (BarColumn(24), share, left, text)
+
     class Rate(ProgressColumn):
         def render(self, task: Task) -> Text:
             return Text(f"{task.speed:.2f} {unit}/s" if task.speed else f"– {unit}/s")
 
-    return (BarColumn(24), MofNCompleteColumn(), Rate(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    return (BarColumn(24), MofNCompleteColumn(), Rate(), left, text)
 
 
 class _LiveBar:
@@ -164,9 +175,15 @@ class _LiveBar:
         self._progress.update(self._task, total=total)
 
     def advance(self, **fields: object) -> None:
+        self._progress.update(self._task, advance=1, description=self._described(fields))
+
+    def reach(self, done: float, **fields: object) -> None:
+        self._progress.update(self._task, completed=done, description=self._described(fields))
+
+    def _described(self, fields: Mapping[str, object]) -> str:
         from rich.markup import escape
 
-        self._progress.update(self._task, advance=1, description=escape(self._template.format(**fields)))
+        return escape(self._template.format(**fields))
 
 
 def write_line(stream: Any, line: str) -> None:
