@@ -4,8 +4,8 @@
 
 Writes into the folder the photo reduced to N px, what `gatys` makes of it with both optimisers and both style losses,
 and what the fast method makes of it; prints each picture's relative content loss (relu3_3), relative style loss
-(relu1_1 to relu4_1, the painting at 512 px), the objective content + 20 × style, and the seconds it took. The first
-row is plain L-BFGS at a single scale, from the photo, on that very objective, given as long as `gatys`' default took.
+(relu1_1 to relu4_1, the painting with as many pixels as the picture), the objective content + 20 × style, and the
+seconds it took. `single-scale` is plain L-BFGS from the photo on that very objective, given as long as `gatys` took.
 """
 
 import argparse
@@ -64,8 +64,10 @@ def main() -> None:
     options.output.mkdir(parents=True, exist_ok=True)
     path = find_loss_weights(options.loss_weights)
     weights = {name: torch.from_numpy(array) for name, array in read_loss_weights(path).items()}
-    loss = criterion(options.painting, weights)
     pixels = load(options.photo, longer=options.size)
+    with Image.open(options.painting) as painting:
+        shrink = (pixels.shape[0] * pixels.shape[1] / (painting.width * painting.height)) ** 0.5
+        loss = criterion(options.painting, weights, shorter=round(min(painting.size) * shrink))
     source, photo = Image.fromarray(pixels), tensor(pixels)
     source.save(options.output / "photo.jpg", quality=92)
 
@@ -78,7 +80,7 @@ def main() -> None:
     works = {
         "gatys": optimised(),
         "gatys-adam": optimised(optimizer="adam"),
-        "gatys-moments": optimised(style_loss="moments"),
+        "gatys-gram": optimised(style_loss="gram"),
         "fast": lambda: style(source),
     }
     print(f"{'picture':16} {'content':>8} {'style':>8} {'objective':>10} {'seconds':>8}")

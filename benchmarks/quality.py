@@ -52,12 +52,12 @@ def load(path: Path, *, shorter: int | None = None, longer: int | None = None) -
     return np.asarray(image.resize([round(side * scale) for side in image.size], Image.Resampling.LANCZOS))
 
 
-def criterion(painting: Path, weights: dict[str, Tensor]) -> PerceptualLoss:
-    """The objective for a painting."""
+def criterion(painting: Path, weights: dict[str, Tensor], shorter: int = PAINTING_SIDE) -> PerceptualLoss:
+    """The objective for a painting, scaled to a shorter side."""
     features = VggFeatures({"relu3_3", *STYLE_LAYERS}, weights)
     return PerceptualLoss(
         features,
-        tensor(load(painting, shorter=PAINTING_SIDE)),
+        tensor(load(painting, shorter=shorter)),
         content_layers=["relu3_3"],
         style_layers=STYLE_LAYERS,
         content_weight=1,

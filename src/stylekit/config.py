@@ -249,7 +249,7 @@ class GatysConfig:
         init: what is optimised at first: `content` (the photo), `noise`, `style` (the first painting), or a file.
         painting_weights: how much each painting counts; empty lets all count the same.
         style_scale: side of the paintings in units of the picture's; larger gives larger strokes.
-        style_loss: `gram` matrices, or `moments`: mean and covariance.
+        style_loss: `moments` (mean and covariance), or `gram` matrices.
         content_layers: layers of the content loss; empty takes relu4_2, or the highest that the loss weights reach.
         style_layers: layers of the style loss with their weights; empty takes relu1_1 to relu5_1, as far as the
             loss weights reach, all with weight 1.
@@ -272,7 +272,7 @@ class GatysConfig:
     init: str = "content"
     painting_weights: tuple[float, ...] = ()
     style_scale: float = 1.0
-    style_loss: str = "gram"
+    style_loss: str = "moments"
     content_layers: tuple[str, ...] = ()
     style_layers: dict[str, float] = field(default_factory=dict)
     content_weight: float = 1.0
