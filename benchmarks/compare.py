@@ -21,6 +21,7 @@ from torch import Tensor
 
 from quality import criterion, load, mark, tensor
 from stylekit import GatysConfig, gatys, load_style
+from stylekit.colors import to_bytes
 from stylekit.descent import Lbfgs
 from stylekit.loss_weights import find_loss_weights, read_loss_weights
 from stylekit.losses import Losses, PerceptualLoss
@@ -48,7 +49,7 @@ def single_scale(loss: PerceptualLoss, photo: Tensor, seconds: float) -> Image.I
     descent.resize(photo)
     with contextlib.suppress(_TimeIsUp):
         descent.run(lambda picture: loss(picture, content), 100_000, check)
-    return Image.fromarray(np.rint(descent.picture[0].permute(1, 2, 0).numpy() * 255).astype(np.uint8))
+    return Image.fromarray(to_bytes(descent.picture[0].permute(1, 2, 0).numpy() * 255))
 
 
 def main() -> None:

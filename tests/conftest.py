@@ -32,6 +32,17 @@ def _loopback_only(monkeypatch):
     monkeypatch.setattr(socket.socket, "connect", guarded)
 
 
+@pytest.fixture(scope="module")
+def one_thread():
+    """Keep torch to one thread: on pictures of 32 px more of them cost tenfold, and beside other work fortyfold."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture
 def shared():
     """The folder of real weights, photos and paintings beside the project."""

@@ -12,13 +12,9 @@ import pytest
 from PIL import Image
 from safetensors.numpy import save_file
 
-from training_material import one_thread
+from stylekit.config import GatysConfig
 
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    with one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture
@@ -81,6 +77,7 @@ def test_every_option_reaches_the_optimisation(files, stylekit, monkeypatch):
         "--save-every": "8",
         "--seed": "9",
         "--loss-weights": "vgg.safetensors",
+        "--max-pixels": "1000000",
         "--device": "cpu",
     }
     arguments = [part for option in options.items() for part in option]
@@ -92,8 +89,6 @@ def test_every_option_reaches_the_optimisation(files, stylekit, monkeypatch):
         "b.png",
         "mask.png",
     ]
-    from stylekit.config import GatysConfig
-
     assert seen["config"] == GatysConfig(
         size=99,
         steps=7,
@@ -113,6 +108,7 @@ def test_every_option_reaches_the_optimisation(files, stylekit, monkeypatch):
         save_every=8,
         seed=9,
         loss_weights="vgg.safetensors",
+        max_pixels=1_000_000,
         device="cpu",
     )
 
@@ -126,6 +122,7 @@ def test_every_option_reaches_the_optimisation(files, stylekit, monkeypatch):
         (["lion.jpg", "a.png", "-o", "out.png", "--mask", "tiny.png"], 1, "Mask and photo differ in size"),
         (["lion.jpg", "a.png", "-o", "out.png", "--init", "no.png"], 1, "no.png"),
         (["lion.jpg", "vgg.safetensors", "-o", "out.png"], 1, "vgg.safetensors"),
+        (["lion.jpg", "a.png", "-o", "out.png", "--max-pixels", "100"], 1, "raise --max-pixels"),
         (["lion.jpg", "a.png", "-o", "out.png", "--size", "0"], 2, "size must be 16 or more, not 0"),
         (["lion.jpg", "a.png", "-o", "out.png", "--style-weights", "1,2"], 2, "1 paintings and 2 weights"),
         (["lion.jpg", "a.png", "-o", "out.png", "--style-weights", "much"], 2, "not the paintings' weights"),

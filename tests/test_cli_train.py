@@ -17,16 +17,12 @@ from stylekit.cli.app import run
 from stylekit.config import TRAIN_PRESETS, TrainConfig
 from stylekit.style_file import Credits
 from stylekit.stylization import load_style
-from training_material import metrics, one_thread, tiny_config, write_material
+from training_material import metrics, tiny_config, write_material
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 STEPS = 6
 PATIENCE = 60  # seconds after which a training in another process is given up
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    with one_thread():
-        yield
 
 
 @pytest.fixture

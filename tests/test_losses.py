@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from stylekit import config
 from stylekit.losses import STYLE_LOSSES, PerceptualLoss, gram_matrix, relative_error, total_variation
 from stylekit.vgg import VggFeatures
 
@@ -310,6 +311,10 @@ def test_gram_matrices_of_paintings_are_averaged(features):
     )
     for name, activations in side_by_side.items():
         torch.testing.assert_close(loss.targets[0][name][0], gram_matrix(activations))
+
+
+def test_the_style_losses_are_those_that_settings_know():
+    assert tuple(STYLE_LOSSES) == config.STYLE_LOSSES
 
 
 def distance(activations, target, mask=None):

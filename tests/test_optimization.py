@@ -14,13 +14,8 @@ from stylekit.descent import Adam, Lbfgs
 from stylekit.errors import ConfigError, ImageError, OutOfMemory, TrainingDiverged
 from stylekit.losses import Losses
 from stylekit.optimization import gatys
-from training_material import one_thread
 
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    with one_thread():
-        yield
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(autouse=True)

@@ -29,16 +29,12 @@ from stylekit.style_file import Credits, load_style_file
 from stylekit.stylization import load_style
 from stylekit.trainer import Trainer
 from stylekit.training import train_style
-from training_material import metrics, one_thread, tiny_config, write_material
+from training_material import metrics, tiny_config, write_material
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 NAMES = ("total", "content", "style", "tv")
 KEYWORDS = ("credits", "resume", "force", "on_step", "should_stop")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    with one_thread():
-        yield
 
 
 @pytest.fixture(autouse=True)

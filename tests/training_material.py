@@ -1,12 +1,9 @@
 """What the tests train with: a few photos, a painting, the bottom of a loss network, settings that take a blink."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from safetensors.numpy import save_file
 
 from stylekit.config import TrainConfig
@@ -62,12 +59,3 @@ def tiny_config(material: Material, **changes) -> TrainConfig:
 def metrics(run_dir: Path) -> np.ndarray:
     """Return a run's rows without their seconds: step, total, content, style, tv."""
     return np.loadtxt(run_dir / "metrics.csv", delimiter=",", skiprows=1, ndmin=2)[:, :5]
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Keep torch to one thread: on pictures of 32 px more of them cost tenfold, and beside other work fortyfold."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)

@@ -6,9 +6,18 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
+Pixels = NDArray[np.uint8]
+
 HIDDEN_BELOW = 16  # alpha below which nobody sees a pixel's own colour, so that it may be anything
+
+
+def to_bytes(values: NDArray[np.floating[Any]]) -> Pixels:
+    """Round values on the scale from 0 to 255, and take the nearest for those beyond it."""
+    result: Pixels = np.rint(values).clip(0, 255).astype(np.uint8)
+    return result
 
 
 def plain(image: Image.Image) -> Image.Image:

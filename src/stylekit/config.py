@@ -48,6 +48,15 @@ def check_device(device: str) -> str:
     return device
 
 
+def check_quality(quality: int) -> None:
+    """Make sure that pictures can be written at this quality.
+
+    Raises:
+        ConfigError: if it is out of its range.
+    """
+    _require(1 <= quality <= 100, f"quality must lie between 1 and 100, not {quality}.")
+
+
 def check_painting(stroke_size: float | None, strength: float) -> None:
     """Make sure that a style can be put on a photo so.
 
@@ -125,7 +134,7 @@ class ApplyConfig:
         _require(self.threads is None or self.threads >= 1, f"threads must be 1 or more, not {self.threads}.")
         _require(self.max_size is None or self.max_size >= 1, f"max size must be 1 px or more, not {self.max_size}.")
         check_painting(self.stroke_size, self.strength)
-        _require(1 <= self.quality <= 100, f"quality must lie between 1 and 100, not {self.quality}.")
+        check_quality(self.quality)
         _require(self.max_pixels >= 1, f"max pixels must be 1 or more, not {self.max_pixels}.")
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 from torch import Tensor
 
+from stylekit.colors import Pixels, to_bytes
 from stylekit.config import GatysConfig
 from stylekit.descent import Adam, Descent, Lbfgs
 from stylekit.device import memory_errors, select_device
@@ -22,7 +23,6 @@ from stylekit.scales import GatysReport, Progress, Size, coarse_to_fine
 from stylekit.stylization import finished
 from stylekit.vgg import VggFeatures, default_content_layers, default_style_layers, highest_layer
 
-Pixels = NDArray[np.uint8]
 Picture = Image.Image | Path | str
 
 _LEAST_PHOTO = 16  # pixels, either side: VGG-19 halves four times
@@ -86,7 +86,7 @@ def gatys(
     def complete(picture: Tensor) -> Image.Image:
         pixels = finished(_pixels(picture, shape), source.pixels, keep_colors=config.keep_colors)
         if opacity is not None:
-            pixels = _to_bytes(source.pixels + opacity[..., None] * (pixels - source.pixels.astype(np.float32)))
+            pixels = to_bytes(source.pixels + opacity[..., None] * (pixels - source.pixels.astype(np.float32)))
         return photo_to_image(dataclasses.replace(source, pixels=pixels))
 
     run = _Run(config, source.pixels, styles, opacity, on_note)
@@ -116,9 +116,9 @@ class _Run:
         reach = highest_layer(weights)
         self.content_layers = config.content_layers or default_content_layers(reach)
         self.style_layers = config.style_layers or default_style_layers(reach)
-        chosen = bool(config.content_layers), bool(config.style_layers)
-        wanted = default_content_layers(_TOP_LAYER), default_style_layers(_TOP_LAYER)
-        if not (chosen[0] or wanted[0] == self.content_layers) or not (chosen[1] or wanted[1] == self.style_layers):
+        wanted_content = config.content_layers or default_content_layers(_TOP_LAYER)
+        wanted_style = config.style_layers or default_style_layers(_TOP_LAYER)
+        if (self.content_layers, self.style_layers) != (wanted_content, wanted_style):
             content, style = self.content_layers[-1], [*self.style_layers][-1]
             on_note(f"The loss weights reach up to {reach}: content at {content}, style up to {style}.")
         self.features = VggFeatures({*self.content_layers, *self.style_layers}, weights, config.pooling).to(self.device)
@@ -150,15 +150,13 @@ class _Run:
             picture = noise.to(self.device)
         else:
             picture = self._tensor(start, scales[0])
-        change = torch.zeros_like(picture)
+        change = picture - self._tensor(self.photo, scales[0])
         progress = Progress(scales, self.config.steps)
         fits = 0
         for number, size in enumerate(scales, start=1):
             with memory_errors(str(self.device), self._advice(fits)):
                 photo = self._tensor(self.photo, size)
-                first = photo + _scaled(change, size) if number > 1 else picture
-                self.descent.resize(first.clamp(0, 1))
-                objective = self._objective(size)
+                self.descent.resize((photo + _scaled(change, size)).clamp(0, 1))
 
                 def show(losses: Losses, number: int = number) -> None:
                     report = progress.report(number, losses)
@@ -167,16 +165,15 @@ class _Run:
                     if self.config.save_every and progress.steps_taken % self.config.save_every == 0:
                         on_picture(self.picture)
 
-                self.descent.run(objective, self.config.steps, show)
-                picture = self.descent.picture
-                change = picture - photo
+                self.descent.run(self._objective(photo), self.config.steps, show)
+                change = self.descent.picture - photo
             fits = max(size)
-        return picture
+        return self.descent.picture
 
-    def _objective(self, size: Size) -> Callable[[Tensor], Losses]:
-        """The losses of a picture of this size."""
-        config, photo = self.config, self._tensor(self.photo, size)
-        mask = None if self.mask is None else _resized(self.mask, size)
+    def _objective(self, photo: Tensor) -> Callable[[Tensor], Losses]:
+        """The losses of a picture of this photo's size."""
+        config, size = self.config, (photo.shape[2], photo.shape[3])
+        mask = None if self.mask is None else _scaled(self.mask, size).clamp(0, 1)
         loss = PerceptualLoss(
             self.features,
             *(
@@ -219,22 +216,12 @@ def _painting_size(painting: Pixels, size: Size, scale: float) -> Size:
     return max(_LEAST_PHOTO, round(height * factor)), max(_LEAST_PHOTO, round(width * factor))
 
 
-def _resized(picture: Tensor, size: Size) -> Tensor:
-    if tuple(picture.shape[-2:]) == size:
-        return picture
-    return _scaled(picture, size).clamp(0, 1)
-
-
 def _scaled(values: Tensor, size: Size) -> Tensor:
-    return F.interpolate(values, size, mode="bicubic", antialias=True)
+    return values if values.shape[2:] == size else F.interpolate(values, size, mode="bicubic", antialias=True)
 
 
 def _pixels(picture: Tensor, size: Size) -> Pixels:
-    return _to_bytes((_resized(picture, size)[0].permute(1, 2, 0).cpu() * 255).numpy())
-
-
-def _to_bytes(values: NDArray[np.float32]) -> Pixels:
-    return np.rint(values).clip(0, 255).astype(np.uint8)
+    return to_bytes((_scaled(picture, size)[0].permute(1, 2, 0).cpu() * 255).numpy())
 
 
 def _read(picture: Picture, config: GatysConfig, max_size: int | None = None) -> Photo:

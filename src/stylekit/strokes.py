@@ -1,10 +1,9 @@
 """Strokes that fit the picture: a network's are of a fixed number of pixels, so large photos are painted reduced."""
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-Pixels = NDArray[np.uint8]
+from stylekit.colors import Pixels, to_bytes
 
 _USUAL_SIDE = 1000  # shorter side in px at which a network's strokes look right
 _LARGEST_RAW_SIDE = 1400  # up to which a photo is painted as it is
@@ -51,7 +50,7 @@ def restored(painted: Pixels, small: Pixels, pixels: Pixels) -> Pixels:
     for top in range(0, height, _BAND):
         rows = slice(top, top + _BAND)
         fine = (pixels[rows].astype(np.float32) - smooth[rows]) * (kept[rows, :, None] / np.float32(255))
-        result[rows] = np.rint(result[rows] + fine).clip(0, 255).astype(np.uint8)
+        result[rows] = to_bytes(result[rows] + fine)
     return result
 
 
@@ -66,7 +65,7 @@ def _kept_contrast(painted: Pixels, small: Pixels) -> Pixels:
     )
     variance = mean_square - mean_before**2
     kept = (mean_product - mean_after * mean_before) / (variance + _NOISE**2)
-    blocks = Image.fromarray(np.rint(kept.clip(0, 1) * 255).astype(np.uint8))
+    blocks = Image.fromarray(to_bytes(kept * 255))
     return np.asarray(blocks.filter(ImageFilter.MaxFilter(3)))  # an edge reaches a little into the next block
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from stylekit.colors import Pixels, to_bytes
 from stylekit.config import check_painting, check_shares
 from stylekit.device import memory_errors
 from stylekit.engines import Engine, build_engine
@@ -15,8 +16,6 @@ from stylekit.images import photo_from_image, photo_to_image
 from stylekit.library import load_style_file_by_name
 from stylekit.strokes import reduced, restored, stroke_scale
 from stylekit.style_file import StyleFile, StyleMetadata
-
-Pixels = NDArray[np.uint8]
 
 _BAND = 256  # rows finished at a time
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
@@ -99,7 +98,7 @@ class Style:
 
     def _paint(self, pixels: Pixels) -> Pixels:
         photo: NDArray[np.float32] = np.divide(pixels, 255, dtype=np.float32)
-        return _to_bytes(self.engine.run(photo[None])[0] * np.float32(255))
+        return to_bytes(self.engine.run(photo[None])[0] * np.float32(255))
 
 
 def _joined(texts: Iterable[str]) -> str:
@@ -121,13 +120,8 @@ def finished(picture: Pixels, photo: Pixels, *, strength: float = 1.0, keep_colo
             change = picture[rows].astype(np.float32) - photo[rows]
             if keep_colors:  # the change of luma on all three channels leaves chroma as it was
                 change = np.broadcast_to((change @ _LUMA)[..., None], change.shape)
-            picture[rows] = _to_bytes(photo[rows] + np.float32(strength) * change)
+            picture[rows] = to_bytes(photo[rows] + np.float32(strength) * change)
     return picture
-
-
-def _to_bytes(values: NDArray[np.float32]) -> Pixels:
-    result: Pixels = np.rint(values).clip(0, 255).astype(np.uint8)
-    return result
 
 
 def load_style(style: str, *, device: str = "auto", threads: int | None = None) -> Style:

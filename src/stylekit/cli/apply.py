@@ -55,23 +55,17 @@ def apply(
     strength: Annotated[
         float, typer.Option(metavar="0..1", help="Blend with the photo: 0 is the photo, 1 the painting.")
     ] = _DEFAULT.strength,
-    keep_colors: Annotated[
-        bool, typer.Option("--keep-colors", help="Keep the photo's colours, take the painting's brush.")
-    ] = _DEFAULT.keep_colors,
+    keep_colors: options.KeepColors = _DEFAULT.keep_colors,
     format: Annotated[
         str | None,
         typer.Option(metavar="FORMAT", help="Write jpeg, png, webp, tiff, bmp, avif or heic instead of the input's."),
     ] = _DEFAULT.format,
-    quality: Annotated[
-        int, typer.Option(metavar="1..100", help="Quality of JPEG, WebP, AVIF, HEIC.")
-    ] = _DEFAULT.quality,
+    quality: options.Quality = _DEFAULT.quality,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing results.")] = _DEFAULT.overwrite,
     strip_metadata: Annotated[
         bool, typer.Option("--strip-metadata", help="Leave out EXIF (with its GPS position) and XMP.")
     ] = _DEFAULT.strip_metadata,
-    max_pixels: Annotated[
-        int, typer.Option(metavar="N", help="Refuse pictures of more pixels, as decompression bombs.")
-    ] = _DEFAULT.max_pixels,
+    max_pixels: options.MaxPixels = _DEFAULT.max_pixels,
     pull: Annotated[bool, typer.Option("--pull", help="Fetch styles that are not downloaded yet.")] = False,
     device: options.Device = _DEFAULT.device,
     threads: Annotated[int | None, typer.Option(metavar="N", help="CPU threads of the network.")] = _DEFAULT.threads,

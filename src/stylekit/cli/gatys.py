@@ -7,7 +7,7 @@ import typer
 
 from stylekit.cli import options
 from stylekit.cli.console import Bar, Output
-from stylekit.config import OPTIMIZERS, POOLINGS, STYLE_LOSSES, ApplyConfig, GatysConfig, parse_layers
+from stylekit.config import OPTIMIZERS, POOLINGS, STYLE_LOSSES, ApplyConfig, GatysConfig, check_quality, parse_layers
 from stylekit.errors import ConfigError, OutputExists
 from stylekit.formats import format_of_suffix
 
@@ -65,9 +65,7 @@ def gatys(
     mask: Annotated[
         Path | None, typer.Option(metavar="FILE", help="White where the photo is painted, black where it stays.")
     ] = None,
-    keep_colors: Annotated[
-        bool, typer.Option("--keep-colors", help="Keep the photo's colours, take the painting's brush.")
-    ] = _DEFAULT.keep_colors,
+    keep_colors: options.KeepColors = _DEFAULT.keep_colors,
     save_every: Annotated[
         int, typer.Option(metavar="N", help="Write the picture so far every N steps.", show_default="at the end only")
     ] = _DEFAULT.save_every,
@@ -76,9 +74,8 @@ def gatys(
         Path | None,
         typer.Option(metavar="FILE", help="File with VGG-19's weights.", show_default="downloaded once, 575 MB"),
     ] = None,
-    quality: Annotated[int, typer.Option(metavar="1..100", help="Quality of JPEG, WebP, AVIF, HEIC.")] = (
-        ApplyConfig.quality
-    ),
+    quality: options.Quality = ApplyConfig.quality,
+    max_pixels: options.MaxPixels = _DEFAULT.max_pixels,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing picture.")] = False,
     device: options.Device = _DEFAULT.device,
     json: options.Json = False,
@@ -110,8 +107,9 @@ def gatys(
         seed=seed,
         device=device,
         loss_weights=str(loss_weights) if loss_weights is not None else None,
+        max_pixels=max_pixels,
     )
-    ApplyConfig(quality=quality)  # checks it
+    check_quality(quality)
     _check_output(output, [photo, *paintings, *([mask] if mask else [])], overwrite)
     _run(console, photo, paintings, output, mask, config, quality)
 
@@ -147,20 +145,18 @@ def _run(
     from stylekit.loss_weights import find_loss_weights
     from stylekit.optimization import gatys as paint
 
+    written = False
+
     def save(picture: "Image.Image") -> None:
+        nonlocal written
         result = photo_from_image(picture)
         for note in save_photo(result, output, format=format_of_suffix(output.suffix), quality=quality):
             console.detail(f"{output}: {note}")
+        written = True
 
     if config.loss_weights is None:
         with console.downloads() as progress_of:
             find_loss_weights(on_progress=progress_of("VGG-19"))
-    saved: list[bool] = []
-
-    def save_so_far(picture: "Image.Image") -> None:
-        save(picture)
-        saved.append(True)
-
     template = "{width} x {height}  total {total:.3f}  content {content:.3f}  style {style:.4f}"
     with console.bar("", template) as bar:
         bar.start(1)
@@ -173,10 +169,10 @@ def _run(
                 mask=mask,
                 on_step=printer.show,
                 on_note=console.note,
-                on_picture=save_so_far,
+                on_picture=save,
             )
         except KeyboardInterrupt:
-            if saved:
+            if written:
                 console.failure(f"The picture so far is {output}.")
             raise
     save(picture)
