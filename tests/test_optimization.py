@@ -275,6 +275,22 @@ def test_optimisers_reach_the_least_loss_within_the_range_of_pictures(descent, s
     torch.testing.assert_close(descent.picture, target.clamp(0, 1), rtol=0, atol=0.02)
 
 
+def test_losses_known_to_few_digits_do_not_stop_lbfgs():
+    """Sums over large pictures in single precision are such losses: a first step that is too short drowns in them."""
+    target = torch.rand(1, 3, 256, 256, generator=torch.Generator().manual_seed(0))
+
+    def rounded(picture):
+        exact = ((picture - target) ** 2).mean()
+        value = exact + (exact.detach().mul(1e4).round() / 1e4 - exact.detach())
+        return Losses(value, value, value, value)
+
+    descent, seen = Lbfgs(), []
+    descent.resize(torch.full_like(target, 0.5))
+    descent.run(rounded, 30, lambda losses: seen.append(losses.total.item()))
+    assert seen[0] > 0.05
+    assert seen[-1] < 1e-3
+
+
 def test_adams_picture_is_the_average_of_its_iterates():
     descent, seen = Adam(0.1), []
     descent.resize(torch.zeros(1, 3, 2, 2))

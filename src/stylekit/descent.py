@@ -13,6 +13,7 @@ Objective = Callable[[Tensor], Losses]
 OnStep = Callable[[Losses], None]
 
 _LEASH = 100.0  # weight of L-BFGS's penalty on values outside [0, 1]
+_FIRST_STEP = 1e-3  # of L-BFGS, as a mean change of the values; a much shorter one drowns in rounding errors
 _FEWEST = 5  # evaluations of a run of L-BFGS that got somewhere
 _HISTORY = 20  # gradients that L-BFGS remembers; more are no better here, and each is as large as the picture
 _DECAY = 0.99  # of the average of Adam's iterates
@@ -39,12 +40,14 @@ class Lbfgs:
     """L-BFGS with a strong Wolfe line search, as Gatys et al. 2015 took; begins anew at each scale.
 
     Clamping values at each step would invalidate what it remembers, so a penalty keeps them near [0, 1], and only the
-    picture is clamped.
+    picture is clamped. Its first step changes the variables by 1 in all, so they are the values in units of the first
+    step's length.
     """
 
     def resize(self, start: Tensor) -> None:
         """See `Descent`."""
-        self._values = start.clone(memory_format=torch.contiguous_format).requires_grad_()
+        self._unit = _FIRST_STEP * start.numel()
+        self._variables = (start / self._unit).contiguous().requires_grad_()
 
     def run(self, objective: Objective, steps: int, on_step: OnStep) -> None:
         """See `Descent`."""
@@ -52,9 +55,10 @@ class Lbfgs:
 
         def evaluate() -> Tensor:
             nonlocal taken
-            self._values.grad = None
-            losses = objective(self._values)
-            total: Tensor = losses.total + _LEASH * (self._values - self._values.clamp(0, 1)).square().mean()
+            self._variables.grad = None
+            values = self._variables * self._unit
+            losses = objective(values)
+            total: Tensor = losses.total + _LEASH * (values - values.clamp(0, 1)).square().mean()
             total.backward()  # type: ignore[no-untyped-call]
             taken += 1
             if taken <= steps:  # its last line search may go beyond
@@ -64,7 +68,7 @@ class Lbfgs:
         while (left := steps - taken) > 0:  # a line search that rounding errors have led astray ends it early
             before = taken
             optimiser = torch.optim.LBFGS(
-                [self._values], max_iter=left, max_eval=left, history_size=_HISTORY, line_search_fn="strong_wolfe"
+                [self._variables], max_iter=left, max_eval=left, history_size=_HISTORY, line_search_fn="strong_wolfe"
             )
             optimiser.step(evaluate)  # type: ignore[no-untyped-call]
             if taken - before < _FEWEST:  # nothing is left to gain
@@ -73,7 +77,7 @@ class Lbfgs:
     @property
     def picture(self) -> Tensor:
         """See `Descent`."""
-        return self._values.detach().clamp(0, 1)
+        return (self._variables.detach() * self._unit).clamp(0, 1)
 
 
 class Adam:
