@@ -1,17 +1,20 @@
 """Compare optimisation (Gatys et al. 2015) with the fast method on the same photo and painting.
 
-    python benchmarks/compare.py PHOTO PAINTING --style NAME --output FOLDER [--loss-weights FILE] [--size N]
+    python benchmarks/compare.py PHOTO PAINTING --style NAME [--loss-weights FILE] [--size N] [--output docs]
 
-Writes into the folder the photo reduced to N px, what `gatys` makes of it with both optimisers and both style losses,
-and what the fast method makes of it; prints each picture's relative content loss (relu3_3), relative style loss
-(relu1_1 to relu4_1, the painting with as many pixels as the picture), the objective content + 20 × style, and the
-seconds it took. `single-scale` is plain L-BFGS from the photo on that very objective, given as long as `gatys` took.
+Reduces the photo to N px, and writes a page, `comparison.md`, and its pictures, `images/comparison/`, into the output
+folder: what `gatys` makes of it with both optimisers and both style losses, and what the fast method makes of it, with
+each picture's relative content loss (relu3_3), relative style loss (relu1_1 to relu4_1, the painting with as many
+pixels as the picture), the objective content + 20 × style, and the seconds it took. `single-scale` is plain L-BFGS from
+the photo on that very objective, given as long as `gatys` took.
 """
 
 import argparse
 import contextlib
+import os
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +22,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from quality import criterion, load, mark, tensor
+from quality import Mark, criterion, load, mark, tensor
 from stylekit import GatysConfig, gatys, load_style
 from stylekit.colors import to_bytes
-from stylekit.descent import Lbfgs
 from stylekit.loss_weights import find_loss_weights, read_loss_weights
-from stylekit.losses import Losses, PerceptualLoss
+from stylekit.losses import PerceptualLoss
 
 
 class _TimeIsUp(Exception):
@@ -39,17 +41,60 @@ def timed(work: Callable[[], Image.Image]) -> tuple[Image.Image, float]:
 
 
 def single_scale(loss: PerceptualLoss, photo: Tensor, seconds: float) -> Image.Image:
-    """Optimise the photo itself on the judge's objective, for so long."""
-    content, descent, until = loss.content_of(photo), Lbfgs(), time.perf_counter() + seconds
+    """Optimise the photo itself on the judge's objective, by torch's own L-BFGS, for so long."""
+    content, until = loss.content_of(photo), time.perf_counter() + seconds
+    picture = photo.clone(memory_format=torch.contiguous_format).requires_grad_()
+    optimiser = torch.optim.LBFGS([picture], max_iter=100_000, line_search_fn="strong_wolfe")
 
-    def check(losses: Losses) -> None:
+    def closure() -> Tensor:
         if time.perf_counter() > until:
             raise _TimeIsUp
+        optimiser.zero_grad()
+        total: Tensor = loss(picture, content).total
+        total.backward()  # type: ignore[no-untyped-call]
+        return total
 
-    descent.resize(photo)
     with contextlib.suppress(_TimeIsUp):
-        descent.run(lambda picture: loss(picture, content), 100_000, check)
-    return Image.fromarray(to_bytes(descent.picture[0].permute(1, 2, 0).numpy() * 255))
+        optimiser.step(closure)  # type: ignore[no-untyped-call]
+    return Image.fromarray(to_bytes(picture.detach()[0].permute(1, 2, 0).numpy() * 255))
+
+
+@dataclass(frozen=True)
+class Row:
+    """A picture of the comparison, how it was made, its mark, and how long it took."""
+
+    name: str
+    how: str
+    mark: Mark
+    seconds: float
+
+    def markdown(self) -> str:
+        """A line of the table."""
+        m = self.mark
+        return (
+            f"| {self.name} | {self.how} | {m.content:.3f} | {m.style:.4f} | {m.objective:.3f} | {self.seconds:.1f} |"
+        )
+
+
+def page(painting: str, size: int, rows: list[Row]) -> str:
+    """The comparison's Markdown."""
+    lines = [
+        "# Optimisation and the fast method",
+        "",
+        f"The same photo, {size} px wide or high, and the same painting ({painting}), on {os.cpu_count()} CPU cores;",
+        "made by `benchmarks/compare.py`. Content is the relative loss at relu3_3, style the one at relu1_1 to",
+        "relu4_1, the objective content + 20 × style. Numbers are not pictures: `single-scale` minimises the very",
+        "objective it is judged by, `gatys` and `fast` do not, and look for yourself which is the painting.",
+        "",
+        "| picture | how | content | style | objective | seconds |",
+        "|---|---|---|---|---|---|",
+        *(row.markdown() for row in rows),
+        "",
+        "![photo](images/comparison/photo.jpg)",
+    ]
+    for row in rows:
+        lines += ["", f"## {row.name}", "", f"![{row.name}](images/comparison/{row.name}.jpg)"]
+    return "\n".join(lines) + "\n"
 
 
 def main() -> None:
@@ -58,11 +103,12 @@ def main() -> None:
     parser.add_argument("photo", type=Path)
     parser.add_argument("painting", type=Path)
     parser.add_argument("--style", required=True, help="the painting's style")
-    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--output", type=Path, default=Path("docs"))
     parser.add_argument("--loss-weights", type=Path)
     parser.add_argument("--size", type=int, default=512)
     options = parser.parse_args()
-    options.output.mkdir(parents=True, exist_ok=True)
+    folder = options.output / "images" / "comparison"
+    folder.mkdir(parents=True, exist_ok=True)
     path = find_loss_weights(options.loss_weights)
     weights = {name: torch.from_numpy(array) for name, array in read_loss_weights(path).items()}
     pixels = load(options.photo, longer=options.size)
@@ -70,32 +116,34 @@ def main() -> None:
         shrink = (pixels.shape[0] * pixels.shape[1] / (painting.width * painting.height)) ** 0.5
         loss = criterion(options.painting, weights, shorter=round(min(painting.size) * shrink))
     source, photo = Image.fromarray(pixels), tensor(pixels)
-    source.save(options.output / "photo.jpg", quality=92)
+    source.save(folder / "photo.jpg", quality=90)
 
-    def optimised(**settings: str) -> Callable[[], Image.Image]:
+    def by_gatys(**settings: str) -> Callable[[], Image.Image]:
         config = GatysConfig(size=options.size, loss_weights=str(path), device="cpu", **settings)  # type: ignore[arg-type]
         return lambda: gatys(source, options.painting, config)
 
     style = load_style(options.style, device="cpu")
     style(source)  # the first run of a network takes longer
     works = {
-        "gatys": optimised(),
-        "gatys-adam": optimised(optimizer="adam"),
-        "gatys-gram": optimised(style_loss="gram"),
-        "fast": lambda: style(source),
+        "gatys": ("stylekit gatys, its defaults", by_gatys()),
+        "gatys-adam": ("with --optimizer adam", by_gatys(optimizer="adam")),
+        "gatys-gram": ("with --style-loss gram", by_gatys(style_loss="gram")),
+        "fast": ("stylekit apply", lambda: style(source)),
     }
-    print(f"{'picture':16} {'content':>8} {'style':>8} {'objective':>10} {'seconds':>8}")
+    rows: list[Row] = []
 
-    def show(name: str, picture: Image.Image, seconds: float) -> None:
-        picture.save(options.output / f"{name}.jpg", quality=92)
-        m = mark(loss, tensor(np.asarray(picture)), photo)
-        print(f"{name:16} {m.content:8.3f} {m.style:8.4f} {m.objective:10.3f} {seconds:8.1f}", flush=True)
-
-    for name, work in works.items():
+    def add(name: str, how: str, work: Callable[[], Image.Image]) -> None:
         picture, seconds = timed(work)
-        show(name, picture, seconds)
-        if name == "gatys":
-            show("single-scale", *timed(lambda seconds=seconds: single_scale(loss, photo, seconds)))  # type: ignore[misc]
+        picture.save(folder / f"{name}.jpg", quality=90)
+        rows.append(Row(name, how, mark(loss, tensor(np.asarray(picture)), photo), seconds))
+        print(rows[-1].markdown(), flush=True)
+
+    for name, (how, work) in works.items():
+        add(name, how, work)
+    seconds = rows[0].seconds
+    add("single-scale", "plain L-BFGS on the objective", lambda: single_scale(loss, photo, seconds))
+    title = ", ".join(part for part in (style.metadata.title, style.metadata.artist, style.metadata.year) if part)
+    (options.output / "comparison.md").write_text(page(title, options.size, rows), encoding="utf-8")
 
 
 if __name__ == "__main__":

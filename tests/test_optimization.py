@@ -29,7 +29,7 @@ def config(tmp_path, vgg_weights):
     save_file(vgg_weights, tmp_path / "vgg.safetensors")
     return GatysConfig(
         size=48,
-        steps=3,
+        steps=4,
         content_layers=("relu2_1",),
         style_layers={"relu1_1": 1.0, "relu2_1": 1.0},
         style_loss="gram",  # of single precision's rounding the other one makes more
@@ -72,12 +72,12 @@ def test_the_scales_go_from_coarse_to_fine_and_every_step_is_reported(optimizer,
     gatys(photo, painting, dataclasses.replace(config, optimizer=optimizer), on_step=reports.append)
     sizes = [(report.width, report.height) for report in reports]
     assert [size for size, _ in itertools.groupby(sizes)] == [(24, 20), (48, 40)]
-    assert [report.step for report in reports] == [1, 2, 3] * 2
+    assert [(report.step, report.steps) for report in reports] == [(1, 2), (2, 2), (1, 4), (2, 4), (3, 4), (4, 4)]
     assert {report.scales for report in reports} == {2}
     done = [report.done for report in reports]
     assert done == sorted(done)
     assert done[-1] == pytest.approx(1)
-    assert done[2] == pytest.approx(24 * 20 / (24 * 20 + 48 * 40))
+    assert done[1] == pytest.approx(24 * 20 * 2 / (24 * 20 * 2 + 48 * 40 * 4))
 
 
 def test_a_scale_starts_from_the_last(photo, painting, config):

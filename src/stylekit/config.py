@@ -252,7 +252,7 @@ class GatysConfig:
 
     Attributes:
         size: longer side of the result in pixels; smaller photos keep their size.
-        steps: evaluations of the losses at each scale.
+        steps: evaluations of the losses at the last scale; each coarser one has half as many.
         optimizer: `lbfgs` or `adam`.
         learning_rate: Adam's step, in units of the pixels' range.
         init: what is optimised at first: `content` (the photo), `noise`, `style` (the first painting), or a file.
@@ -275,7 +275,7 @@ class GatysConfig:
     """
 
     size: int = 512
-    steps: int = 110
+    steps: int = 140
     optimizer: str = "lbfgs"
     learning_rate: float = 0.02
     init: str = "content"

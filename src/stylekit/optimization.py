@@ -165,7 +165,7 @@ class _Run:
                     if self.config.save_every and progress.steps_taken % self.config.save_every == 0:
                         on_picture(self.picture)
 
-                self.descent.run(self._objective(photo), self.config.steps, show)
+                self.descent.run(self._objective(photo), progress.steps[number - 1], show)
                 change = self.descent.picture - photo
             fits = max(size)
         return self.descent.picture

@@ -18,7 +18,7 @@ class GatysReport:
 
     Attributes:
         step: its number at this scale, from 1.
-        steps: how many there are at each scale.
+        steps: how many there are at this scale.
         scale: the scale's number, from 1.
         scales: how many there are.
         width: of the picture at this scale.
@@ -46,19 +46,21 @@ class GatysReport:
 
 
 class Progress:
-    """How far an optimisation is. Scales take as long as they have pixels.
+    """How far an optimisation is. A step takes as long as it has pixels.
 
     Args:
         scales: their sizes.
-        steps: how many there are at each.
+        steps: how many there are at the last; each coarser one has half as many, for the next begins from the photo's
+            own detail again.
 
     Attributes:
+        steps: at each scale.
         steps_taken: at all scales.
     """
 
     def __init__(self, scales: Sequence[Size], steps: int) -> None:
         self._scales = scales
-        self._steps = steps
+        self.steps = [max(1, steps // 2**coarser) for coarser in reversed(range(len(scales)))]
         self._scale = 0
         self._step = 0
         self.steps_taken = 0
@@ -69,13 +71,13 @@ class Progress:
         self._step = self._step + 1 if scale == self._scale else 1
         self._scale = scale
         self.steps_taken += 1
-        pixels = [height * width for height, width in self._scales]
-        done = (sum(pixels[: scale - 1]) + pixels[scale - 1] * self._step / self._steps) / sum(pixels)
+        work = [height * width * steps for (height, width), steps in zip(self._scales, self.steps, strict=True)]
+        done = (sum(work[: scale - 1]) + work[scale - 1] * self._step / self.steps[scale - 1]) / sum(work)
         height, width = self._scales[scale - 1]
         total, content, style, tv = (part.item() for part in losses)
         return GatysReport(
             step=self._step,
-            steps=self._steps,
+            steps=self.steps[scale - 1],
             scale=scale,
             scales=len(self._scales),
             width=width,

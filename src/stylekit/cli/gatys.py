@@ -28,7 +28,9 @@ def gatys(
         str, typer.Option(metavar="X,…", help="How much each painting counts.", show_default="all the same")
     ] = "",
     size: Annotated[int, typer.Option(metavar="N", help="Longer side of the picture in px.")] = _DEFAULT.size,
-    steps: Annotated[int, typer.Option(metavar="N", help="Evaluations of the losses at each scale.")] = _DEFAULT.steps,
+    steps: Annotated[
+        int, typer.Option(metavar="N", help="Evaluations of the losses at the last scale; half at each coarser one.")
+    ] = _DEFAULT.steps,
     optimizer: Annotated[
         str, typer.Option(metavar="|".join(OPTIMIZERS), help="How the picture is optimised.")
     ] = _DEFAULT.optimizer,
