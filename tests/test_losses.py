@@ -313,6 +313,26 @@ def test_gram_matrices_of_paintings_are_averaged(features):
         torch.testing.assert_close(loss.targets[0][name][0], gram_matrix(activations))
 
 
+def test_calibrated_content_losses_have_one_measure_for_all_photos(features, painting, photos):
+    loss = PerceptualLoss(
+        features,
+        painting,
+        content_layers=["low", "high"],
+        style_layers={"low": 1.0},
+        content_weight=1.0,
+        style_weight=1.0,
+        tv_weight=1.0,
+    )
+    measure = pictures(3, 8, 10, seed=7)
+    loss.calibrate(measure)
+    picture = pictures(2, 8, 10, seed=8)
+    layers = ("low", "high")
+    wanted, found, energies = (features(batch, layers) for batch in (photos, picture, measure))
+    expected = [(found[n] - wanted[n]).square().mean() / energies[n].square().mean() for n in layers]
+    calibrated = loss(picture, loss.content_of(photos)).content
+    torch.testing.assert_close(calibrated, torch.stack(expected).mean(), rtol=1e-5, atol=0, check_dtype=False)
+
+
 def test_the_style_losses_are_those_that_settings_know():
     assert tuple(STYLE_LOSSES) == config.STYLE_LOSSES
 

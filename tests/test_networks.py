@@ -91,7 +91,6 @@ def test_the_head_of_fast_keeps_flat_features_flat():
     network = with_random_weights(build_network("fast", TINY)).double()
     features = torch.randn(1, 4, 1, 1, dtype=torch.float64).expand(1, 4, 6, 6)
     network.blocks.register_forward_hook(lambda module, inputs, out: features)
-    network.at_half.norm = torch.nn.Identity()
     picture = network(torch.rand(1, 3, 24, 24, dtype=torch.float64))
     torch.testing.assert_close(picture, picture[..., :1, :1].expand_as(picture), rtol=0, atol=1e-9)
 
@@ -104,7 +103,7 @@ def test_a_picture_does_not_depend_on_the_others_in_its_batch(name):
     torch.testing.assert_close(network(photos)[1:], network(photos[1:]), rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize(("name", "multiply_adds"), [("fast", 25_200), ("johnson", 153_792)])
+@pytest.mark.parametrize(("name", "multiply_adds"), [("fast", 20_592), ("johnson", 153_792)])
 @torch.no_grad()
 def test_learnt_convolutions_take_as_many_multiply_adds_per_pixel_as_counted_by_hand(name, multiply_adds, monkeypatch):
     monkeypatch.setattr("stylekit.networks.fast.FAST_BORDER", 0)  # beside the point in large pictures

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file
 
 import stylekit
 from stylekit.config import TrainConfig
-from stylekit.datasets import CropSampler, open_photos
+from stylekit.datasets import open_photos
 from stylekit.errors import (
     ConfigError,
     DatasetError,
@@ -86,10 +86,10 @@ def files(folder):
 # --- Learning
 
 
-@pytest.mark.parametrize(("network", "share"), [("fast", 0.8), ("johnson", 0.2)])
-def test_training_lowers_the_loss(train, network, share):
+@pytest.mark.parametrize(("network", "rate", "share"), [("fast", 3e-3, 0.8), ("johnson", 1e-2, 0.2)])
+def test_training_lowers_the_loss(train, network, rate, share):
     totals = []
-    train(network=network, steps=12, learning_rate=1e-2, on_step=lambda report: totals.append(report.total))
+    train(network=network, steps=12, learning_rate=rate, on_step=lambda report: totals.append(report.total))
     assert len(totals) == 12
     assert np.mean(totals[-3:]) < share * np.mean(totals[:3])
 
@@ -133,7 +133,7 @@ def test_a_setting_of_the_losses_changes_them(train, changes):
 def test_the_stability_term_joins_the_total_alone_and_changes_what_is_learnt(train):
     plain, stable = [], []
     first = train("plain", steps=2, on_step=plain.append)
-    second = train("stable", steps=2, stability_weight=1e5, force=True, on_step=stable.append)
+    second = train("stable", steps=2, stability_weight=1e6, force=True, on_step=stable.append)
     assert stable[0].total > plain[0].total + 1
     for name in NAMES[1:]:
         assert getattr(stable[0], name) == getattr(plain[0], name)
@@ -142,8 +142,8 @@ def test_the_stability_term_joins_the_total_alone_and_changes_what_is_learnt(tra
 
 def test_bfloat16_runs_on_a_cpu_and_gives_nearly_the_same_losses(train):
     exact, rough = [], []
-    train("exact", steps=3, on_step=exact.append)
-    style = train("rough", steps=3, precision="bfloat16", force=True, on_step=rough.append)
+    train("exact", steps=6, learning_rate=5e-4, on_step=exact.append)
+    style = train("rough", steps=6, learning_rate=5e-4, precision="bfloat16", force=True, on_step=rough.append)
     assert style.metadata.trained_with["precision"] == "bfloat16"
     assert rough[0].total == pytest.approx(exact[0].total, rel=0.01)
     assert rough[0].total != exact[0].total
@@ -549,9 +549,9 @@ def test_a_diverging_training_keeps_the_last_good_checkpoint(train, tmp_path, mo
         train(should_stop=stop_after(2))
     checkpoint = (tmp_path / "run" / "checkpoint.safetensors").read_bytes()
 
-    batch = CropSampler.batch
+    step = Trainer.train_step
     with monkeypatch.context() as patch:
-        patch.setattr(CropSampler, "batch", lambda self, step: batch(self, step) * (np.nan if step == 3 else 1))
+        patch.setattr(Trainer, "train_step", lambda self, crops: step(self, crops * (np.nan if self.step == 3 else 1)))
         with pytest.raises(TrainingDiverged, match="at step 4"):
             train(resume=True)
     assert (tmp_path / "run" / "checkpoint.safetensors").read_bytes() == checkpoint

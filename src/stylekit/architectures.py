@@ -9,7 +9,7 @@ from stylekit.errors import ConfigError
 Shape = tuple[int, ...]
 
 NETWORK_DEFAULTS: dict[str, dict[str, int]] = {
-    "fast": {"channels": 64, "blocks": 4, "half_channels": 32, "full_channels": 16},
+    "fast": {"channels": 64, "blocks": 3, "half_channels": 32, "full_channels": 16},
     "johnson": {},
 }
 _LARGEST_SETTING = 1024
@@ -85,9 +85,13 @@ def _fast_shapes(channels: int, blocks: int, half_channels: int, full_channels: 
 
     shapes = normed("stem", 3 * 4 * 4, channels)
     for i in range(blocks):
-        shapes |= normed(f"blocks.{i}.first", channels, channels) | normed(f"blocks.{i}.second", channels, channels)
-    shapes |= _convolution("to_half", channels, half_channels, 3) | normed("at_half", half_channels, half_channels)
-    return shapes | _convolution("to_full", half_channels, full_channels, 3) | _convolution("out", full_channels, 3, 3)
+        shapes |= normed(f"blocks.{i}.first", channels, channels)
+        shapes |= _convolution(f"blocks.{i}.second", channels, channels, 3)
+    head = {"to_half": (channels, half_channels), "at_half": (half_channels, half_channels)}
+    head |= {"to_full": (half_channels, full_channels), "out": (full_channels, 3)}
+    for name, (inputs, outputs) in head.items():
+        shapes |= _convolution(name, inputs, outputs, 3)
+    return shapes
 
 
 @dataclass(frozen=True)

@@ -275,7 +275,7 @@ class GatysConfig:
     """
 
     size: int = 512
-    steps: int = 140
+    steps: int = 120
     optimizer: str = "lbfgs"
     learning_rate: float = 0.02
     init: str = "content"

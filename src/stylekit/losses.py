@@ -202,6 +202,7 @@ class PerceptualLoss(nn.Module):
         self.weights = (content_weight, style_weight, tv_weight)
         self.style_loss = STYLE_LOSSES[style_loss]
         self.mask = mask
+        self.content_energy: dict[str, Tensor] = {}
         with torch.no_grad():
             counts = [*painting_weights] or [1.0] * len(paintings)
             sizes = zip(*(_octaves(painting, octaves) for painting in paintings), strict=True)
@@ -235,6 +236,22 @@ class PerceptualLoss(nn.Module):
             wanted: dict[str, Tensor] = self.features(photo, self.content_layers)
             return wanted
 
+    def calibrate(self, photos: Tensor) -> None:
+        """Take content losses relative to these photos' mean energy from now on, not each to its own photo's.
+
+        A network that learns from many photos needs one measure for all: a plain sky has so little energy that
+        relative to it any stroke is a large error, and would stay unpainted.
+
+        Args:
+            photos: `(B, 3, H, W)`, RGB in [0, 1], like those to come.
+        """
+        self.content_energy = {name: wanted.float().square().mean() for name, wanted in self.content_of(photos).items()}
+
+    def _content_distance(self, name: str, activations: Tensor, wanted: Tensor) -> Tensor:
+        if name not in self.content_energy:
+            return relative_error(activations, wanted)
+        return (activations.float() - wanted.float()).square().mean() / self.content_energy[name].clamp_min(_TINY)
+
     def forward(self, picture: Tensor, content: Mapping[str, Tensor]) -> Losses:
         """Compute the losses.
 
@@ -244,7 +261,7 @@ class PerceptualLoss(nn.Module):
         """
         full, *smaller = _octaves(picture, len(self.targets))
         activations = self.features(full, {*self.content_layers, *self.style_layers})
-        errors = [relative_error(activations[name], content[name]) for name in self.content_layers]
+        errors = [self._content_distance(name, activations[name], content[name]) for name in self.content_layers]
         octaves = [activations, *(self.features(size, self.style_layers) for size in smaller)]
         styles = [self._style(*pair) for pair in zip(octaves, self.targets, strict=True)]
         parts = torch.stack(errors).mean(), torch.stack(styles).mean(), total_variation(picture)

@@ -113,6 +113,11 @@ class Trainer:
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32)
 
+    def calibrate(self, crops: NDArray[np.float32]) -> None:
+        """Take content losses relative to the mean energy of these crops, `(B, 3, S, S)`."""
+        with self._autocast():
+            self.criterion.calibrate(self._tensor(crops))
+
     def train_step(self, crops: NDArray[np.float32]) -> list[float]:
         """Take one step on `(B, 3, S, S)` crops and return total, content, style and tv.
 

@@ -39,6 +39,7 @@ _CHECKPOINT_SECONDS = 60
 _SAMPLES = 10  # contact sheets over a training
 _SAMPLE_HEIGHT = 256
 _LEAST_PAINTING = 32
+_CALIBRATION = 16  # crops whose energy is the measure of content losses
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,7 @@ def train_style(
         run.check_same(config, painting_hash)
     sampler = CropSampler(photos, crop_size=config.crop_size, batch_size=config.batch_size, seed=config.seed)
     trainer = Trainer(config, _floats(style_image), read_loss_weights(weights_file))
+    trainer.calibrate(np.concatenate([sampler.batch(step) for step in range(-(-_CALIBRATION // config.batch_size))]))
     sheet_photos = _sheet_photos(previews, sampler)
     if not resume:
         run.start(config, painting_hash, name)

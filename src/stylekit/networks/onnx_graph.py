@@ -160,10 +160,10 @@ def _fast(graph: _Graph, channels: int, blocks: int, half_channels: int, full_ch
     x = graph.node("Relu", graph.norm(x, "stem.norm", FAST_VARIANCE_FLOOR))
     for i in range(blocks):
         inner = graph.node("Relu", layer(x, f"blocks.{i}.first"))
-        x = graph.node("Add", x, layer(inner, f"blocks.{i}.second"))
+        x = graph.node("Add", x, graph.convolution(inner, f"blocks.{i}.second"))
     x = _low_pass_doubled(graph, graph.convolution(x, "to_half"), half_channels)
-    x = graph.node("Relu", layer(x, "at_half"))
     # From here on what is assumed beyond the edges reaches no further than the border that is cut off: zeros will do.
+    x = graph.node("Relu", graph.convolution(x, "at_half", padding="zeros"))
     x = _doubled_and_out(graph, graph.convolution(x, "to_full", padding="zeros"), full_channels)
     graph.node("Sigmoid", graph.cut_to(x, "photo", FAST_BORDER), output="picture")
 
