@@ -7,7 +7,7 @@ styles, `docs/images/gallery.jpg`.
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
@@ -66,17 +66,19 @@ def page(entries: Sequence[CatalogEntry]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def sheet(pictures: Sequence[tuple[str, Image.Image]]) -> Image.Image:
-    """All pictures in rows, each with its name below it."""
+def sheet(styles: Mapping[str, Sequence[Image.Image]]) -> Image.Image:
+    """All styles in rows, each with its pictures one above the other and its name below them."""
     width = SHEET_WIDTH // SHEET_COLUMNS
-    height = max(reduced(picture, width).height for _, picture in pictures) + CAPTION_HEIGHT
-    rows = -(-len(pictures) // SHEET_COLUMNS)
-    whole = Image.new("RGB", (SHEET_WIDTH, rows * height), "white")
+    cells = {name: [reduced(picture, width) for picture in pictures] for name, pictures in styles.items()}
+    height = max(sum(picture.height for picture in cell) for cell in cells.values()) + CAPTION_HEIGHT
+    whole = Image.new("RGB", (SHEET_WIDTH, -(-len(cells) // SHEET_COLUMNS) * height), "white")
     draw, font = ImageDraw.Draw(whole), ImageFont.load_default(size=16)
-    for number, (name, picture) in enumerate(pictures):
+    for number, (name, cell) in enumerate(cells.items()):
         left, top = number % SHEET_COLUMNS * width, number // SHEET_COLUMNS * height
-        whole.paste(reduced(picture, width), (left, top))
-        draw.text((left + width / 2, top + height - CAPTION_HEIGHT / 2), name, "black", font, anchor="mm")
+        for picture in cell:
+            whole.paste(picture, (left, top))
+            top += picture.height
+        draw.text((left + width / 2, top + CAPTION_HEIGHT / 2), name, "black", font, anchor="mm")
     return whole
 
 
@@ -86,8 +88,7 @@ def main() -> None:
     entries = [entry for entry in styles_at_hand() if entry.where == "bundled"]
     pictures = paint(entries, DOCS / "images" / "gallery")
     (DOCS / "gallery.md").write_text(page(entries), encoding="utf-8")
-    photos = [PHOTOS[number % len(PHOTOS)].stem for number in range(len(entries))]
-    shown = [(entry.name, pictures[entry.name, photo]) for entry, photo in zip(entries, photos, strict=True)]
+    shown = {entry.name: [pictures[entry.name, path.stem] for path in PHOTOS] for entry in entries}
     sheet(shown).save(DOCS / "images" / "gallery.jpg", quality=88)
 
 
