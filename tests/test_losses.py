@@ -313,6 +313,24 @@ def test_gram_matrices_of_paintings_are_averaged(features):
         torch.testing.assert_close(loss.targets[0][name][0], gram_matrix(activations))
 
 
+def test_paintings_statistics_are_raised_layer_by_layer(features, painting):
+    plain, raised = (
+        PerceptualLoss(
+            features,
+            painting,
+            content_layers=["low"],
+            style_layers={"low": 1.0, "high": 1.0},
+            content_weight=0,
+            style_weight=1,
+            tv_weight=0,
+            **gains,
+        ).targets[0]
+        for gains in ({}, {"style_gains": {"high": 1.25}})
+    )
+    torch.testing.assert_close(raised["low"], plain["low"])
+    torch.testing.assert_close(raised["high"][0], 1.25 * plain["high"][0])
+
+
 def test_calibrated_content_losses_have_one_measure_for_all_photos(features, painting, photos):
     loss = PerceptualLoss(
         features,

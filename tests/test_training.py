@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from safetensors import safe_open
 from safetensors.numpy import load_file
@@ -23,6 +24,7 @@ from stylekit.errors import (
     StyleNotFound,
     TrainingDiverged,
 )
+from stylekit.losses import gram_matrix
 from stylekit.paths import file_hash, loss_weights_path, own_styles_dir
 from stylekit.report import save_loss_curves
 from stylekit.style_file import Credits, load_style_file
@@ -111,6 +113,18 @@ def test_the_learning_rate_rises_to_its_peak_early_and_falls_to_nearly_nothing(m
     assert 1 <= rates.index(max(rates)) <= 6
     assert rates[0] < 0.1 * max(rates)
     assert rates[-1] < 0.05 * max(rates)
+
+
+def test_crops_aim_at_more_than_the_painting_has_and_the_more_so_the_higher_the_layer(material, vgg_weights):
+    painting = np.random.default_rng(0).random((64, 64, 3), np.float32)
+    trainer = Trainer(tiny_config(material, octaves=1), painting, vgg_weights)
+    activations = trainer.criterion.features(torch.from_numpy(painting).permute(2, 0, 1)[None], trainer.style_layers)
+    gains = [
+        float((trainer.criterion.targets[0][layer][0] / gram_matrix(activations[layer])).nanmedian())
+        for layer in sorted(trainer.style_layers)
+    ]
+    assert gains == sorted(gains)
+    assert 1 < gains[0] < gains[-1] < 1.25
 
 
 @pytest.mark.parametrize("steps", [*range(1, 13), 19, 24, 49])

@@ -6,6 +6,7 @@ layer, size, loss network and painting. Ratios are taken per picture and average
 """
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -178,6 +179,7 @@ class PerceptualLoss(nn.Module):
         octaves: number of sizes for the style loss.
         painting_weights: how much each painting counts; all the same by default.
         style_loss: `gram` or `moments`; see `STYLE_LOSSES`.
+        style_gains: factors of the paintings' statistics by layer, 1 unless given.
         mask: `(1, 1, H, W)` of the picture's size in [0, 1]: where its style counts.
     """
 
@@ -193,6 +195,7 @@ class PerceptualLoss(nn.Module):
         octaves: int = 1,
         painting_weights: Sequence[float] = (),
         style_loss: str = "gram",
+        style_gains: Mapping[str, float] = MappingProxyType({}),
         mask: Tensor | None = None,
     ) -> None:
         super().__init__()
@@ -201,6 +204,7 @@ class PerceptualLoss(nn.Module):
         self.style_layers = dict(style_layers)
         self.weights = (content_weight, style_weight, tv_weight)
         self.style_loss = STYLE_LOSSES[style_loss]
+        self.style_gains = style_gains
         self.mask = mask
         self.content_energy: dict[str, Tensor] = {}
         with torch.no_grad():
@@ -209,13 +213,14 @@ class PerceptualLoss(nn.Module):
             self.targets = [self._targets(size, counts) for size in sizes]
 
     def _targets(self, paintings: Sequence[Tensor], counts: Sequence[float]) -> dict[str, Statistics]:
-        """The paintings' statistics by layer, mixed in proportion to how much each painting counts."""
+        """The paintings' statistics by layer, mixed in proportion to how much each painting counts, and raised."""
         activations = [self.features(painting, self.style_layers) for painting in paintings]
         mixed = {}
         for name in self.style_layers:
             each = [self.style_loss.statistics(of_painting[name]) for of_painting in activations]
             parts = (sum(c * part for c, part in zip(counts, same, strict=True)) for same in zip(*each, strict=True))
-            mixed[name] = self.style_loss.target(tuple(part / sum(counts) for part in parts))
+            share = self.style_gains.get(name, 1) / sum(counts)
+            mixed[name] = self.style_loss.target(tuple(part * share for part in parts))
         return mixed
 
     def _style(self, activations: Mapping[str, Tensor], targets: Mapping[str, Statistics]) -> Tensor:

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 _WARM_UP = 0.1  # share of the steps in which the learning rate rises
 _RECENT = 50  # steps over which the losses reached are averaged
 _LONGEST_GRADIENT = 20.0  # an ordinary one; a nearly flat crop can give one that Adam would not forget for long
+# A network that paints crops as strongly as the painting paints whole photos more faintly: there instance
+# normalisation divides plain parts by the deviation of busy ones. So crops aim at Gram matrices this many times the
+# painting's, by VGG-19's blocks; measured on whole photos of 1,024 px, where the inverse was found without it.
+_STYLE_GAINS = {"relu1": 1.03, "relu2": 1.15, "relu3": 1.15, "relu4": 1.2, "relu5": 1.2}
 _NOISE = 0.02  # deviation of the noise that must not change the picture, of [0, 1]
 
 
@@ -87,6 +91,7 @@ class Trainer:
                 style_weight=config.style_weight,
                 tv_weight=config.tv_weight,
                 octaves=config.octaves,
+                style_gains={layer: _STYLE_GAINS[layer.split("_")[0]] for layer in style_layers},
             )
         return criterion, style_layers
 
