@@ -44,7 +44,7 @@ def test_a_picture_beyond_the_memory_is_one_clear_error(small_style, monkeypatch
             raise RuntimeException("Failed to allocate memory for requested buffer of size 99")
 
     engine = OnnxruntimeEngine(small_style, threads=1)
-    monkeypatch.setattr(engine, "_session", Full())
+    monkeypatch.setattr(engine, "_network", Full())
     with pytest.raises(OutOfMemory, match="Out of memory on cpu"):
         engine.run(np.zeros((1, 8, 8, 3), np.float32))
 

@@ -16,7 +16,7 @@ from stylekit.stylization import Style, load_style
 class Inverting:
     """An engine whose painting is the photo's negative, leaving [0, 1] a little as networks do."""
 
-    device = "cpu"
+    device, reach, free_norms, pixel_bytes = "cpu", 8, 0, 100
 
     def run(self, pictures):
         return (1 - pictures) * 1.1 - 0.05
@@ -105,7 +105,7 @@ def test_a_style_that_is_missing_or_a_device_that_is_missing_is_an_error(style_p
 class Flat:
     """An engine that paints one value everywhere."""
 
-    device = "cpu"
+    device, reach, free_norms, pixel_bytes = "cpu", 8, 0, 100
 
     def __init__(self, value):
         self.value = value

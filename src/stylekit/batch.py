@@ -217,6 +217,7 @@ class _Run:
                 stroke_size=self._config.stroke_size,
                 strength=self._config.strength,
                 keep_colors=self._config.keep_colors,
+                tile=self._config.tile,
             )
         except StylekitError as error:
             return _finished(self._failed(job, number, path, error))

@@ -14,6 +14,7 @@ DEFAULT_STYLE = "starry-night"
 STYLE_NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 PRECISIONS = ("auto", "float32", "bfloat16")
 POOLINGS = ("max", "avg")
+LEAST_TILE = 64  # px: smaller ones would consist of their surroundings
 OPTIMIZERS = ("lbfgs", "adam")
 STYLE_LOSSES = ("gram", "moments")
 
@@ -57,7 +58,7 @@ def check_quality(quality: int) -> None:
     _require(1 <= quality <= 100, f"quality must lie between 1 and 100, not {quality}.")
 
 
-def check_painting(stroke_size: float | None, strength: float) -> None:
+def check_painting(stroke_size: float | None, strength: float, tile: int | None = None) -> None:
     """Make sure that a style can be put on a photo so.
 
     Raises:
@@ -68,6 +69,10 @@ def check_painting(stroke_size: float | None, strength: float) -> None:
         f"stroke size must lie between 0.1 and 100, or be auto, not {stroke_size}.",
     )
     _require(0 <= strength <= 1, f"strength must lie between 0 and 1, not {strength:g}.")
+    _require(
+        tile is None or tile == 0 or tile >= LEAST_TILE,
+        f"tiles must have a side of {LEAST_TILE} px or more, or be auto or off, not {tile}.",
+    )
 
 
 def check_shares(shares: Sequence[float], styles: int) -> None:
@@ -109,6 +114,8 @@ class ApplyConfig:
         stroke_size: strokes in units of the network's own; None fits them to the photo. See `strokes`.
         strength: share of the stylised picture in the result, 0 (the photo) to 1.
         keep_colors: whether the photo's chroma is kept under the painting's luma.
+        tile: side in pixels of the tiles in which a picture is painted; 0 paints it in one piece, None decides by the
+            memory that is free.
         format: format of the outputs (`jpeg`, `png`, `webp`, `tiff`, `bmp`, `avif`, `heic`); None follows the input.
         quality: JPEG, WebP, AVIF and HEIC quality, 1 to 100.
         overwrite: whether existing outputs are replaced.
@@ -123,6 +130,7 @@ class ApplyConfig:
     stroke_size: float | None = None
     strength: float = 1.0
     keep_colors: bool = False
+    tile: int | None = None
     format: str | None = None
     quality: int = 92
     overwrite: bool = False
@@ -133,7 +141,7 @@ class ApplyConfig:
         check_device(self.device)
         _require(self.threads is None or self.threads >= 1, f"threads must be 1 or more, not {self.threads}.")
         _require(self.max_size is None or self.max_size >= 1, f"max size must be 1 px or more, not {self.max_size}.")
-        check_painting(self.stroke_size, self.strength)
+        check_painting(self.stroke_size, self.strength, self.tile)
         check_quality(self.quality)
         _require(self.max_pixels >= 1, f"max pixels must be 1 or more, not {self.max_pixels}.")
 

@@ -84,6 +84,24 @@ def select_device(device: str = "auto") -> str:
     return wanted
 
 
+def free_memory(device: str) -> int:
+    """Return how many bytes of memory a device has free.
+
+    Args:
+        device: `cpu`, `cuda:N` or `mps`.
+    """
+    if device == "cpu":
+        import psutil
+
+        return int(psutil.virtual_memory().available)
+    import torch
+
+    if device == "mps":
+        return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
+    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # by torch, for its next tensors
+    return int(torch.cuda.mem_get_info(device)[0] + kept)
+
+
 @contextlib.contextmanager
 def memory_errors(device: str, advice: str) -> Iterator[None]:
     """Turn a device's out-of-memory errors inside the block into `OutOfMemory`.

@@ -1,6 +1,7 @@
 """Strokes that fit the picture: a network's are of a fixed number of pixels, so large photos are painted reduced."""
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from stylekit.colors import Pixels, to_bytes
@@ -44,13 +45,16 @@ def restored(painted: Pixels, small: Pixels, pixels: Pixels) -> Pixels:
         pixels: the photo, `(H, W, 3)`.
     """
     height, width = pixels.shape[:2]
-    result = _resized(painted, width, height)
-    smooth = _resized(small, width, height)
-    kept = _resized(_kept_contrast(painted, small), width, height)
+    result = np.empty_like(pixels)
+    widened = [
+        Image.fromarray(_resized(picture, width, len(picture)))
+        for picture in (painted, small, _kept_contrast(painted, small))
+    ]
     for top in range(0, height, _BAND):
-        rows = slice(top, top + _BAND)
-        fine = (pixels[rows].astype(np.float32) - smooth[rows]) * (kept[rows, :, None] / np.float32(255))
-        result[rows] = to_bytes(result[rows] + fine)
+        rows = slice(top, min(top + _BAND, height))
+        enlarged, smooth, kept = (_rows_of_heightened(picture, height, rows) for picture in widened)
+        fine = (pixels[rows] - smooth) * (kept[..., None] / np.float32(255))
+        result[rows] = to_bytes(enlarged + fine)
     return result
 
 
@@ -67,6 +71,14 @@ def _kept_contrast(painted: Pixels, small: Pixels) -> Pixels:
     kept = (mean_product - mean_after * mean_before) / (variance + _NOISE**2)
     blocks = Image.fromarray(to_bytes(kept * 255))
     return np.asarray(blocks.filter(ImageFilter.MaxFilter(3)))  # an edge reaches a little into the next block
+
+
+def _rows_of_heightened(image: Image.Image, height: int, rows: slice) -> NDArray[np.float32]:
+    """Return some rows of an image that is enlarged to a height."""
+    scale = image.height / height
+    box = (0, rows.start * scale, image.width, rows.stop * scale)
+    resized = image.resize((image.width, rows.stop - rows.start), Image.Resampling.BICUBIC, box)
+    return np.asarray(resized, np.float32)
 
 
 def _resized(pixels: Pixels, width: int, height: int) -> Pixels:

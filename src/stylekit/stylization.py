@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from stylekit.colors import Pixels, to_bytes
@@ -16,6 +15,7 @@ from stylekit.images import photo_from_image, photo_to_image
 from stylekit.library import load_style_file_by_name
 from stylekit.strokes import reduced, restored, stroke_scale
 from stylekit.style_file import StyleFile, StyleMetadata
+from stylekit.tiling import paint
 
 _BAND = 256  # rows finished at a time
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
@@ -61,6 +61,7 @@ class Style:
         stroke_size: float | None = None,
         strength: float = 1.0,
         keep_colors: bool = False,
+        tile: int | None = None,
     ) -> Image.Image:
         """Stylise a photo.
 
@@ -69,6 +70,8 @@ class Style:
             stroke_size: strokes in units of the network's own; None fits them to the photo.
             strength: share of the stylised picture in the result, 0 to 1.
             keep_colors: whether the photo's chroma is kept under the painting's luma.
+            tile: side in pixels of the tiles in which it is painted; 0 paints it in one piece, None decides by the
+                memory that is free. The result is the same.
 
         Returns:
             A picture of the (upright) photo's size: RGBA where the photo has transparency, else RGB.
@@ -79,26 +82,30 @@ class Style:
             OutOfMemory: if the device has too little memory.
         """
         source = photo_from_image(photo)
-        pixels = self.stylize(source.pixels, stroke_size=stroke_size, strength=strength, keep_colors=keep_colors)
+        pixels = self.stylize(
+            source.pixels, stroke_size=stroke_size, strength=strength, keep_colors=keep_colors, tile=tile
+        )
         return photo_to_image(dataclasses.replace(source, pixels=pixels))
 
     def stylize(
-        self, pixels: Pixels, *, stroke_size: float | None = None, strength: float = 1.0, keep_colors: bool = False
+        self,
+        pixels: Pixels,
+        *,
+        stroke_size: float | None = None,
+        strength: float = 1.0,
+        keep_colors: bool = False,
+        tile: int | None = None,
     ) -> Pixels:
         """Stylise `(H, W, 3)` RGB values; see `__call__`."""
-        check_painting(stroke_size, strength)
+        check_painting(stroke_size, strength, tile)
         with memory_errors(self.engine.device, "Use --max-size 1000, or a larger --stroke-size."):
             scale = stroke_scale(stroke_size, pixels)
             if scale == 1:
-                picture = self._paint(pixels)
+                picture = paint(self.engine, pixels, tile)
             else:
                 small = reduced(pixels, scale)
-                picture = restored(self._paint(small), small, pixels)
+                picture = restored(paint(self.engine, small, tile), small, pixels)
             return finished(picture, pixels, strength=strength, keep_colors=keep_colors)
-
-    def _paint(self, pixels: Pixels) -> Pixels:
-        photo: NDArray[np.float32] = np.divide(pixels, 255, dtype=np.float32)
-        return to_bytes(self.engine.run(photo[None])[0] * np.float32(255))
 
 
 def _joined(texts: Iterable[str]) -> str:

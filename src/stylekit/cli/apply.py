@@ -56,6 +56,13 @@ def apply(
         float, typer.Option(metavar="0..1", help="Blend with the photo: 0 is the photo, 1 the painting.")
     ] = _DEFAULT.strength,
     keep_colors: options.KeepColors = _DEFAULT.keep_colors,
+    tile: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|off|N",
+            help="Paint in tiles of N px; auto does so where a photo is too large for memory. The result is the same.",
+        ),
+    ] = "auto",
     format: Annotated[
         str | None,
         typer.Option(metavar="FORMAT", help="Write jpeg, png, webp, tiff, bmp, avif or heic instead of the input's."),
@@ -87,6 +94,7 @@ def apply(
         stroke_size=_stroke_size(stroke_size),
         strength=strength,
         keep_colors=keep_colors,
+        tile=_tile(tile),
         format=format_of_suffix(f".{format}") if format else None,
         quality=quality,
         overwrite=overwrite,
@@ -127,6 +135,15 @@ def _stroke_size(text: str) -> float | None:
         return None if text == "auto" else float(text)
     except ValueError:
         raise ConfigError(f"The stroke size must be auto or a number, not {text!r}.") from None
+
+
+def _tile(text: str) -> int | None:
+    if text == "off":
+        return 0
+    try:
+        return None if text == "auto" else int(text)
+    except ValueError:
+        raise ConfigError(f"The tile size must be auto, off or a whole number, not {text!r}.") from None
 
 
 def _pull_missing(console: Output, styles: list[str]) -> None:

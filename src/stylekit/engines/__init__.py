@@ -1,23 +1,39 @@
 """What runs a network. Nothing outside an engine knows tensors."""
 
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stylekit.architectures import Statistics
 from stylekit.device import select_device
+from stylekit.engines.moments import Moments
 from stylekit.style_file import StyleFile
 
 Pictures = NDArray[np.float32]
 
 
 class Engine(Protocol):
-    """A style's network, ready to run on a device."""
+    """A style's network, ready to run on a device.
+
+    Its instance normalisations take their statistics from each picture. To paint a picture in tiles that agree, they
+    are fixed, one after another, to statistics of the whole picture, gathered tile by tile.
+
+    Attributes:
+        device: where it runs.
+        reach: how far away in pixels the pixels lie on which a result's pixel depends, normalisations aside; a multiple
+            of 4.
+        free_norms: how many normalisations are not fixed.
+        pixel_bytes: about how much memory a pixel takes while the network runs.
+    """
 
     device: str
+    reach: int
+    free_norms: int
+    pixel_bytes: int
 
     def run(self, pictures: Pictures) -> Pictures:
-        """Stylise pictures.
+        """Stylise pictures. All normalisations must be free, or all fixed.
 
         Args:
             pictures: `(B, H, W, 3)`, RGB in [0, 1].
@@ -28,6 +44,24 @@ class Engine(Protocol):
         Raises:
             OutOfMemory: if the device has too little memory for pictures of this size.
         """
+        ...
+
+    def moments(self, tile: Pictures, rows: slice, columns: slice) -> Moments:
+        """Gather what the first free normalisation would normalise, as long as those before it are fixed.
+
+        Args:
+            tile: `(H, W, 3)`, RGB in [0, 1]; sides at which it ends before the picture does lie at multiples of 4.
+            rows: the rows that count, multiples of 4 but for the tile's end. Where they begin or end as the tile does,
+                what the network adds around a picture counts too.
+            columns: likewise.
+
+        Raises:
+            OutOfMemory: as `run`.
+        """
+        ...
+
+    def with_norm(self, statistics: Statistics) -> Self:
+        """Return an engine whose first free normalisation is fixed to mean and variance of each channel."""
         ...
 
 

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
+from stylekit.architectures import Statistics
 from stylekit.engines import Engine, Pictures
+from stylekit.engines.moments import Moments
 
 
 class BlendedEngine:
@@ -20,6 +22,9 @@ class BlendedEngine:
         self._engines = engines
         self._shares = [share / sum(shares) for share in shares]
         self.device = engines[0].device
+        self.reach = max(engine.reach for engine in engines)
+        self.free_norms = sum(engine.free_norms for engine in engines)
+        self.pixel_bytes = max(engine.pixel_bytes for engine in engines)
 
     def run(self, pictures: Pictures) -> Pictures:
         """See `Engine.run`."""
@@ -27,3 +32,17 @@ class BlendedEngine:
         for engine, share in zip(self._engines[1:], self._shares[1:], strict=True):
             mixed += engine.run(pictures) * share
         return mixed
+
+    def moments(self, tile: Pictures, rows: slice, columns: slice) -> Moments:
+        """See `Engine.moments`."""
+        return self._engines[self._first_free].moments(tile, rows, columns)
+
+    def with_norm(self, statistics: Statistics) -> "BlendedEngine":
+        """See `Engine.with_norm`."""
+        engines = list(self._engines)
+        engines[self._first_free] = engines[self._first_free].with_norm(statistics)
+        return BlendedEngine(engines, self._shares)
+
+    @property
+    def _first_free(self) -> int:
+        return next(number for number, engine in enumerate(self._engines) if engine.free_norms)

@@ -1,10 +1,16 @@
 """Networks run by torch: on CUDA, MPS or the CPU."""
 
+import copy
+from contextlib import AbstractContextManager
+
 import numpy as np
 import torch
+from torch import Tensor, nn
 
+from stylekit.architectures import Statistics, norm_names, receptive_reach, working_bytes
 from stylekit.device import memory_errors, select_device
 from stylekit.engines import Pictures
+from stylekit.engines.moments import Moments, features_within
 from stylekit.networks import build_network
 from stylekit.style_file import StyleFile
 
@@ -22,7 +28,13 @@ class TorchEngine:
         if threads is not None:
             torch.set_num_threads(threads)
         self.device = select_device(device)
-        network = build_network(style.metadata.network, style.metadata.network_config)
+        about = style.metadata.network, style.metadata.network_config
+        self.reach = receptive_reach(*about)
+        self.pixel_bytes = working_bytes(*about)
+        self._name = style.metadata.network
+        self._norms = norm_names(*about)
+        self.free_norms = len(self._norms)
+        network = build_network(*about)
         weights = {name: torch.from_numpy(array.astype(np.float32)) for name, array in style.weights.items()}
         network.load_state_dict(weights, assign=True)
         network.requires_grad_(False).eval()
@@ -37,10 +49,8 @@ class TorchEngine:
     @torch.inference_mode()
     def run(self, pictures: Pictures) -> Pictures:
         """See `Engine.run`."""
-        with memory_errors(self.device, "Use --max-size 1000, a larger --stroke-size, or another --device."):
-            batch = (
-                torch.from_numpy(pictures).to(self.device).permute(0, 3, 1, 2).contiguous(memory_format=self._layout)
-            )
+        with self._memory_errors():
+            batch = self._batch(pictures)
             out = self._forward(batch)
             if self._half and not out.isfinite().all():
                 self._half = False
@@ -48,7 +58,50 @@ class TorchEngine:
             result: Pictures = out.permute(0, 2, 3, 1).float().cpu().numpy()
             return result
 
-    def _forward(self, batch: torch.Tensor) -> torch.Tensor:
+    @torch.inference_mode()
+    def moments(self, tile: Pictures, rows: slice, columns: slice) -> Moments:
+        """See `Engine.moments`."""
+
+        def stop(norm: nn.Module, inputs: tuple[Tensor]) -> None:
+            raise _Reached(inputs[0])
+
+        hook = self._network.get_submodule(self._norms[-self.free_norms]).register_forward_pre_hook(stop)
+        with self._memory_errors():
+            try:
+                self._network(self._batch(tile[None]))
+            except _Reached as reached:
+                features = reached.features[0].float().cpu().numpy()
+            finally:
+                hook.remove()
+        return Moments.of(features_within(features, self._name, tile.shape[:2], rows, columns))
+
+    def with_norm(self, statistics: Statistics) -> "TorchEngine":
+        """See `Engine.with_norm`."""
+        engine = copy.copy(self)
+        engine._network = copy.deepcopy(self._network)
+        engine.free_norms -= 1
+        name = self._norms[-self.free_norms]
+        free = self._network.get_submodule(name)
+        fixed = nn.BatchNorm2d(free.num_features, eps=free.eps).requires_grad_(False).eval()
+        fixed.load_state_dict({"weight": free.weight, "bias": free.bias}, strict=False)
+        fixed.running_mean, fixed.running_var = (torch.from_numpy(values).float() for values in statistics)
+        engine._network.set_submodule(name, fixed.to(self.device))
+        return engine
+
+    def _batch(self, pictures: Pictures) -> Tensor:
+        return torch.from_numpy(pictures).to(self.device).permute(0, 3, 1, 2).contiguous(memory_format=self._layout)
+
+    def _forward(self, batch: Tensor) -> Tensor:
         with torch.autocast(self.device.partition(":")[0], torch.float16, enabled=self._half):
-            out: torch.Tensor = self._network(batch)
+            out: Tensor = self._network(batch)
             return out
+
+    def _memory_errors(self) -> AbstractContextManager[None]:
+        return memory_errors(self.device, "Use --max-size 1000, a larger --stroke-size, or another --device.")
+
+
+class _Reached(Exception):
+    """The features before a normalisation, instead of what would follow."""
+
+    def __init__(self, features: Tensor) -> None:
+        self.features = features

@@ -15,6 +15,7 @@ from stylekit.architectures import (
     JOHNSON_VARIANCE_FLOOR,
     LEAST_SIDE,
     SIDE_MULTIPLE,
+    Statistics,
     complete_config,
 )
 
@@ -22,31 +23,50 @@ _OPSET = 18
 _IR_VERSION = 9  # of the time of opset 18, so that older runtimes read it too
 
 
-def build_graph(network: str, config: Mapping[str, Any], weights: Mapping[str, NDArray[Any]]) -> onnx.ModelProto:
+def build_graph(
+    network: str,
+    config: Mapping[str, Any],
+    weights: Mapping[str, NDArray[Any]],
+    norms: Sequence[Statistics] | None = None,
+) -> onnx.ModelProto:
     """Build a network as an ONNX graph, `photo` -> `picture`: `(B, 3, H, W)`, RGB in [0, 1], any height and width.
 
     Args:
         network: `fast` or `johnson`.
         config: settings that differ from `architectures.NETWORK_DEFAULTS[network]`.
         weights: the network's parameters by name.
+        norms: mean and variance of each channel for the network's normalisations, in their order, instead of the
+            picture's own. If they are fewer than the network has, the graph ends before the first one without, and is
+            `photo` -> `features`.
 
     Raises:
         ConfigError: if the network or a setting is unknown.
     """
     complete = complete_config(network, config)
-    graph = _Graph(weights)
-    if network == "johnson":
-        _johnson(graph)
-    else:
-        _fast(graph, **complete)
-    return graph.model()
+    graph = _Graph(weights, norms)
+    try:
+        if network == "johnson":
+            _johnson(graph)
+        else:
+            _fast(graph, **complete)
+    except _OutOfStatistics as end:
+        return graph.model(graph.node("Identity", end.x, output="features"))
+    return graph.model("picture")
+
+
+class _OutOfStatistics(Exception):
+    """The statistics given do not reach beyond the features `x`."""
+
+    def __init__(self, x: str) -> None:
+        self.x = x
 
 
 class _Graph:
     """A graph under construction. Methods take and return tensors' names."""
 
-    def __init__(self, weights: Mapping[str, NDArray[Any]]) -> None:
+    def __init__(self, weights: Mapping[str, NDArray[Any]], norms: Sequence[Statistics] | None) -> None:
         self._weights = weights
+        self._norms = None if norms is None else iter(norms)
         self._nodes: list[onnx.NodeProto] = []
         self._tensors: dict[str, onnx.TensorProto] = {}
 
@@ -94,9 +114,14 @@ class _Graph:
         return self.node("Resize", x, "", scales, mode="nearest", **settings)
 
     def norm(self, x: str, name: str, floor: float) -> str:
-        """Instance normalisation."""
+        """Instance normalisation, or the same by statistics that were given: runtimes merge it with convolutions."""
         parameters = self.parameter(f"{name}.weight"), self.parameter(f"{name}.bias")
-        return self.node("InstanceNormalization", x, *parameters, epsilon=floor)
+        if self._norms is None:
+            return self.node("InstanceNormalization", x, *parameters, epsilon=floor)
+        if (statistics := next(self._norms, None)) is None:
+            raise _OutOfStatistics(x)
+        mean_and_variance = (self.constant(values, np.float32) for values in statistics)
+        return self.node("BatchNormalization", x, *parameters, *mean_and_variance, epsilon=floor)
 
     def padded_to_multiple(self, x: str, border: int = 0) -> str:
         """As `padding.pad_to_multiple`: rows and columns gathered by reflected indices."""
@@ -121,12 +146,14 @@ class _Graph:
         end = self.node("Add", self.node("Shape", like, start=2, end=4), start)
         return self.node("Slice", x, start, end, self.constant([2, 3]))
 
-    def model(self) -> onnx.ModelProto:
-        """Return the finished model."""
-        ends = [
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 3, "height", "width"])
-            for name in ("photo", "picture")
-        ]
+    def model(self, output: str) -> onnx.ModelProto:
+        """Return the finished model, from `photo` to the tensor `output`."""
+        shapes: dict[str, list[str | int]] = {
+            "photo": ["batch", 3, "height", "width"],
+            "picture": ["batch", 3, "height", "width"],
+        }
+        shapes["features"] = ["batch", "channels", "rows", "columns"]
+        ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shapes[name]) for name in ("photo", output)]
         graph = helper.make_graph(self._nodes, "stylekit", ends[:1], ends[1:], list(self._tensors.values()))
         opset = [helper.make_opsetid("", _OPSET)]
         model = helper.make_model(graph, opset_imports=opset, ir_version=_IR_VERSION, producer_name="stylekit")

@@ -1,0 +1,105 @@
+"""Pictures larger than memory, painted in tiles that cannot be seen.
+
+Tiles agree because they are normalised alike, by the whole picture's statistics, and because each is painted with as
+much of the photo around it as its pixels depend on. The statistics are gathered layer by layer, each in one pass over
+all tiles, which gives what the untiled network computes. Cheaper ways were measured on two pictures of 6 megapixels
+against the untiled result (`starry-night`, mean difference of 255): statistics of a copy reduced to 1,000 px (Chen et
+al. 2022) 8 and 5; of 64 crops of 256 px taken together 2 and 3; all layers gathered at once, and again with what
+was found, 1 and 0.4 after three rounds, and for `johnson` they run away.
+"""
+
+from dataclasses import dataclass
+from functools import reduce
+from itertools import product
+from operator import add
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stylekit.architectures import SIDE_MULTIPLE
+from stylekit.colors import Pixels, to_bytes
+from stylekit.device import free_memory
+from stylekit.engines import Engine
+from stylekit.errors import OutOfMemory
+
+_AUTO_SIDES = (1024, 512, 256, 128)  # px, of tiles; the next where the last needs more memory than there is
+_AMPLE = 2_250_000_000  # bytes: enough for 12 megapixels by `fast`
+_FEW_NORMS = 8  # `fast` has four: in tiles it takes two and a half times as long, `johnson` with its fifteen nine times
+
+
+def paint(engine: Engine, pixels: Pixels, tile: int | None = None) -> Pixels:
+    """Put a network's style on a picture, in tiles where it is too large for memory.
+
+    Args:
+        engine: what runs the network.
+        pixels: `(H, W, 3)` RGB values.
+        tile: side of the tiles in pixels; 0 paints the picture in one piece, None decides by its size and the memory
+            that is free.
+
+    Raises:
+        OutOfMemory: if even the smallest tiles, or the ones wished for, do not fit.
+    """
+    if tile is not None:
+        return _painted(engine, pixels, tile)
+    sides = _AUTO_SIDES if _is_too_large(engine, pixels) else (0, *_AUTO_SIDES)
+    for side in sides[:-1]:
+        try:
+            return _painted(engine, pixels, side)
+        except OutOfMemory:
+            continue
+    return _painted(engine, pixels, sides[-1])
+
+
+def _is_too_large(engine: Engine, pixels: Pixels) -> bool:
+    """Tell whether a picture in one piece would take more than half of the free memory, or more than is worth it."""
+    needed = pixels.shape[0] * pixels.shape[1] * engine.pixel_bytes
+    return needed > free_memory(engine.device) / 2 or (needed > _AMPLE and engine.free_norms <= _FEW_NORMS)
+
+
+def _painted(engine: Engine, pixels: Pixels, side: int) -> Pixels:
+    """Paint a picture in tiles of `side` px, or in one piece where that is 0 or no less than the picture's sides."""
+    if not 0 < side < max(pixels.shape[:2]):
+        return to_bytes(engine.run(_floats(pixels)[None])[0] * np.float32(255))
+    height, width = (_spans(length, side, engine.reach) for length in pixels.shape[:2])
+    tiles = list(product(height, width))
+    while engine.free_norms:
+        moments = (
+            engine.moments(_floats(pixels[rows.seen, columns.seen]), rows.part_of_seen, columns.part_of_seen)
+            for rows, columns in tiles
+        )
+        engine = engine.with_norm(reduce(add, moments).statistics)
+    result = np.empty_like(pixels)
+    for rows, columns in tiles:
+        picture = engine.run(_floats(pixels[rows.seen, columns.seen])[None])[0]
+        result[rows.part, columns.part] = to_bytes(picture[rows.part_of_seen, columns.part_of_seen] * np.float32(255))
+    return result
+
+
+@dataclass(frozen=True)
+class _Span:
+    """A tile's rows or columns.
+
+    Attributes:
+        part: what is painted.
+        seen: what of the photo that depends on.
+        part_of_seen: the one within the other.
+    """
+
+    part: slice
+    seen: slice
+    part_of_seen: slice
+
+
+def _spans(length: int, side: int, reach: int) -> list[_Span]:
+    """Cut a picture's rows or columns into tiles of `side`; the last is what is left."""
+    side -= side % SIDE_MULTIPLE
+    spans = []
+    for start in range(0, length, side):
+        stop = min(start + side, length)
+        first, last = max(start - reach, 0), min(stop + reach, length)
+        spans.append(_Span(slice(start, stop), slice(first, last), slice(start - first, stop - first)))
+    return spans
+
+
+def _floats(pixels: Pixels) -> NDArray[np.float32]:
+    return np.divide(pixels, 255, dtype=np.float32)
