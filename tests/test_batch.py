@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 import stylekit.batch
-from stylekit.batch import apply_styles
+from stylekit.batch import _load, apply_styles
 from stylekit.config import ApplyConfig
 from stylekit.errors import ConfigError, ImageError, OutOfMemory, OutputExists, StyleNotFound
 
@@ -214,6 +214,37 @@ def test_an_interrupted_batch_leaves_whole_files_and_goes_on_later(tmp_path, mak
     assert again.returncode == 0
     assert f"{50 - len(made)} done, {len(made)} skipped" in again.stderr
     assert len(list(out.iterdir())) == 50
+
+
+def deadly_load(job, **settings):
+    if job.source.name == "b.png":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return _load(job, **settings)
+
+
+def test_a_photo_that_kills_its_decoder_costs_only_itself(folder, style_path, tmp_path, monkeypatch):
+    monkeypatch.setattr("stylekit.batch._load", deadly_load)
+    report = apply_styles([folder], tmp_path / "out", [str(style_path)], ApplyConfig(jobs=2))
+    assert [status for _, status in statuses(report)] == ["done", "failed", "done"]
+    assert "b.png brought its decoder down" in report.failures[0].reason
+
+
+def test_processes_decode_as_threads_do(folder, style_path, tmp_path):
+    (folder / "bad.jpg").write_bytes(b"")
+    reports = [
+        apply_styles([folder], tmp_path / f"out{jobs}", [str(style_path)], ApplyConfig(jobs=jobs)) for jobs in (0, 2)
+    ]
+    assert statuses(reports[0]) == statuses(reports[1])
+    assert reports[0].failures[0].hint == reports[1].failures[0].hint
+    for one, other in zip(*(report.files for report in reports), strict=True):
+        if one.status == "done":
+            assert one.output.read_bytes() == other.output.read_bytes()
+
+
+def test_a_single_photo_is_decoded_in_this_process(folder, style_path, monkeypatch):
+    monkeypatch.setattr("stylekit.batch._load", deadly_load)
+    monkeypatch.setattr("os.kill", lambda pid, signal_number: None)
+    assert apply_styles([folder / "b.png"], None, [str(style_path)], ApplyConfig(jobs=2)).count("done") == 1
 
 
 def test_paths_may_be_strings(folder, style_path, tmp_path):

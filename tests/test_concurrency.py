@@ -1,8 +1,14 @@
 """Work ahead of its use: in order, within bounds, and gone when it is no longer wanted."""
 
 import itertools
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -110,3 +116,56 @@ def test_no_thread_outlives_the_results(leave):
     else:
         consume()
     assert set(threading.enumerate()) <= before
+
+
+# --- Processes, which may die of an item
+
+
+def die_of_three(item):
+    if item == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return item, os.getpid()
+
+
+def died(item):
+    return item, "died"
+
+
+def test_a_process_that_dies_of_an_item_costs_only_that_item():
+    results = list(prefetch(die_of_three, range(8), workers=2, ahead=4, on_death=died))
+    assert [item for item, _ in results] == [*range(8)]
+    assert [item for item, worker in results if worker == "died"] == [3]
+    assert os.getpid() not in [worker for _, worker in results]
+
+
+def test_no_process_outlives_the_results():
+    results = prefetch(die_of_three, range(50), workers=2, ahead=2, on_death=died)
+    assert next(results)[0] == 0
+    results.close()
+    assert multiprocessing.active_children() == []
+
+
+def test_no_process_outlives_the_one_that_it_works_for(tmp_path):
+    code = """
+import os, sys, time
+sys.path.insert(0, sys.argv[1])
+from test_concurrency import die_of_three, died
+from stylekit.concurrency import prefetch
+if __name__ == "__main__":
+    results = prefetch(die_of_three, range(3), workers=1, ahead=2, on_death=died)
+    print(next(results)[1], flush=True)
+    os.kill(os.getpid(), 9)
+"""
+    script = tmp_path / "script.py"
+    script.write_text(code)
+    command = [sys.executable, str(script), str(Path(__file__).parent)]
+    worker = int(subprocess.run(command, capture_output=True, text=True, check=False).stdout)
+    for _ in range(100 * PATIENCE):
+        try:
+            os.kill(worker, 0)
+        except ProcessLookupError:
+            return
+        if "Z" in Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2][:3]:
+            return  # dead, and nobody asks for it
+        time.sleep(0.01)
+    pytest.fail("the worker is still there")

@@ -7,12 +7,12 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from stylekit.concurrency import prefetch
 from stylekit.config import ApplyConfig, check_shares
-from stylekit.errors import ConfigError, OutputExists, StylekitError
+from stylekit.errors import ConfigError, ImageError, OutputExists, StylekitError
 from stylekit.formats import format_of_suffix
 from stylekit.images import Photo, load_photo, save_photo
 from stylekit.library import load_style_file_by_name, style_label
@@ -21,7 +21,7 @@ from stylekit.planning import Plan, plan_outputs
 from stylekit.style_file import StyleFile
 from stylekit.stylization import Style
 
-_WORKERS = 2  # threads that decode, and as many that encode
+_WORKERS = 2  # threads that decode where no processes do, and as many that encode
 _AHEAD = 2  # photos decoded, and results waiting to be written, beyond the one in the network
 
 
@@ -132,6 +132,23 @@ class _Job:
     existing: dict[int, Path]
 
 
+_Loaded = tuple[_Job, Photo | StylekitError | None]
+
+
+def _load(job: _Job, *, max_pixels: int, max_size: int | None) -> _Loaded:
+    if not job.wanted:
+        return job, None
+    try:
+        return job, load_photo(job.source, max_pixels=max_pixels, max_size=max_size)
+    except StylekitError as error:
+        return job, error
+
+
+def _died(job: _Job) -> _Loaded:
+    reason = f"{job.source.name} brought its decoder down"
+    return job, ImageError(f"{reason}: it is damaged, or there is too little memory.", "Save it anew, or reduce it.")
+
+
 class _Run:
     """A plan being carried out."""
 
@@ -179,7 +196,7 @@ class _Run:
             clear_stale(folder)
         with ThreadPoolExecutor(_WORKERS, thread_name_prefix="encode") as writers:
             pending: deque[Future[FileReport]] = deque()
-            for job, photo in prefetch(self._load, self._jobs(), workers=_WORKERS, ahead=_AHEAD):
+            for job, photo in self._loaded():
                 for result in self._paint(job, photo, writers):
                     pending.append(result)
                     while len(pending) > _AHEAD or (pending and pending[0].done()):
@@ -187,13 +204,12 @@ class _Run:
             while pending:
                 yield pending.popleft().result()
 
-    def _load(self, job: _Job) -> tuple[_Job, Photo | StylekitError | None]:
-        if not job.wanted:
-            return job, None
-        try:
-            return job, load_photo(job.source, max_pixels=self._config.max_pixels, max_size=self._config.max_size)
-        except StylekitError as error:
-            return job, error
+    def _loaded(self) -> Iterator["_Loaded"]:
+        load = partial(_load, max_pixels=self._config.max_pixels, max_size=self._config.max_size)
+        jobs = self._config.jobs if self._plan.is_batch else 0
+        if not jobs:
+            return prefetch(load, self._jobs(), workers=_WORKERS, ahead=_AHEAD)
+        return prefetch(load, self._jobs(), workers=jobs, ahead=max(jobs, _AHEAD), on_death=_died)
 
     def _paint(
         self, job: _Job, photo: Photo | StylekitError | None, writers: ThreadPoolExecutor

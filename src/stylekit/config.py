@@ -1,6 +1,7 @@
 """Every setting and its default, once. The command line reads its defaults from here."""
 
 import dataclasses
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ DEFAULT_STYLE = "starry-night"
 STYLE_NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 PRECISIONS = ("auto", "float32", "bfloat16")
 POOLINGS = ("max", "avg")
+COMMAND_JOBS = max(1, min(8, (os.cpu_count() or 1) // 2))  # `ApplyConfig.jobs` of the command line
 LEAST_TILE = 64  # px: smaller ones would consist of their surroundings
 OPTIMIZERS = ("lbfgs", "adam")
 STYLE_LOSSES = ("gram", "moments")
@@ -121,6 +123,8 @@ class ApplyConfig:
         overwrite: whether existing outputs are replaced.
         strip_metadata: whether EXIF (with its GPS position) and XMP are left out.
         max_pixels: pixels above which a picture is taken for a decompression bomb.
+        jobs: processes that decode a batch's photos, so that one that dies of a photo costs only that photo; 0 decodes
+            in threads. A program whose main module is not guarded by `if __name__ == "__main__"` cannot have any.
     """
 
     device: str = "auto"
@@ -136,9 +140,11 @@ class ApplyConfig:
     overwrite: bool = False
     strip_metadata: bool = False
     max_pixels: int = 500_000_000
+    jobs: int = 0
 
     def __post_init__(self) -> None:
         check_device(self.device)
+        _require(self.jobs >= 0, f"jobs must be 0 or more, not {self.jobs}.")
         _require(self.threads is None or self.threads >= 1, f"threads must be 1 or more, not {self.threads}.")
         _require(self.max_size is None or self.max_size >= 1, f"max size must be 1 px or more, not {self.max_size}.")
         check_painting(self.stroke_size, self.strength, self.tile)

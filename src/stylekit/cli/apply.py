@@ -1,14 +1,18 @@
 """`stylekit apply`: photos and folders -> stylised photos."""
 
 import dataclasses
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from json import dumps
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from stylekit.cli import options
-from stylekit.cli.console import Bar, ExitCode, Output
-from stylekit.config import DEFAULT_STYLE, ApplyConfig
+from stylekit.cli.console import ExitCode, Output
+from stylekit.cli.streams import STREAM, listed, streamed
+from stylekit.config import COMMAND_JOBS, DEFAULT_STYLE, ApplyConfig
 from stylekit.errors import ConfigError
 from stylekit.formats import format_of_suffix
 
@@ -16,7 +20,10 @@ _DEFAULT = ApplyConfig()
 
 
 def apply(
-    inputs: Annotated[list[Path], typer.Argument(metavar="INPUT...", help="Photos and folders of photos.")],
+    inputs: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="INPUT...", help="Photos and folders of photos; - is standard input.", show_default=""),
+    ] = None,
     style: Annotated[
         list[str] | None,
         typer.Option(
@@ -36,8 +43,12 @@ def apply(
             "--output",
             "-o",
             metavar="PATH",
-            help="File for one photo, else a folder. Without it results lie beside the photos, as PHOTO-STYLE.jpg.",
+            help="File for one photo (- is standard output), else a folder. Without it results lie beside the photos, "
+            "as PHOTO-STYLE.jpg.",
         ),
+    ] = None,
+    files_from: Annotated[
+        Path | None, typer.Option(metavar="FILE|-", help="Take more inputs from a list, one a line.")
     ] = None,
     recursive: Annotated[
         bool, typer.Option("--recursive/--no-recursive", help="Take a folder's subfolders too.")
@@ -76,6 +87,12 @@ def apply(
     pull: Annotated[bool, typer.Option("--pull", help="Fetch styles that are not downloaded yet.")] = False,
     device: options.Device = _DEFAULT.device,
     threads: Annotated[int | None, typer.Option(metavar="N", help="CPU threads of the network.")] = _DEFAULT.threads,
+    jobs: Annotated[
+        int, typer.Option(metavar="N", help="Processes that decode a batch's photos; 0 decodes in threads.")
+    ] = COMMAND_JOBS,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Append a line of JSON for each photo: status, seconds, reason.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be written, and do nothing.")] = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -100,7 +117,11 @@ def apply(
         overwrite=overwrite,
         strip_metadata=strip_metadata,
         max_pixels=max_pixels,
+        jobs=jobs,
     )
+    paths = [*(inputs or []), *(listed(files_from) if files_from else [])]
+    if not paths:
+        raise ConfigError("There is no photo to paint.", "Name photos or folders, or a list of them by --files-from.")
     styles = style or [DEFAULT_STYLE]
     if not style:
         console.note(f"Painting with {DEFAULT_STYLE}; `stylekit styles list` shows the others, --style takes one.")
@@ -111,7 +132,29 @@ def apply(
         raise ConfigError(f"{shared[0]} has a share, and shares are for blends.", "Add --blend.")
     if pull and not dry_run:
         _pull_missing(console, styles)
-    _run(console, inputs, output, styles, shares, config, dry_run)
+    outputs = 1 if blend else len(styles)
+    with _report_lines(report) as write_report, streamed(paths, output, outputs=outputs, format=config.format) as ends:
+        on_stdout = output == STREAM
+        if on_stdout and json:
+            raise ConfigError("Standard output cannot take both the picture and --json.", "Leave out one of them.")
+        printer = _Printer(console, prints_paths=not on_stdout, write_report=write_report)
+        _run(console, printer, *ends, styles, shares, config, dry_run)
+
+
+@contextmanager
+def _report_lines(path: Path | None) -> Iterator[Callable[[Any], None]]:
+    """Give what appends a file's report to the list of all."""
+    if path is None:
+        yield lambda file: None
+        return
+    try:
+        lines = path.open("a", encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"The report {path} cannot be written: {error.strerror}.", "Choose another --report."
+        ) from None
+    with lines:
+        yield lambda file: print(dumps(_as_json(file)), file=lines, flush=True)
 
 
 def _shares(styles: list[str]) -> tuple[list[str], list[float]]:
@@ -159,6 +202,7 @@ def _pull_missing(console: Output, styles: list[str]) -> None:
 
 def _run(
     console: Output,
+    printer: "_Printer",
     inputs: list[Path],
     output: Path | None,
     styles: list[str],
@@ -168,8 +212,7 @@ def _run(
 ) -> None:
     from stylekit.batch import apply_styles
 
-    with console.bar("images", "{name}") as bar:
-        printer = _Printer(console, bar)
+    with printer.live():
         try:
             report = apply_styles(
                 inputs,
@@ -199,11 +242,18 @@ def _run(
 class _Printer:
     """Prints a batch's files as they come."""
 
-    def __init__(self, console: Output, bar: Bar) -> None:
+    def __init__(self, console: Output, *, prints_paths: bool, write_report: Callable[[Any], None]) -> None:
         self._console = console
-        self._bar = bar
+        self._prints_paths = prints_paths
+        self._write_report = write_report
         self._total = 0
         self._finished = 0
+
+    @contextmanager
+    def live(self) -> Iterator[None]:
+        """Show a bar meanwhile."""
+        with self._console.bar("images", "{name}") as self._bar:
+            yield
 
     def begin(self, total: int) -> None:
         self._total = total
@@ -211,12 +261,13 @@ class _Printer:
 
     def show(self, file: Any) -> None:
         self._finished += 1
+        self._write_report(file)
         self._bar.advance(name=file.source.name)
         if file.status == "failed":
             self._console.failure(f"failed {file.source}: {file.reason}")
         elif file.status == "skipped":
             self._console.detail(f"skipped {file.source}: {file.output} exists already")
-        else:
+        elif self._prints_paths:
             self._console.result(str(file.output))
         for note in file.notes:
             self._console.note(f"note {file.source}: {note}")

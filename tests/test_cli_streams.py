@@ -1,0 +1,94 @@
+"""Standard input and output, lists of photos, and reports."""
+
+import io
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+@pytest.fixture
+def photo(tmp_path, make_photo):
+    make_photo().save(tmp_path / "lion.png")
+    return tmp_path / "lion.png"
+
+
+def piped(arguments, data=b""):
+    command = [sys.executable, "-m", "stylekit", "apply", *map(str, arguments)]
+    return subprocess.run(command, input=data, capture_output=True, check=False)
+
+
+def test_a_photo_goes_through_pipes_and_comes_out_as_png(photo, style_path, tmp_path):
+    result = piped(["-", "-o", "-", "-s", style_path], photo.read_bytes())
+    assert (result.returncode, result.stderr) == (0, b"")
+    picture = Image.open(io.BytesIO(result.stdout))
+    assert picture.format == "PNG"
+    piped([photo, "-o", tmp_path / "file.png", "-s", style_path])
+    np.testing.assert_array_equal(np.asarray(picture), np.asarray(Image.open(tmp_path / "file.png")))
+
+
+def test_the_format_on_standard_output_can_be_chosen(photo, style_path):
+    result = piped([photo, "-o", "-", "-s", style_path, "--format", "jpg"])
+    assert Image.open(io.BytesIO(result.stdout)).format == "JPEG"
+
+
+def test_standard_input_goes_to_a_file(photo, style_path, tmp_path):
+    result = piped(["-", "-o", tmp_path / "out.webp", "-s", style_path], photo.read_bytes())
+    assert result.stdout.decode().strip() == str(tmp_path / "out.webp")
+    assert Image.open(tmp_path / "out.webp").size == (64, 48)
+
+
+@pytest.mark.parametrize(
+    ("data", "arguments", "code", "message"),
+    [
+        (b"", ["-", "-o", "-"], 1, "standard input is empty"),
+        (b"no picture", ["-", "-o", "-"], 1, "standard input is not a picture"),
+        (b"", ["-"], 2, "no folder for its result"),
+        (b"", ["-", "lion.png", "-o", "-"], 2, "takes one picture"),
+        (b"", [".", "-o", "-"], 2, "takes one picture"),
+        (b"", ["lion.png", "-o", "-", "--json"], 2, "both the picture and --json"),
+        (b"", [], 2, "no photo to paint"),
+        (b"", ["--files-from", "gone.txt"], 2, "cannot be read"),
+        (b"", ["lion.png", "--report", "gone/report.jsonl"], 2, "cannot be written"),
+    ],
+)
+def test_what_cannot_be_done_is_one_clear_line(data, arguments, code, message, photo, style_path, monkeypatch):
+    monkeypatch.chdir(photo.parent)
+    result = piped([*arguments, "-s", style_path], data)
+    errors = result.stderr.decode()
+    assert result.returncode == code
+    assert message in errors
+    assert len(errors.splitlines()) <= 2
+    if "--json" not in arguments:
+        assert result.stdout == b""
+
+
+def test_inputs_come_from_a_list_or_standard_input(photo, style_path, tmp_path, make_photo):
+    make_photo(seed=1).save(tmp_path / "löwe 2.png")
+    names = f"{photo}\n\n{tmp_path / 'löwe 2.png'}\r\n"
+    (tmp_path / "list.txt").write_bytes(names.encode())
+    for source, data in ((tmp_path / "list.txt", b""), ("-", names.encode())):
+        out = tmp_path / ("out" if data else "out too")
+        result = piped(["--files-from", source, "-o", out, "-s", style_path], data)
+        assert result.returncode == 0, result.stderr
+        assert sorted(path.name for path in out.iterdir()) == ["lion-small.png", "löwe 2-small.png"]
+
+
+def test_the_report_has_a_line_for_each_photo_and_grows(photo, style_path, tmp_path, stylekit):
+    (tmp_path / "bad.png").write_bytes(b"")
+    arguments = ["apply", str(photo), str(tmp_path / "bad.png"), "-s", str(style_path), "-o", str(tmp_path / "out")]
+    assert stylekit(*arguments, "--report", str(tmp_path / "report.jsonl"))[0] == 3
+    lines = [json.loads(line) for line in (tmp_path / "report.jsonl").read_text().splitlines()]
+    assert [(line["source"], line["status"]) for line in lines] == [
+        (str(photo), "done"),
+        (str(tmp_path / "bad.png"), "failed"),
+    ]
+    assert (lines[0]["width"], lines[0]["height"]) == (64, 48)
+    assert lines[0]["seconds"] > 0
+    assert "empty" in lines[1]["reason"]
+    stylekit(*arguments, "--report", str(tmp_path / "report.jsonl"))
+    statuses = [json.loads(line)["status"] for line in (tmp_path / "report.jsonl").read_text().splitlines()]
+    assert statuses == ["done", "failed", "skipped", "failed"]
