@@ -1,5 +1,7 @@
 """The errors a user can meet. Each carries one clear message and one hint that says what to do next."""
 
+_LONGEST = 480  # characters of a message
+
 
 class StylekitError(Exception):
     """A known failure.
@@ -10,6 +12,8 @@ class StylekitError(Exception):
     """
 
     def __init__(self, message: str, hint: str = "") -> None:
+        if len(message) > _LONGEST:  # it quotes a hostile file
+            message = f"{message[: _LONGEST // 2]} … {message[-_LONGEST // 4 :]}"
         super().__init__(message)
         self.message = message
         self.hint = hint

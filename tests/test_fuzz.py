@@ -1,0 +1,279 @@
+"""Hostile files: whatever is in them, nothing comes out but a picture, a style, a catalog, or a `StylekitError`.
+
+Each case is made from its number alone, and a failure names it. `STYLEKIT_FUZZ` multiplies how many there are: 1 takes
+half a minute on two cores, 100 an hour.
+"""
+
+import io
+import json
+import os
+import struct
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms, PngImagePlugin
+
+from stylekit.catalog import remote_styles
+from stylekit.concurrency import prefetch
+from stylekit.errors import StylekitError
+from stylekit.formats import format_of_suffix
+from stylekit.images import load_photo, save_photo
+from stylekit.importers import import_weights
+from stylekit.style_file import load_style_file, read_metadata
+
+SCALE = float(os.environ.get("STYLEKIT_FUZZ", "1"))
+MOST_PIXELS = 2_000_000
+NUMBERS = [0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF]
+
+
+def mutated(data, random):
+    """Damage some bytes, lengths, dimensions and places of a file."""
+    data = bytearray(data)
+    for _ in range(random.integers(1, 6)):
+        place = int(random.integers(0, len(data)) if random.random() < 0.5 else random.integers(0, min(len(data), 256)))
+        match random.integers(0, 7):
+            case 0:
+                data[place] ^= 1 << int(random.integers(0, 8))
+            case 1:
+                data[place] = int(random.integers(0, 256))
+            case 2:  # a length, count, offset or dimension
+                kind = str(random.choice(["<H", ">H", "<I", ">I"]))
+                number = int(random.choice(NUMBERS)) & (0xFFFF if kind[1] == "H" else 0xFFFFFFFF)
+                data[place : place + struct.calcsize(kind)] = struct.pack(kind, number)
+            case 3:
+                del data[place:]
+            case 4:
+                del data[place : place + int(random.integers(1, 64))]
+            case 5:
+                data[place:place] = random.bytes(int(random.integers(1, 64)))
+            case 6:  # one part in the place of another
+                other, length = int(random.integers(0, len(data))), int(random.integers(1, 128))
+                data[place : place + length] = data[other : other + length]
+        if not data:
+            break
+    return bytes(data)
+
+
+# --- Pictures
+
+
+def xmp():
+    return b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF><tiff:Orientation>6</tiff:Orientation></rdf:RDF></x:xmpmeta>'
+
+
+@cache
+def pictures():
+    """Small pictures of every format and mode, with all the metadata that they can hold."""
+    rows, columns = np.mgrid[0:24, 0:33]
+    rgb = np.stack([rows * 9, columns * 7, rows * columns % 256], axis=-1).astype(np.uint8)
+    colour = Image.fromarray(rgb)
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "Maker"
+    plain = {"exif": exif.tobytes()}
+    exif.get_ifd(0x8769).update({0x9003: "2026:01:01 00:00:00", 0x927C: b"note" * 9})
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    told = {"exif": exif.tobytes(), "icc_profile": profile}
+    text = PngImagePlugin.PngInfo()
+    text.add_itxt("XML:com.adobe.xmp", xmp().decode(), zip=True)
+    text.add_text("Comment", "x" * 50, zip=True)
+    ways = [
+        (colour, "JPEG", {**told, "xmp": xmp(), "progressive": True}),
+        (colour.convert("CMYK"), "JPEG", {}),
+        (colour.convert("L"), "JPEG", {"exif": exif.tobytes()}),
+        (colour, "PNG", {**told, "pnginfo": text}),
+        (colour.convert("P"), "PNG", {"transparency": 3}),
+        (colour.convert("RGBA"), "PNG", {}),
+        (Image.fromarray(rows.astype(np.uint16) * 2000), "PNG", {}),
+        (colour, "WEBP", {**told, "lossless": True}),
+        (colour.convert("RGBA"), "WEBP", {"save_all": True, "append_images": [colour.convert("RGBA")]}),
+        (colour, "TIFF", {**plain, "icc_profile": profile, "compression": "tiff_lzw"}),
+        (colour.convert("L"), "TIFF", {"save_all": True, "append_images": [colour.convert("L")]}),
+        (Image.fromarray(rows.astype(np.float32)), "TIFF", {"compression": "tiff_adobe_deflate"}),
+        (colour.convert("LAB"), "TIFF", {}),
+        (colour, "BMP", {}),
+        (colour.convert("P"), "BMP", {}),
+        (colour.convert("P"), "GIF", {"save_all": True, "append_images": [colour.convert("P")], "transparency": 1}),
+        (colour, "AVIF", told),
+    ]
+    return [written(*way) for way in ways] + heic(colour)
+
+
+def written(image, format, options):
+    file = io.BytesIO()
+    image.save(file, format, **options)
+    return file.getvalue()
+
+
+def heic(image):
+    try:
+        import pillow_heif
+    except ImportError:
+        return []
+    pillow_heif.register_heif_opener()
+    return [written(image, "HEIF", {})]
+
+
+def open_picture(number, folder):
+    """Open a damaged picture, and write one in a hundred of those that could be read."""
+    random = np.random.default_rng(number)
+    all_pictures = pictures()
+    path = folder / f"{number}.jpg"
+    path.write_bytes(mutated(all_pictures[number % len(all_pictures)], random))
+    try:
+        photo = load_photo(path, max_pixels=MOST_PIXELS, max_size=16 if number % 3 == 0 else None)
+        assert photo.pixels.dtype == np.uint8
+        assert photo.pixels.ndim == 3
+        assert photo.pixels.size <= 3 * MOST_PIXELS
+        if number % 100 < 10:
+            suffix = str(random.choice([".jpg", ".png", ".webp", ".tif", ".bmp", ".avif"]))
+            target = folder / f"{number}-out{suffix}"
+            save_photo(photo, target, format=format_of_suffix(suffix), quality=90)
+            target.unlink()
+        outcome = "read"
+    except StylekitError as error:
+        outcome = unclear(error)
+    path.unlink()
+    return outcome
+
+
+# --- Style files, weights to import, catalogs
+
+
+def open_style(number, folder, original):
+    random = np.random.default_rng(number)
+    path = folder / f"{number}.safetensors"
+    path.write_bytes(damaged_safetensors(original, random))
+    try:
+        read_metadata(path)
+        load_style_file(path)
+        outcome = "read"
+    except StylekitError as error:
+        outcome = unclear(error)
+    path.unlink()
+    return outcome
+
+
+def damaged_safetensors(data, random):
+    """Damage bytes anywhere, or a value in the header, which then is valid JSON still."""
+    if random.random() < 0.5:
+        return mutated(data, random)
+    length = int.from_bytes(data[:8], "little")
+    header = damaged_json(json.loads(data[8 : 8 + length]), random)
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + data[8 + length :]
+
+
+def damaged_json(content, random):
+    """Replace, at some depth, a value by one that does not belong there, or remove it."""
+    strange = [None, True, -1, 1e308, 2**70, "", "x" * 5000, "\ud800", "../../etc/passwd", [], {}, [[[[]]]], {"a": {}}]
+    if isinstance(content, dict) and content and random.random() < 0.85:
+        key = str(random.choice(list(content)))
+        if random.random() < 0.1:
+            return {other: value for other, value in content.items() if other != key}
+        return {**content, key: damaged_json(content[key], random)}
+    if isinstance(content, list) and content and random.random() < 0.85:
+        place = int(random.integers(0, len(content)))
+        return [*content[:place], damaged_json(content[place], random), *content[place + 1 :]]
+    return strange[int(random.integers(0, len(strange)))]
+
+
+def open_weights(number, folder, originals):
+    random = np.random.default_rng(number)
+    suffix, data = originals[number % len(originals)]
+    path = folder / f"{number}{suffix}"
+    path.write_bytes(mutated(data, random))
+    try:
+        import_weights(path, "mine")
+        outcome = "read"
+    except StylekitError as error:
+        outcome = unclear(error)
+    path.unlink()
+    return outcome
+
+
+def open_catalog(number, folder, original):
+    random = np.random.default_rng(number)
+    content = damaged_json(json.loads(original), random)
+    data = mutated(original, random) if random.random() < 0.3 else json.dumps(content).encode()
+    path = folder / f"{number}.json"
+    path.write_bytes(data)
+    try:
+        remote_styles([str(path)])
+        outcome = "read"
+    except StylekitError as error:
+        outcome = unclear(error)
+    path.unlink()
+    return outcome
+
+
+# --- What is asked of all
+
+
+def unclear(error):
+    """Return `refused`, or what is wrong with an error that a user would read."""
+    lines = f"{error.message}\n{error.hint}".splitlines()
+    if not error.message or len(lines) > 2 or len(error.message) > 500:
+        return f"unclear: {type(error).__name__} {error.message[:100]!r} … {error.message[-100:]!r}"
+    return "refused"
+
+
+def outcome_of(number, attempt):
+    try:
+        return number, attempt(number)
+    except Exception as error:
+        return number, f"{type(error).__name__}: {error}"
+
+
+def dead(number):
+    return number, "the process died"
+
+
+def outcomes(attempt, cases):
+    """What became of the cases: processes of their own try them, so that one that dies is found."""
+    numbers = range(round(cases * SCALE))
+    workers = os.cpu_count() or 1
+    return list(prefetch(partial(outcome_of, attempt=attempt), numbers, workers=workers, ahead=50, on_death=dead))
+
+
+def check(attempt, cases):
+    results = outcomes(attempt, cases)
+    wrong = {number: outcome for number, outcome in results if outcome not in ("read", "refused")}
+    assert wrong == {}
+    assert {outcome for _, outcome in results} == {"read", "refused"}  # or the damage is too small, or too great
+
+
+def test_damaged_pictures(tmp_path):
+    check(partial(open_picture, folder=tmp_path), 20_000)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_damaged_style_files(tmp_path, style_path):
+    check(partial(open_style, folder=tmp_path, original=style_path.read_bytes()), 5_000)
+
+
+def test_damaged_catalogs(tmp_path):
+    import stylekit
+
+    original = Path(stylekit.__file__).parent / "styles" / "catalog.json"
+    check(partial(open_catalog, folder=tmp_path, original=original.read_bytes()), 5_000)
+
+
+@pytest.fixture(scope="module")
+def published_weights(tmp_path_factory):
+    """A `.pth` and an `.onnx` file of johnson, of small numbers so that they compress to nothing."""
+    import torch
+
+    from stylekit.networks import build_network
+    from stylekit.networks.onnx_graph import build_graph
+
+    network = build_network("johnson")
+    file = io.BytesIO()
+    torch.save(network.state_dict(), file)
+    weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+    return [(".pth", file.getvalue()), (".onnx", build_graph("johnson", {}, weights).SerializeToString())]
+
+
+def test_damaged_weights_to_import(tmp_path, published_weights):
+    check(partial(open_weights, folder=tmp_path, originals=published_weights), 300)
