@@ -216,6 +216,27 @@ def test_an_interrupted_batch_leaves_whole_files_and_goes_on_later(tmp_path, mak
     assert len(list(out.iterdir())) == 50
 
 
+def test_a_killed_batch_leaves_whole_files_and_goes_on_where_it_was(tmp_path, make_photo, style_path):
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    photos.mkdir()
+    for number in range(30):
+        make_photo(700, 500, seed=number).save(photos / f"{number:02}.jpg")
+    command = [sys.executable, "-m", "stylekit", "apply", str(photos), "-s", str(style_path), "-o", str(out)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    for _ in range(5):
+        process.stdout.readline()
+    process.kill()
+    process.communicate(timeout=60)
+    made = {path: path.stat().st_mtime_ns for path in out.glob("*.jpg")}
+    assert 5 <= len(made) < 30
+    for path in made:
+        Image.open(path).load()
+    again = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert f"{30 - len(made)} done, {len(made)} skipped" in again.stderr
+    assert len(list(out.iterdir())) == 30  # nothing half-written is left either
+    assert all(path.stat().st_mtime_ns == time for path, time in made.items())
+
+
 def deadly_load(job, **settings):
     if job.source.name == "b.png":
         os.kill(os.getpid(), signal.SIGKILL)
