@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import psutil
+from numpy.typing import NDArray
 from PIL import Image
 
 from stylekit import ApplyConfig, FileReport, apply_styles, load_style
@@ -36,7 +37,8 @@ def main() -> None:
         broken = make_photos(photos, options.photos, options.broken)
         before = network_seconds_a_pixel(options.style, photos)
         began, pixels = time.monotonic(), 0
-        done, failed = [], []
+        done: list[str] = []
+        failed: list[str] = []
 
         def watch(report: FileReport) -> None:
             nonlocal pixels
@@ -83,10 +85,11 @@ def network_seconds_a_pixel(style: str, folder: Path) -> float:
     began = time.monotonic()
     for picture in pictures:
         engine.run(picture)
-    return (time.monotonic() - began) / sum(picture.shape[1] * picture.shape[2] for picture in pictures)
+    seconds = time.monotonic() - began
+    return seconds / sum(picture[..., 0].size for picture in pictures)
 
 
-def decoded(paths: list[Path]) -> Iterator[np.ndarray]:
+def decoded(paths: list[Path]) -> Iterator[NDArray[np.float32]]:
     """Read the photos that can be read."""
     for path in paths:
         try:
