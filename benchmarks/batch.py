@@ -93,7 +93,7 @@ def decoded(paths: list[Path]) -> Iterator[NDArray[np.float32]]:
     """Read the photos that can be read."""
     for path in paths:
         try:
-            yield np.asarray(Image.open(path), np.float32)[None] / 255
+            yield np.asarray(Image.open(path), np.float32)[None] / np.float32(255)
         except OSError:
             continue
 
