@@ -8,18 +8,29 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from stylekit.config import ApplyConfig
 from stylekit.engines import build_engine
 from stylekit.engines.onnxruntime_engine import OnnxruntimeEngine
 from stylekit.engines.torch_engine import TorchEngine
-from stylekit.errors import OutOfMemory
+from stylekit.errors import ConfigError, OutOfMemory
 from stylekit.paths import bundled_styles_dir
 from stylekit.style_file import load_style_file
 
 HARBOUR = Path(__file__).parents[1] / "docs" / "images" / "harbour.jpg"
 
 
-def test_on_a_cpu_fast_runs_in_onnxruntime(small_style):
+def test_on_a_cpu_networks_run_in_onnxruntime_unless_torch_is_asked_for(small_style):
     assert isinstance(build_engine(small_style, device="cpu"), OnnxruntimeEngine)
+    assert isinstance(build_engine(small_style, engine="onnxruntime"), OnnxruntimeEngine)
+    assert isinstance(build_engine(small_style, device="cpu", engine="torch"), TorchEngine)
+
+
+def test_onnxruntime_is_for_the_cpu(small_style, monkeypatch):
+    monkeypatch.setattr("stylekit.engines.select_device", lambda device: device)
+    with pytest.raises(ConfigError, match="runs on the CPU"):
+        build_engine(small_style, device="cuda:0", engine="onnxruntime")
+    with pytest.raises(ConfigError, match="engine"):
+        ApplyConfig(engine="tensorflow")
 
 
 @pytest.mark.parametrize("path", sorted(bundled_styles_dir().glob("*.safetensors")), ids=lambda path: path.stem)

@@ -171,8 +171,15 @@ class _Run:
         """The styles with their engines, made only once there is work."""
         config = self._config
         if self._blend is not None:
-            return [Style.blended(self._files, self._blend, device=config.device, threads=config.threads)]
-        return [Style.from_file(file, device=config.device, threads=config.threads) for file in self._files]
+            return [
+                Style.blended(
+                    self._files, self._blend, device=config.device, engine=config.engine, threads=config.threads
+                )
+            ]
+        return [
+            Style.from_file(file, device=config.device, engine=config.engine, threads=config.threads)
+            for file in self._files
+        ]
 
     def _jobs(self) -> Iterator[_Job]:
         for photo in self._plan.photos:

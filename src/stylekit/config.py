@@ -13,6 +13,7 @@ from stylekit.errors import ConfigError
 DEVICE_PATTERN = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 DEFAULT_STYLE = "starry-night"
 STYLE_NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+ENGINES = ("auto", "torch", "onnxruntime")
 PRECISIONS = ("auto", "float32", "bfloat16")
 POOLINGS = ("max", "avg")
 COMMAND_JOBS = max(1, min(8, (os.cpu_count() or 1) // 2))  # `ApplyConfig.jobs` of the command line
@@ -110,6 +111,7 @@ class ApplyConfig:
 
     Attributes:
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+        engine: `torch`, `onnxruntime` (CPU), or `auto`: the fastest that fits the device.
         threads: CPU threads of the network; None leaves the choice to the engine.
         recursive: whether a folder's subfolders are taken too.
         max_size: longer side in pixels to which larger photos are reduced first; None keeps their size.
@@ -128,6 +130,7 @@ class ApplyConfig:
     """
 
     device: str = "auto"
+    engine: str = "auto"
     threads: int | None = None
     recursive: bool = True
     max_size: int | None = None
@@ -144,6 +147,7 @@ class ApplyConfig:
 
     def __post_init__(self) -> None:
         check_device(self.device)
+        _require(self.engine in ENGINES, f"engine must be {', '.join(ENGINES)}, not {self.engine!r}.")
         _require(self.jobs >= 0, f"jobs must be 0 or more, not {self.jobs}.")
         _require(self.threads is None or self.threads >= 1, f"threads must be 1 or more, not {self.threads}.")
         _require(self.max_size is None or self.max_size >= 1, f"max size must be 1 px or more, not {self.max_size}.")

@@ -34,16 +34,24 @@ class Style:
         self.engine = engine
 
     @classmethod
-    def from_file(cls, file: StyleFile, *, device: str = "auto", threads: int | None = None) -> "Style":
+    def from_file(
+        cls, file: StyleFile, *, device: str = "auto", engine: str = "auto", threads: int | None = None
+    ) -> "Style":
         """Prepare a loaded style file; see `load_style`."""
-        return cls(file.metadata, build_engine(file, device=device, threads=threads))
+        return cls(file.metadata, build_engine(file, device=device, engine=engine, threads=threads))
 
     @classmethod
     def blended(
-        cls, files: Sequence[StyleFile], shares: Sequence[float], *, device: str = "auto", threads: int | None = None
+        cls,
+        files: Sequence[StyleFile],
+        shares: Sequence[float],
+        *,
+        device: str = "auto",
+        engine: str = "auto",
+        threads: int | None = None,
     ) -> "Style":
         """Prepare several loaded style files as one style, mixed; see `blend_styles`."""
-        engines = [build_engine(file, device=device, threads=threads) for file in files]
+        engines = [build_engine(file, device=device, engine=engine, threads=threads) for file in files]
         parts = [file.metadata for file in files]
         metadata = StyleMetadata(
             name="-".join(part.name for part in parts),
@@ -131,12 +139,13 @@ def finished(picture: Pixels, photo: Pixels, *, strength: float = 1.0, keep_colo
     return picture
 
 
-def load_style(style: str, *, device: str = "auto", threads: int | None = None) -> Style:
+def load_style(style: str, *, device: str = "auto", engine: str = "auto", threads: int | None = None) -> Style:
     """Load a style, ready to be put on photos.
 
     Args:
         style: a style's name (`stylekit styles list` tells them), or a path to a style file or importable weights.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+        engine: `torch`, `onnxruntime` (CPU), or `auto`: the fastest that fits the device.
         threads: CPU threads; None leaves the choice to the engine.
 
     Raises:
@@ -144,15 +153,18 @@ def load_style(style: str, *, device: str = "auto", threads: int | None = None) 
         StyleFileError: if its file is damaged.
         DeviceUnavailable: if the device is missing or full.
     """
-    return Style.from_file(load_style_file_by_name(str(style)), device=device, threads=threads)
+    return Style.from_file(load_style_file_by_name(str(style)), device=device, engine=engine, threads=threads)
 
 
-def blend_styles(shares: Mapping[str, float], *, device: str = "auto", threads: int | None = None) -> Style:
+def blend_styles(
+    shares: Mapping[str, float], *, device: str = "auto", engine: str = "auto", threads: int | None = None
+) -> Style:
     """Load several styles as one that paints their mixture.
 
     Args:
         shares: how much of each style, by name or path; only the ratios matter.
         device: see `load_style`.
+        engine: likewise.
         threads: likewise.
 
     Raises:
@@ -161,4 +173,4 @@ def blend_styles(shares: Mapping[str, float], *, device: str = "auto", threads: 
     """
     check_shares(list(shares.values()), len(shares))
     files = [load_style_file_by_name(str(style)) for style in shares]
-    return Style.blended(files, list(shares.values()), device=device, threads=threads)
+    return Style.blended(files, list(shares.values()), device=device, engine=engine, threads=threads)

@@ -86,6 +86,9 @@ def apply(
     max_pixels: options.MaxPixels = _DEFAULT.max_pixels,
     pull: Annotated[bool, typer.Option("--pull", help="Fetch styles that are not downloaded yet.")] = False,
     device: options.Device = _DEFAULT.device,
+    engine: Annotated[
+        str, typer.Option(metavar="auto|torch|onnxruntime", help="What runs the network; auto is the fastest.")
+    ] = _DEFAULT.engine,
     threads: Annotated[int | None, typer.Option(metavar="N", help="CPU threads of the network.")] = _DEFAULT.threads,
     jobs: Annotated[
         int, typer.Option(metavar="N", help="Processes that decode a batch's photos; 0 decodes in threads.")
@@ -105,6 +108,7 @@ def apply(
     console = Output(quiet=quiet, verbose=verbose, as_json=json)
     config = ApplyConfig(
         device=device,
+        engine=engine,
         threads=threads,
         recursive=recursive,
         max_size=max_size,
