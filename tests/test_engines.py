@@ -60,9 +60,33 @@ def test_a_picture_beyond_the_memory_is_one_clear_error(small_style, monkeypatch
         engine.run(np.zeros((1, 8, 8, 3), np.float32))
 
 
-def test_a_photo_is_painted_without_torch(tmp_path, make_photo):
-    make_photo().save(tmp_path / "lion.jpg")
+def without_torch(*arguments):
+    """Run a command as if torch were not installed."""
     code = "import sys; sys.modules['torch'] = None; from stylekit.cli.app import run; sys.exit(run(sys.argv[1:]))"
-    command = [sys.executable, "-c", code, "apply", str(tmp_path / "lion.jpg"), "-s", "starry-night", "--device", "cpu"]
-    subprocess.run(command, check=True, capture_output=True)
-    assert (tmp_path / "lion-starry-night.jpg").is_file()
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.run(command, check=False, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("more", [[], ["--tile", "64"], ["-s", "great-wave", "--blend"]])
+def test_a_photo_is_painted_without_torch(more, tmp_path, make_photo):
+    make_photo(100, 80).save(tmp_path / "lion.jpg")
+    result = without_torch("apply", tmp_path / "lion.jpg", "-s", "starry-night", "-o", tmp_path / "out.jpg", *more)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert (tmp_path / "out.jpg").is_file()
+
+
+def test_what_needs_torch_says_so_in_one_line(tmp_path, make_photo):
+    make_photo().save(tmp_path / "lion.png")
+    (tmp_path / "old.pth").write_bytes(b"PK")
+    photo = tmp_path / "lion.png"
+    for arguments in (
+        ["apply", photo, "-s", tmp_path / "old.pth"],
+        ["apply", photo, "-s", "starry-night", "--engine", "torch"],
+        ["gatys", photo, photo, "-o", tmp_path / "out.png"],
+    ):
+        result = without_torch(*arguments)
+        assert result.returncode == 1
+        assert result.stderr.splitlines()[-2:] == [
+            "error: This needs torch, which is not installed.",
+            "hint: pip install torch",
+        ]

@@ -37,16 +37,23 @@ def available_devices() -> dict[str, str]:
     Returns:
         `cuda:N`, `mps` and `cpu`, as far as they are there and answer; the fastest first.
     """
-    found = {}
-    if cuda_may_exist():
-        import torch
+    return {**_gpus(), "cpu": "CPU"}
 
-        for index in range(torch.cuda.device_count()):
-            if _answers(f"cuda:{index}"):
-                found[f"cuda:{index}"] = torch.cuda.get_device_name(index)
+
+def _gpus() -> dict[str, str]:
+    found: dict[str, str] = {}
+    if not cuda_may_exist() and not mps_may_exist():
+        return found
+    try:
+        import torch
+    except ModuleNotFoundError:  # then there is nothing to run on a GPU with
+        return found
+    for index in range(torch.cuda.device_count()):
+        if _answers(f"cuda:{index}"):
+            found[f"cuda:{index}"] = torch.cuda.get_device_name(index)
     if mps_may_exist() and _answers("mps"):
         found["mps"] = "Apple GPU"
-    return {**found, "cpu": "CPU"}
+    return found
 
 
 def _answers(device: str) -> bool:

@@ -72,6 +72,11 @@ def run(args: list[str]) -> int:
         if not message:  # the help was printed in its place
             return ExitCode.USAGE
         return _fail(console, ConfigError(message, "Add --help to see how the command is used."), ExitCode.USAGE)
+    except ModuleNotFoundError as error:
+        if error.name not in ("torch", "torchvision"):
+            raise
+        missing = StylekitError(f"This needs {error.name}, which is not installed.", f"pip install {error.name}")
+        return _fail(console, missing, ExitCode.FAILURE)
     except BrokenPipeError:  # whoever read our results has left, as `head` does
         sys.stdout = None  # nothing more to flush at exit
         return ExitCode.FAILURE
