@@ -95,14 +95,14 @@ def test_a_missing_photo_costs_only_itself_in_a_batch(folder, style_path, tmp_pa
 
 
 def test_a_photo_too_large_for_the_device_costs_only_itself(folder, style_path, tmp_path, monkeypatch):
-    stylize = stylekit.batch.Style.stylize
+    stylize = stylekit.batch.Style.stylize_together
 
-    def full(self, pixels, **settings):
-        if pixels.shape[1] == 41:
+    def full(self, photos, **settings):
+        if photos[0].shape[1] == 41:
             raise OutOfMemory("Out of memory on cpu.", "Use --max-size.")
-        return stylize(self, pixels, **settings)
+        return stylize(self, photos, **settings)
 
-    monkeypatch.setattr(stylekit.batch.Style, "stylize", full)
+    monkeypatch.setattr(stylekit.batch.Style, "stylize_together", full)
     report = apply_styles([folder], tmp_path / "out", [str(style_path)])
     assert [status for _, status in statuses(report)] == ["done", "failed", "done"]
 
@@ -161,7 +161,7 @@ def test_memory_is_bounded_however_slow_the_network(folder, style_path, tmp_path
     for number in range(20):
         make_photo(16, 16, seed=number).save(folder / f"n{number:02}.png")
     alive, most, lock = [0], [0], threading.Lock()
-    load, stylize = stylekit.batch.load_photo, stylekit.batch.Style.stylize
+    load, stylize = stylekit.batch.load_photo, stylekit.batch.Style.stylize_together
 
     def counting_load(path, **settings):
         with lock:
@@ -169,16 +169,43 @@ def test_memory_is_bounded_however_slow_the_network(folder, style_path, tmp_path
             most[0] = max(most[0], alive[0])
         return load(path, **settings)
 
-    def slow(self, pixels, **settings):
+    def slow(self, photos, **settings):
         time.sleep(0.02)
         with lock:
             alive[0] -= 1
-        return stylize(self, pixels, **settings)
+        return stylize(self, photos, **settings)
 
     monkeypatch.setattr(stylekit.batch, "load_photo", counting_load)
-    monkeypatch.setattr(stylekit.batch.Style, "stylize", slow)
+    monkeypatch.setattr(stylekit.batch.Style, "stylize_together", slow)
     apply_styles([folder], tmp_path / "out", [str(style_path)])
     assert 2 <= most[0] <= 4
+
+
+def test_a_gpu_paints_photos_of_one_size_together(tmp_path, make_photo, style_path, monkeypatch):
+    (tmp_path / "photos").mkdir()
+    sizes = [(24, 16)] * 10 + [(16, 24)] * 2 + [(24, 16)] * 2
+    for number, size in enumerate(sizes):
+        make_photo(*size, seed=number).save(tmp_path / "photos" / f"{number:02}.png")
+    (tmp_path / "photos" / "12.png").write_bytes(b"")
+    apply_styles([tmp_path / "photos"], tmp_path / "one by one", [str(style_path)])
+    together, stylize = [], stylekit.batch.Style.stylize_together
+
+    def recording(self, photos, **settings):
+        together.append(len(photos))
+        return stylize(self, photos, **settings)
+
+    monkeypatch.setattr(stylekit.batch.Style, "stylize_together", recording)
+    monkeypatch.setattr("stylekit.engines.onnxruntime_engine.OnnxruntimeEngine.device", "cuda:0")
+    monkeypatch.setattr("stylekit.tiling.free_memory", lambda device: 2**30)
+    report = apply_styles([tmp_path / "photos"], tmp_path / "together", [str(style_path)])
+    assert together == [8, 2, 2, 1]
+    assert [file.source.name for file in report.files] == [f"{number:02}.png" for number in range(14)]
+    assert report.count("done") == 13
+    for path in (tmp_path / "one by one").iterdir():
+        one, other = (
+            np.asarray(Image.open(folder / path.name), int) for folder in (path.parent, tmp_path / "together")
+        )
+        assert np.abs(one - other).max() <= 1
 
 
 def test_what_a_killed_run_left_is_cleared(folder, style_path, tmp_path):

@@ -1,5 +1,7 @@
 """Tiles cannot be seen: they give what the network gives in one piece, with less memory."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -52,8 +54,8 @@ def photo(height, width, make_photo):
 def test_tiles_give_what_one_piece_gives(network, config, size, make_photo):
     pixels = photo(*size, make_photo)
     for engine in engines_of(network, config):
-        whole = paint(engine, pixels, 0).astype(int)
-        assert np.abs(paint(engine, pixels, 64) - whole).max() <= 1
+        whole = paint(engine, [pixels], 0)[0].astype(int)
+        assert np.abs(paint(engine, [pixels], 64)[0] - whole).max() <= 1
         assert whole.std() > 5
 
 
@@ -63,13 +65,13 @@ def test_tiles_of_a_blend_give_what_one_piece_gives(make_photo):
     engine = BlendedEngine(
         [TorchEngine(johnson, device="cpu", threads=1), OnnxruntimeEngine(fast, threads=1)], [0.6, 0.4]
     )
-    assert np.abs(paint(engine, pixels, 64).astype(int) - paint(engine, pixels, 0)).max() <= 1
+    assert np.abs(paint(engine, [pixels], 64)[0].astype(int) - paint(engine, [pixels], 0)[0]).max() <= 1
 
 
 def test_tiles_normalised_by_themselves_would_be_seen(engine, make_photo):
     pixels = photo(128, 256, make_photo)
-    whole = paint(engine, pixels, 0).astype(int)
-    assert np.abs(paint(engine, pixels[:, :128].copy(), 0) - whole[:, :128]).mean() > 2
+    whole = paint(engine, [pixels], 0)[0].astype(int)
+    assert np.abs(paint(engine, [pixels[:, :128].copy()], 0)[0] - whole[:, :128]).mean() > 2
 
 
 @pytest.mark.parametrize(("network", "config"), NETWORKS)
@@ -122,7 +124,7 @@ class Recording:
 
     def run(self, pictures):
         height, width = pictures.shape[1:3]
-        if height * width > self.room:
+        if len(pictures) * height * width > self.room:
             raise OutOfMemory("Out of memory on cpu.", "")
         self.seen.append((height, width))
         return pictures
@@ -147,14 +149,14 @@ def free(monkeypatch, bytes_):
 def test_auto_paints_in_one_piece_what_fits(large, monkeypatch):
     free(monkeypatch, 2 * 100 * 1500 * 1100)
     engine = Recording()
-    paint(engine, large)
+    paint(engine, [large])
     assert engine.seen == [(1500, 1100)]
 
 
 def test_auto_tiles_what_would_take_more_than_half_of_the_free_memory(large, monkeypatch):
     free(monkeypatch, 2 * 100 * 1500 * 1100 - 2)
     engine = Recording()
-    paint(engine, large)
+    paint(engine, [large])
     assert engine.seen == [(1032, 1032), (1032, 84), (484, 1032), (484, 84)]
 
 
@@ -164,21 +166,35 @@ def test_auto_tiles_beyond_what_is_ample_where_that_is_cheap(monkeypatch):
     for norms, tiles in ((4, 4), (15, 1)):
         engine = Recording()
         engine.pixel_bytes, engine.free_norms = 3000, norms
-        paint(engine, pixels)
+        paint(engine, [pixels])
         assert len(engine.seen) == tiles
 
 
 def test_auto_goes_on_in_tiles_when_memory_runs_out_all_the_same(large, monkeypatch):
     free(monkeypatch, 2**40)
     engine = Recording(room=600 * 600)
-    np.testing.assert_array_equal(paint(engine, large), large)
+    np.testing.assert_array_equal(paint(engine, [large])[0], large)
     assert max(engine.seen) == (528, 528)
+
+
+def test_photos_of_one_size_are_painted_together_if_they_fit(engine, make_photo, monkeypatch):
+    photos = [photo(40, 60, partial(make_photo, seed=seed)) for seed in range(3)]
+    alone = [paint(engine, [pixels])[0] for pixels in photos]
+    np.testing.assert_allclose(np.stack(paint(engine, photos)), np.stack(alone), atol=1)
+    for room in (3 * 40 * 60, 40 * 60):
+        recording = Recording(room)
+        assert len(paint(recording, photos)) == 3
+        assert len(recording.seen) == (1 if room > 40 * 60 else 3)
+    free(monkeypatch, 2 * 100 * 40 * 60)
+    recording = Recording()
+    paint(recording, photos)
+    assert len(recording.seen) == 3
 
 
 def test_one_piece_and_tiles_that_do_not_fit_are_an_error(large, monkeypatch):
     for tile, room in ((0, 10**6), (512, 10**4), (None, 10**4)):
         with pytest.raises(OutOfMemory):
-            paint(Recording(room), large, tile)
+            paint(Recording(room), [large], tile)
 
 
 def test_the_command_paints_in_tiles(stylekit, style_path, make_photo, tmp_path):

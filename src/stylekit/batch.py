@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
+from stylekit.colors import Pixels
 from stylekit.concurrency import prefetch
 from stylekit.config import ApplyConfig, check_shares
 from stylekit.errors import ConfigError, ImageError, OutputExists, StylekitError
@@ -22,6 +23,7 @@ from stylekit.style_file import StyleFile
 from stylekit.stylization import Style
 
 _WORKERS = 2  # threads that decode where no processes do, and as many that encode
+_TOGETHER = 8  # photos of one size that a GPU paints at once
 _AHEAD = 2  # photos decoded, and results waiting to be written, beyond the one in the network
 
 
@@ -144,6 +146,11 @@ def _load(job: _Job, *, max_pixels: int, max_size: int | None) -> _Loaded:
         return job, error
 
 
+def _pixels(loaded: _Loaded) -> Pixels:
+    assert isinstance(loaded[1], Photo)
+    return loaded[1].pixels
+
+
 def _died(job: _Job) -> _Loaded:
     reason = f"{job.source.name} brought its decoder down"
     return job, ImageError(f"{reason}: it is damaged, or there is too little memory.", "Save it anew, or reduce it.")
@@ -203,8 +210,8 @@ class _Run:
             clear_stale(folder)
         with ThreadPoolExecutor(_WORKERS, thread_name_prefix="encode") as writers:
             pending: deque[Future[FileReport]] = deque()
-            for job, photo in self._loaded():
-                for result in self._paint(job, photo, writers):
+            for group in self._groups():
+                for result in self._paint(group, writers):
                     pending.append(result)
                     while len(pending) > _AHEAD or (pending and pending[0].done()):
                         yield pending.popleft().result()
@@ -218,34 +225,53 @@ class _Run:
             return prefetch(load, self._jobs(), workers=_WORKERS, ahead=_AHEAD)
         return prefetch(load, self._jobs(), workers=jobs, ahead=max(jobs, _AHEAD), on_death=_died)
 
-    def _paint(
-        self, job: _Job, photo: Photo | StylekitError | None, writers: ThreadPoolExecutor
-    ) -> Iterator[Future[FileReport]]:
+    def _groups(self) -> Iterator[list[_Loaded]]:
+        """What has been loaded; photos of one size that come one after another together, where that is faster."""
+        group: list[_Loaded] = []
+        for job, photo in self._loaded():
+            if group and (not isinstance(photo, Photo) or _pixels(group[0]).shape != photo.pixels.shape):
+                yield group
+                group = []
+            group.append((job, photo))
+            if not isinstance(photo, Photo) or len(group) == self._most_together:
+                yield group
+                group = []
+        if group:
+            yield group
+
+    @cached_property
+    def _most_together(self) -> int:
+        return 1 if len(self._names) > 1 or self._styles[0].engine.device == "cpu" else _TOGETHER
+
+    def _paint(self, group: list[_Loaded], writers: ThreadPoolExecutor) -> Iterator[Future[FileReport]]:
+        job, photo = group[0]
         for number, path in job.existing.items():
             yield _finished(self._report(job, number, path, "skipped"))
-        for number, path in job.wanted.items():
-            if isinstance(photo, StylekitError):
-                yield _finished(self._failed(job, number, path, photo))
-            elif photo is not None:
-                yield self._paint_one(job, number, path, photo, writers)
+        if isinstance(photo, Photo):
+            for number in job.wanted:
+                yield from self._paint_in(number, group, writers)
+        elif photo is not None:
+            yield from (_finished(self._failed(job, number, path, photo)) for number, path in job.wanted.items())
 
-    def _paint_one(
-        self, job: _Job, number: int, path: Path, photo: Photo, writers: ThreadPoolExecutor
-    ) -> Future[FileReport]:
-        style = self._styles[number]
+    def _paint_in(self, number: int, group: list[_Loaded], writers: ThreadPoolExecutor) -> Iterator[Future[FileReport]]:
+        """Paint a group of photos in one of the styles."""
         began = time.monotonic()
         try:
-            pixels = style.stylize(
-                photo.pixels,
+            pictures = self._styles[number].stylize_together(
+                [_pixels(loaded) for loaded in group],
                 stroke_size=self._config.stroke_size,
                 strength=self._config.strength,
                 keep_colors=self._config.keep_colors,
                 tile=self._config.tile,
             )
         except StylekitError as error:
-            return _finished(self._failed(job, number, path, error))
-        seconds = time.monotonic() - began
-        return writers.submit(self._save, job, number, path, dataclasses.replace(photo, pixels=pixels), seconds)
+            yield from (_finished(self._failed(job, number, job.wanted[number], error)) for job, _ in group)
+            return
+        seconds = (time.monotonic() - began) / len(group)
+        for (job, photo), pixels in zip(group, pictures, strict=True):
+            assert isinstance(photo, Photo)
+            picture = dataclasses.replace(photo, pixels=pixels)
+            yield writers.submit(self._save, job, number, job.wanted[number], picture, seconds)
 
     def _save(self, job: _Job, number: int, path: Path, picture: Photo, seconds: float) -> FileReport:
         config = self._config

@@ -105,15 +105,34 @@ class Style:
         tile: int | None = None,
     ) -> Pixels:
         """Stylise `(H, W, 3)` RGB values; see `__call__`."""
+        (picture,) = self.stylize_together(
+            [pixels], stroke_size=stroke_size, strength=strength, keep_colors=keep_colors, tile=tile
+        )
+        return picture
+
+    def stylize_together(
+        self,
+        photos: Sequence[Pixels],
+        *,
+        stroke_size: float | None = None,
+        strength: float = 1.0,
+        keep_colors: bool = False,
+        tile: int | None = None,
+    ) -> list[Pixels]:
+        """Stylise photos of one size, `(H, W, 3)` each, in one run of the network if memory allows; see `__call__`."""
         check_painting(stroke_size, strength, tile)
         with memory_errors(self.engine.device, "Use --max-size 1000, or a larger --stroke-size."):
-            scale = stroke_scale(stroke_size, pixels)
+            scale = stroke_scale(stroke_size, photos[0])
             if scale == 1:
-                picture = paint(self.engine, pixels, tile)
+                pictures = paint(self.engine, photos, tile)
             else:
-                small = reduced(pixels, scale)
-                picture = restored(paint(self.engine, small, tile), small, pixels)
-            return finished(picture, pixels, strength=strength, keep_colors=keep_colors)
+                small = [reduced(photo, scale) for photo in photos]
+                painted = paint(self.engine, small, tile)
+                pictures = [restored(*sizes) for sizes in zip(painted, small, photos, strict=True)]
+            return [
+                finished(picture, photo, strength=strength, keep_colors=keep_colors)
+                for picture, photo in zip(pictures, photos, strict=True)
+            ]
 
 
 def _joined(texts: Iterable[str]) -> str:
