@@ -8,7 +8,7 @@ import typer
 from stylekit.cli import options
 from stylekit.cli.console import Bar, Output
 from stylekit.config import OPTIMIZERS, POOLINGS, STYLE_LOSSES, ApplyConfig, GatysConfig, check_quality, parse_layers
-from stylekit.errors import ConfigError, OutputExists
+from stylekit.errors import ConfigError, ImageError, OutputExists
 from stylekit.formats import format_of_suffix
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def gatys(
         max_pixels=max_pixels,
     )
     check_quality(quality)
-    _check_output(output, [photo, *paintings, *([mask] if mask else [])], overwrite)
+    _check_paths(output, [photo, *paintings, *([mask] if mask else [])], overwrite)
     _run(console, photo, paintings, output, mask, config, quality)
 
 
@@ -123,11 +123,14 @@ def _numbers(text: str) -> tuple[float, ...]:
         raise ConfigError(f"{text!r} are not the paintings' weights.", "Write them as --style-weights 2,1.") from None
 
 
-def _check_output(output: Path, inputs: list[Path], overwrite: bool) -> None:
+def _check_paths(output: Path, inputs: list[Path], overwrite: bool) -> None:
     format_of_suffix(output.suffix)
+    for path in inputs:
+        if not path.exists():  # said before torch is loaded, or weights are fetched
+            raise ImageError(f"{path} does not exist.", "Check the path.")
     if output.is_dir():
         raise ConfigError(f"{output} is a folder.", "--output names the picture's file.")
-    if any(path.exists() and output.exists() and path.samefile(output) for path in inputs):
+    if any(output.exists() and path.samefile(output) for path in inputs):
         raise ConfigError(f"{output} is one of the inputs.", "Name another --output.")
     if output.exists() and not overwrite:
         raise OutputExists(f"{output} exists already.", "Add --overwrite, or name another --output.")
