@@ -4,9 +4,9 @@
 
 Reduces the photo to N px, and writes a page, `comparison.md`, and its pictures, `images/comparison/`, into the output
 folder: what `gatys` makes of it with both optimisers and both style losses, and what the fast method makes of it, with
-each picture's relative content loss (relu3_3), relative style loss (relu1_1 to relu4_1, the painting with as many
-pixels as the picture), the objective content + 20 × style, and the seconds it took. `single-scale` is plain L-BFGS from
-the photo on that very objective, given as long as `gatys` took.
+strokes as large beside the picture as theirs. Each picture has its relative content loss (relu3_3), relative style loss
+(relu1_1 to relu4_1, the painting with as many pixels as the picture), the objective content + 20 × style, and the
+seconds it took. `single-scale` is plain L-BFGS from the photo on that very objective, given as long as `gatys` took.
 """
 
 import argparse
@@ -22,7 +22,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from quality import Mark, criterion, load, mark, tensor
+from quality import PAINTING_SIDE, Mark, criterion, load, mark, tensor
 from stylekit import GatysConfig, gatys, load_style
 from stylekit.colors import to_bytes
 from stylekit.loss_weights import find_loss_weights, read_loss_weights
@@ -123,12 +123,15 @@ def main() -> None:
         return lambda: gatys(source, options.painting, config)
 
     style = load_style(options.style, device="cpu")
-    style(source)  # the first run of a network takes longer
+    with Image.open(options.painting) as painting:  # which the network has learnt at that size
+        learnt = (PAINTING_SIDE / min(painting.size)) ** 2 * painting.width * painting.height
+    stroke_size = round((source.width * source.height / learnt) ** 0.5, 2)
+    style(source, stroke_size=stroke_size)  # the first run of a network takes longer
     works = {
         "gatys": ("stylekit gatys, its defaults", by_gatys()),
         "gatys-adam": ("with --optimizer adam", by_gatys(optimizer="adam")),
         "gatys-gram": ("with --style-loss gram", by_gatys(style_loss="gram")),
-        "fast": ("stylekit apply", lambda: style(source)),
+        "fast": (f"stylekit apply --stroke-size {stroke_size}", lambda: style(source, stroke_size=stroke_size)),
     }
     rows: list[Row] = []
 

@@ -54,7 +54,8 @@ def main() -> None:
     runs: dict[str, Callable[[], object]] = {"johnson, plainly": lambda: networks["johnson"](plain)}
     for name, network in networks.items():
         weights = {key: tensor.numpy() for key, tensor in network.state_dict().items()}
-        engine = build_engine(StyleFile(StyleMetadata(name=name, network=name), weights), device="cpu")
+        file = StyleFile(StyleMetadata(name=name, network=name), weights)
+        engine = build_engine(file, device="cpu", threads=torch.get_num_threads())
         runs[f"{name}, stylekit"] = lambda engine=engine: engine.run(photo)  # type: ignore[misc]
     for run in runs.values():
         run()

@@ -1,5 +1,6 @@
 """The styles that ship with the package: complete, small, and at hand without a network."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,8 +17,30 @@ STYLES = sorted(bundled_styles_dir().glob("*.safetensors"))
 HARBOUR = Path(__file__).parents[1] / "docs" / "images" / "harbour.jpg"
 
 
-def test_starry_night_ships():
-    assert "starry-night" in [path.stem for path in STYLES]
+def test_all_twelve_ship():
+    assert [path.stem for path in STYLES] == [
+        "bridge",
+        "composition-vii",
+        "contrast-of-forms",
+        "great-wave",
+        "red-chalk",
+        "self-portrait",
+        "shipwreck",
+        "starry-night",
+        "tableau",
+        "the-scream",
+        "udnie",
+        "wheat-field",
+    ]
+
+
+def test_the_gallery_and_the_documents_links_are_complete():
+    root = HARBOUR.parents[2]
+    for page in [root / "README.md", *(root / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)", page.read_text("utf-8")):
+            assert "://" in target or (page.parent / target).exists(), f"{page.name} links to {target}"
+    gallery = (root / "docs" / "gallery.md").read_text("utf-8")
+    assert [path.stem for path in STYLES if f"{path.stem}.jpg" not in gallery] == []
 
 
 @pytest.mark.parametrize("path", STYLES, ids=lambda path: path.stem)
@@ -47,6 +70,16 @@ def test_a_bundled_style_paints(path):
 
 
 def test_the_readmes_first_command_paints_offline(tmp_path):
+    code = """
+import socket, sys
+from stylekit.cli.app import run
+
+def refuse(*arguments):
+    raise AssertionError("the network was tried")
+
+socket.socket.connect = socket.getaddrinfo = refuse
+sys.exit(run(sys.argv[1:]))
+"""
     command = ["apply", str(HARBOUR), "--style", "starry-night", "--output", str(tmp_path / "painted.jpg")]
-    subprocess.run([sys.executable, "-m", "stylekit", *command], check=True, capture_output=True)
+    subprocess.run([sys.executable, "-c", code, *command], check=True, capture_output=True)
     assert Image.open(tmp_path / "painted.jpg").size == Image.open(HARBOUR).size

@@ -66,6 +66,11 @@ def test_what_cannot_be_done_is_one_clear_line(data, arguments, code, message, p
         assert result.stdout == b""
 
 
+def test_a_dry_run_sends_nothing(photo, style_path):
+    result = piped([photo, "-o", "-", "-s", style_path, "--dry-run"])
+    assert (result.returncode, result.stdout, result.stderr) == (0, b"", b"")
+
+
 def test_inputs_come_from_a_list_or_standard_input(photo, style_path, tmp_path, make_photo):
     make_photo(seed=1).save(tmp_path / "löwe 2.png")
     names = f"{photo}\n\n{tmp_path / 'löwe 2.png'}\r\n"

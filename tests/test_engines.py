@@ -25,12 +25,14 @@ def test_on_a_cpu_networks_run_in_onnxruntime_unless_torch_is_asked_for(small_st
     assert isinstance(build_engine(small_style, device="cpu", engine="torch"), TorchEngine)
 
 
-def test_onnxruntime_is_for_the_cpu(small_style, monkeypatch):
-    monkeypatch.setattr("stylekit.engines.select_device", lambda device: device)
+def test_onnxruntime_is_for_the_cpu(small_style):
     with pytest.raises(ConfigError, match="runs on the CPU"):
         build_engine(small_style, device="cuda:0", engine="onnxruntime")
-    with pytest.raises(ConfigError, match="engine"):
-        ApplyConfig(engine="tensorflow")
+    for wrong in ({"engine": "tensorflow"}, {"threads": 0}):
+        with pytest.raises(ConfigError):
+            ApplyConfig(**wrong)
+        with pytest.raises(ConfigError):
+            build_engine(small_style, **wrong)
 
 
 @pytest.mark.parametrize("path", sorted(bundled_styles_dir().glob("*.safetensors")), ids=lambda path: path.stem)

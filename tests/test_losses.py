@@ -342,7 +342,7 @@ def test_calibrated_content_losses_have_one_measure_for_all_photos(features, pai
         tv_weight=1.0,
     )
     measure = pictures(3, 8, 10, seed=7)
-    loss.calibrate(measure)
+    loss.calibrate(list(measure.split(1)))
     picture = pictures(2, 8, 10, seed=8)
     layers = ("low", "high")
     wanted, found, energies = (features(batch, layers) for batch in (photos, picture, measure))

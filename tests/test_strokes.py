@@ -51,6 +51,16 @@ def test_a_change_is_brought_to_full_size_and_edges_stay_where_they_are():
     assert np.abs(result - pixels - 40).max() <= 6
 
 
+def test_what_was_kept_lies_where_it_was_kept_though_sides_are_no_multiples_of_blocks():
+    pixels = edge(height=9 * 101, width=9 * 101)
+    small = reduced(pixels, 9)
+    painted = small.copy()
+    painted[:, 92:] = 128  # painted over from there on
+    pixels[:, 9 * 96 :: 2] = 0
+    result = restored(painted, small, pixels)[:, 9 * 98 :]
+    assert np.abs(result.astype(int) - 128).max() <= 3
+
+
 @pytest.mark.parametrize("painted", ["flat", "inverted"])
 def test_an_edge_that_was_painted_over_does_not_come_back(painted):
     pixels = edge()

@@ -16,7 +16,7 @@ from stylekit.stylization import Style, load_style
 class Inverting:
     """An engine whose painting is the photo's negative, leaving [0, 1] a little as networks do."""
 
-    device, reach, free_norms, pixel_bytes = "cpu", 8, 0, 100
+    device, reach, free_norms, norms_in_turn, pixel_bytes, held_bytes = "cpu", 8, 0, 0, 100, 0
 
     def run(self, pictures):
         return (1 - pictures) * 1.1 - 0.05
@@ -105,7 +105,7 @@ def test_a_style_that_is_missing_or_a_device_that_is_missing_is_an_error(style_p
 class Flat:
     """An engine that paints one value everywhere."""
 
-    device, reach, free_norms, pixel_bytes = "cpu", 8, 0, 100
+    device, reach, free_norms, norms_in_turn, pixel_bytes, held_bytes = "cpu", 8, 0, 0, 100, 0
 
     def __init__(self, value):
         self.value = value
@@ -158,7 +158,7 @@ def test_a_batch_of_blends_needs_a_share_for_each_style(two_styles, tmp_path, ma
         stylekit.apply_styles([tmp_path / "lion.png"], None, two_styles, blend=[1.0])
 
 
-@pytest.mark.parametrize("shares", [(0, 0), (-1, 2), (float("nan"), 1), (float("inf"), 1)])
+@pytest.mark.parametrize("shares", [(0, 0), (-1, 2), (float("nan"), 1), (float("inf"), 1), (1e308, 1e308)])
 def test_shares_that_make_no_sense_are_refused(style_path, shares):
     with pytest.raises(ConfigError, match="shares"):
         stylekit.blend_styles({str(style_path): shares[0], "starry-night": shares[1]})

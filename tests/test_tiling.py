@@ -116,7 +116,7 @@ def test_moments_of_parts_add_up_to_those_of_the_whole():
 class Recording:
     """An engine that notes the sizes that it paints, and has room for so many pixels."""
 
-    device, reach, free_norms, pixel_bytes = "cpu", 8, 0, 100
+    device, reach, free_norms, norms_in_turn, pixel_bytes, held_bytes = "cpu", 8, 0, 0, 100, 0
 
     def __init__(self, room=10**9):
         self.room = room
@@ -165,7 +165,7 @@ def test_auto_tiles_beyond_what_is_ample_where_that_is_cheap(monkeypatch):
     pixels = np.zeros((1030, 1030, 3), np.uint8)
     for norms, tiles in ((4, 4), (15, 1)):
         engine = Recording()
-        engine.pixel_bytes, engine.free_norms = 3000, norms
+        engine.pixel_bytes, engine.free_norms, engine.norms_in_turn = 3000, norms, norms
         paint(engine, [pixels])
         assert len(engine.seen) == tiles
 

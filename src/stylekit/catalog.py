@@ -16,7 +16,6 @@ from urllib.parse import urljoin
 
 from stylekit.addresses import file_at, is_url, plain_url
 from stylekit.config import STYLE_NAME_PATTERN, check_style_name
-from stylekit.download import fetch
 from stylekit.errors import CatalogError, DownloadError, StylekitError
 from stylekit.locks import locked
 from stylekit.paths import bundled_styles_dir, cache_dir, downloaded_styles_dir, own_styles_dir
@@ -151,6 +150,8 @@ def _read_catalog(source: str) -> list[CatalogEntry]:
     """The entries of a catalog; for one at an address, those of its last good copy where no newer can be had."""
     if not is_url(source):
         return _parse(_content(Path(source), source), source)
+    from stylekit.download import fetch  # costs 50 ms, and most commands fetch nothing
+
     kept = cache_dir() / "catalogs" / f"{hashlib.sha256(source.encode()).hexdigest()[:32]}.json"
     newest = kept.with_suffix(".new")
     try:

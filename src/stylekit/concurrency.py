@@ -6,8 +6,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
 _Item = TypeVar("_Item")
@@ -83,6 +82,8 @@ class _Processes(_Threads[_Item, _Result]):
         self._on_death = on_death
 
     def _new_pool(self) -> Executor:
+        from concurrent.futures import ProcessPoolExecutor  # costs 15 ms, and a single photo needs none
+
         # Not by fork: it would copy the locks of threads that the copy does not have.
         context = multiprocessing.get_context("spawn")
         return ProcessPoolExecutor(self._workers, context, initializer=_begin_worker)
@@ -90,18 +91,18 @@ class _Processes(_Threads[_Item, _Result]):
     def submit(self, item: _Item) -> Future[_Result]:
         try:
             return super().submit(item)
-        except BrokenProcessPool:
+        except BrokenExecutor:
             self._pool = self._new_pool()
             return super().submit(item)
 
     def result(self, item: _Item, future: Future[_Result]) -> _Result:
         try:
             return future.result()
-        except BrokenProcessPool:
+        except BrokenExecutor:
             with self._new_pool() as alone:
                 try:
                     return alone.submit(self._function, item).result()
-                except BrokenProcessPool:
+                except BrokenExecutor:
                     return self._on_death(item)
 
 

@@ -52,6 +52,18 @@ def check_device(device: str) -> str:
     return device
 
 
+def check_engine(engine: str, device: str, threads: int | None) -> None:
+    """Make sure that a network can be run so.
+
+    Raises:
+        ConfigError: if there is no such engine or device, the engine cannot run on it, or there are no threads.
+    """
+    _require(engine in ENGINES, f"engine must be {', '.join(ENGINES)}, not {engine!r}.")
+    _require(threads is None or threads >= 1, f"threads must be 1 or more, not {threads}.")
+    if engine == "onnxruntime" and check_device(device) not in ("auto", "cpu"):
+        raise ConfigError("The engine onnxruntime runs on the CPU.", "Leave out --engine, or use --device cpu.")
+
+
 def check_quality(quality: int) -> None:
     """Make sure that pictures can be written at this quality.
 
@@ -86,7 +98,7 @@ def check_shares(shares: Sequence[float], styles: int) -> None:
     """
     if len(shares) != styles:
         raise ConfigError(f"A blend of {styles} styles needs as many shares, not {len(shares)}.")
-    if not all(0 <= share < float("inf") for share in shares) or not sum(shares) > 0:
+    if not all(share >= 0 for share in shares) or not 0 < sum(shares) < float("inf"):
         raise ConfigError(
             "A blend's shares must be numbers of 0 or more, not all 0.", "Write them as --style starry-night:0.7."
         )
@@ -147,9 +159,8 @@ class ApplyConfig:
 
     def __post_init__(self) -> None:
         check_device(self.device)
-        _require(self.engine in ENGINES, f"engine must be {', '.join(ENGINES)}, not {self.engine!r}.")
+        check_engine(self.engine, self.device, self.threads)
         _require(self.jobs >= 0, f"jobs must be 0 or more, not {self.jobs}.")
-        _require(self.threads is None or self.threads >= 1, f"threads must be 1 or more, not {self.threads}.")
         _require(self.max_size is None or self.max_size >= 1, f"max size must be 1 px or more, not {self.max_size}.")
         check_painting(self.stroke_size, self.strength, self.tile)
         check_quality(self.quality)

@@ -241,16 +241,18 @@ class PerceptualLoss(nn.Module):
             wanted: dict[str, Tensor] = self.features(photo, self.content_layers)
             return wanted
 
-    def calibrate(self, photos: Tensor) -> None:
+    def calibrate(self, photos: Sequence[Tensor]) -> None:
         """Take content losses relative to these photos' mean energy from now on, not each to its own photo's.
 
         A network that learns from many photos needs one measure for all: a plain sky has so little energy that
         relative to it any stroke is a large error, and would stay unpainted.
 
         Args:
-            photos: `(B, 3, H, W)`, RGB in [0, 1], like those to come.
+            photos: `(B, 3, H, W)` each, of one size, RGB in [0, 1], like those to come.
         """
-        self.content_energy = {name: wanted.float().square().mean() for name, wanted in self.content_of(photos).items()}
+        wanted = [self.content_of(photo) for photo in photos]
+        energies = {name: [each[name].float().square().mean() for each in wanted] for name in self.content_layers}
+        self.content_energy = {name: torch.stack(values).mean() for name, values in energies.items()}
 
     def _content_distance(self, name: str, activations: Tensor, wanted: Tensor) -> Tensor:
         if name not in self.content_energy:

@@ -59,8 +59,8 @@ def restored(painted: Pixels, small: Pixels, pixels: Pixels) -> Pixels:
 
 
 def _kept_contrast(painted: Pixels, small: Pixels) -> Pixels:
-    """How much of the photo's contrast the painting kept, block by block, from 0 to 255: the regression of one on the
-    other, which is 0 also where there is nothing but noise."""
+    """How much of the photo's contrast the painting kept around each pixel, from 0 to 255: the regression of one on the
+    other, block by block, which is 0 also where there is nothing but noise."""
     after, before = (Image.fromarray(picture).convert("F") for picture in (painted, small))
     values, photo = np.asarray(after), np.asarray(before)
     products, squares = (Image.fromarray(array) for array in (values * photo, photo * photo))
@@ -69,8 +69,9 @@ def _kept_contrast(painted: Pixels, small: Pixels) -> Pixels:
     )
     variance = mean_square - mean_before**2
     kept = (mean_product - mean_after * mean_before) / (variance + _NOISE**2)
-    blocks = Image.fromarray(to_bytes(kept * 255))
-    return np.asarray(blocks.filter(ImageFilter.MaxFilter(3)))  # an edge reaches a little into the next block
+    blocks = Image.fromarray(to_bytes(kept * 255)).filter(ImageFilter.MaxFilter(3))  # an edge reaches into the next
+    height, width = small.shape[:2]  # the last blocks may lie partly outside
+    return _resized(np.asarray(blocks), blocks.width * _BLOCK, blocks.height * _BLOCK)[:height, :width]
 
 
 def _rows_of_heightened(image: Image.Image, height: int, rows: slice) -> NDArray[np.float32]:

@@ -51,16 +51,17 @@ class Style:
         threads: int | None = None,
     ) -> "Style":
         """Prepare several loaded style files as one style, mixed; see `blend_styles`."""
-        engines = [build_engine(file, device=device, engine=engine, threads=threads) for file in files]
+        used = [(file, share) for file, share in zip(files, shares, strict=True) if share]
+        engines = [build_engine(file, device=device, engine=engine, threads=threads) for file, _ in used]
         parts = [file.metadata for file in files]
         metadata = StyleMetadata(
             name="-".join(part.name for part in parts),
-            network=parts[0].network,
+            network=_joined(part.network for part in parts),
             title=_joined(part.title for part in parts),
             artist=_joined(part.artist for part in parts),
             licence=_joined(part.licence for part in parts),
         )
-        return cls(metadata, BlendedEngine(engines, shares))
+        return cls(metadata, BlendedEngine(engines, [share for _, share in used]))
 
     def __call__(
         self,

@@ -25,8 +25,8 @@ from stylekit.engines import Engine
 from stylekit.errors import OutOfMemory
 
 _AUTO_SIDES = (1024, 512, 256, 128)  # px, of tiles; the next where the last needs more memory than there is
-_AMPLE = 2_250_000_000  # bytes: enough for 12 megapixels by `fast`
-_FEW_NORMS = 8  # `fast` has four: in tiles it takes two and a half times as long, `johnson` with its fifteen nine times
+_AMPLE = 2_700_000_000  # bytes: enough for 12 megapixels by `fast`
+_FEW_NORMS = 8  # `fast` has four, and takes about twice as long in tiles; `johnson` has fifteen, and takes nine times
 
 
 def paint(engine: Engine, photos: Sequence[Pixels], tile: int | None = None) -> list[Pixels]:
@@ -64,7 +64,9 @@ def _paint_one(engine: Engine, pixels: Pixels, tile: int | None) -> Pixels:
 def _are_too_large(engine: Engine, photos: Sequence[Pixels]) -> bool:
     """Tell whether photos, each in one piece, would take more than half of the free memory, or than is worth it."""
     needed = sum(photo.shape[0] * photo.shape[1] for photo in photos) * engine.pixel_bytes
-    return needed > free_memory(engine.device) / 2 or (needed > _AMPLE and engine.free_norms <= _FEW_NORMS)
+    return needed > (free_memory(engine.device) + engine.held_bytes) / 2 or (
+        needed > _AMPLE and engine.norms_in_turn <= _FEW_NORMS
+    )
 
 
 def _painted(engine: Engine, pixels: Pixels, side: int) -> Pixels:

@@ -1,6 +1,7 @@
 """A training's state: network, losses, optimiser and schedule, and one step of it."""
 
 import math
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -61,7 +62,8 @@ class Trainer:
         self.device = torch.device(select_device(config.device))
         self.precision = _precision(config.precision, self.device)
         self.layout = torch.channels_last if self.device.type == "cuda" else torch.contiguous_format
-        self.criterion, self.style_layers = self._build_criterion(painting, loss_weights)
+        with self._memory_errors():
+            self.criterion, self.style_layers = self._build_criterion(painting, loss_weights)
         self.network, self.network_config = self._build_network()
         self.optimiser = torch.optim.Adam(self.network.parameters(), config.learning_rate)
         self.schedule: LRScheduler = torch.optim.lr_scheduler.OneCycleLR(
@@ -115,13 +117,16 @@ class Trainer:
     def _tensor(self, array: NDArray[np.float32]) -> Tensor:
         return torch.from_numpy(array).to(self.device, memory_format=self.layout)
 
+    def _memory_errors(self) -> AbstractContextManager[None]:
+        return memory_errors(str(self.device), "Use a smaller --batch-size, --crop-size or --style-size.")
+
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32)
 
     def calibrate(self, crops: NDArray[np.float32]) -> None:
         """Take content losses relative to the mean energy of these crops, `(B, 3, S, S)`."""
-        with self._autocast():
-            self.criterion.calibrate(self._tensor(crops))
+        with self._memory_errors(), self._autocast():
+            self.criterion.calibrate([self._tensor(crop[None]) for crop in crops])
 
     def train_step(self, crops: NDArray[np.float32]) -> list[float]:
         """Take one step on `(B, 3, S, S)` crops and return total, content, style and tv.
@@ -129,7 +134,7 @@ class Trainer:
         Raises:
             TrainingDiverged: if the total is not finite; the weights are left as they were.
         """
-        with memory_errors(str(self.device), "Use a smaller --batch-size or --crop-size."):
+        with self._memory_errors():
             photo = self._tensor(crops)
             with self._autocast():
                 picture = self.network(photo)
@@ -162,7 +167,7 @@ class Trainer:
     @torch.no_grad()
     def stylise(self, photo: NDArray[np.float32]) -> NDArray[np.float32]:
         """Stylise `(H, W, 3)` in [0, 1]."""
-        with self._autocast():
+        with self._memory_errors(), self._autocast():
             picture = self.network(self._tensor(np.ascontiguousarray(photo.transpose(2, 0, 1)[None])))
         result: NDArray[np.float32] = picture[0].float().cpu().numpy().transpose(1, 2, 0)
         return result

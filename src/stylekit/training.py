@@ -17,7 +17,7 @@ from stylekit.config import TrainConfig, check_style_name
 from stylekit.datasets import CropSampler, PhotoSource
 from stylekit.errors import ImageError, TrainingDiverged
 from stylekit.images import load_photo
-from stylekit.library import check_free, locate_style, save_own_style
+from stylekit.library import check_free, load_style_file_by_name, locate_style, save_own_style
 from stylekit.loss_weights import find_loss_weights, read_loss_weights
 from stylekit.paths import file_hash
 from stylekit.report import contact_sheet, save_loss_curves
@@ -117,14 +117,15 @@ def train_style(
     weights_file = find_loss_weights(Path(config.loss_weights) if config.loss_weights else None)
     painting_hash = file_hash(painting)
     origins = {  # as they are now: files change while a training runs
-        "init_from": _named(locate_style(config.init_from)) if config.init_from else None,
+        "init_from": _beginning(locate_style(config.init_from)) if config.init_from else None,
         "loss_weights": _named(weights_file),
     }
     if resume:
         run.check_same(config, painting_hash)
     sampler = CropSampler(photos, crop_size=config.crop_size, batch_size=config.batch_size, seed=config.seed)
     trainer = Trainer(config, _floats(style_image), read_loss_weights(weights_file))
-    trainer.calibrate(np.concatenate([sampler.batch(step) for step in range(-(-_CALIBRATION // config.batch_size))]))
+    batches = -(-_CALIBRATION // config.batch_size)
+    trainer.calibrate(np.concatenate([sampler.batch(step) for step in range(batches)])[:_CALIBRATION])
     sheet_photos = _sheet_photos(previews, sampler)
     if not resume:
         run.start(config, painting_hash, name)
@@ -229,6 +230,7 @@ def _recipe(config: TrainConfig, painting: Path, painting_hash: str, trainer: Tr
     return {
         **config.to_dict(),
         "style_layers": trainer.style_layers,
+        "style_gains": dict(trainer.criterion.style_gains),
         "device": trainer.device.type,
         "precision": str(trainer.precision).removeprefix("torch."),
         "painting": {"file": painting.name, "sha256": painting_hash},
@@ -237,6 +239,11 @@ def _recipe(config: TrainConfig, painting: Path, painting_hash: str, trainer: Tr
         "seconds": round(trainer.seconds),
         "stylekit": __version__,
     }
+
+
+def _beginning(path: Path) -> dict[str, Any]:
+    """The style that a training begins with, and how that was trained."""
+    return {**_named(path), "trained_with": load_style_file_by_name(str(path)).metadata.trained_with}
 
 
 def _named(path: Path) -> dict[str, str]:

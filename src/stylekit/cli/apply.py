@@ -12,7 +12,7 @@ import typer
 from stylekit.cli import options
 from stylekit.cli.console import ExitCode, Output
 from stylekit.cli.streams import STREAM, listed, streamed
-from stylekit.config import COMMAND_JOBS, DEFAULT_STYLE, ApplyConfig
+from stylekit.config import COMMAND_JOBS, DEFAULT_STYLE, ApplyConfig, check_shares
 from stylekit.errors import ConfigError
 from stylekit.formats import format_of_suffix
 
@@ -134,13 +134,15 @@ def apply(
         styles, shares = _shares(styles)
     elif shared := [style for style in styles if _share(style)[0] != style]:
         raise ConfigError(f"{shared[0]} has a share, and shares are for blends.", "Add --blend.")
+    if shares is not None:
+        check_shares(shares, len(styles))
+    on_stdout = output == STREAM
+    if on_stdout and json:
+        raise ConfigError("Standard output cannot take both the picture and --json.", "Leave out one of them.")
     if pull and not dry_run:
         _pull_missing(console, styles)
     outputs = 1 if blend else len(styles)
     with _report_lines(report) as write_report, streamed(paths, output, outputs=outputs, format=config.format) as ends:
-        on_stdout = output == STREAM
-        if on_stdout and json:
-            raise ConfigError("Standard output cannot take both the picture and --json.", "Leave out one of them.")
         printer = _Printer(console, prints_paths=not on_stdout, write_report=write_report)
         _run(console, printer, *ends, styles, shares, config, dry_run)
 

@@ -65,6 +65,7 @@ def streamed(
             return
         picture = Path(folder) / f"standard output.{format or 'png'}"
         yield list(inputs), picture
-        with picture.open("rb") as file:
-            shutil.copyfileobj(file, sys.stdout.buffer)
-        sys.stdout.buffer.flush()
+        if picture.exists():  # a dry run has made none
+            with picture.open("rb") as file:
+                shutil.copyfileobj(file, sys.stdout.buffer)
+            sys.stdout.buffer.flush()

@@ -7,15 +7,17 @@ import threading
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from stylekit.catalog import CatalogEntry, list_styles
 from stylekit.cli import options
 from stylekit.cli.console import ExitCode, Output, flat, human_size, table
-from stylekit.download import Progress
 from stylekit.errors import ConfigError, StylekitError
+
+if TYPE_CHECKING:
+    from stylekit.download import Progress
 
 app = typer.Typer(no_args_is_help=True, help="List, pull, import, export and remove styles.")
 
@@ -76,7 +78,7 @@ def pull(
     if len(wanted) > 1 and (sha256 is not None or name is not None):
         raise ConfigError("--sha256 and --name go with a single address.", "Pull the styles one by one.")
 
-    def job(style: str, on_progress: Progress) -> Path:
+    def job(style: str, on_progress: "Progress") -> Path:
         found = finder.find(style, sha256=sha256, name=name)
         if isinstance(found, Path):
             console.note(f"{style} is at hand already.")
@@ -90,7 +92,7 @@ def pull(
 
 
 def _at_once(
-    jobs: Mapping[str, Callable[[Progress], Path]], progress_of: Callable[[str], Progress]
+    jobs: Mapping[str, Callable[["Progress"], Path]], progress_of: Callable[[str], "Progress"]
 ) -> dict[str, Path | StylekitError]:
     """Run jobs, several at a time, in threads that Ctrl-C leaves behind even where a server has gone silent."""
     results: dict[str, Path | StylekitError] = {}

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stylekit.architectures import Statistics
+from stylekit.config import check_engine
 from stylekit.device import select_device
 from stylekit.engines.moments import Moments
-from stylekit.errors import ConfigError
 from stylekit.style_file import StyleFile
 
 Pictures = NDArray[np.float32]
@@ -25,13 +25,19 @@ class Engine(Protocol):
         reach: how far away in pixels the pixels lie on which a result's pixel depends, normalisations aside; a multiple
             of 4.
         free_norms: how many normalisations are not fixed.
+        norms_in_turn: how many a network has, each of which needs those before it.
         pixel_bytes: about how much memory a pixel takes while the network runs.
+        held_bytes: how much memory is kept from earlier runs, and counts as free.
     """
 
     device: str
     reach: int
     free_norms: int
+    norms_in_turn: int
     pixel_bytes: int
+
+    @property
+    def held_bytes(self) -> int: ...
 
     def run(self, pictures: Pictures) -> Pictures:
         """Stylise pictures. All normalisations must be free, or all fixed.
@@ -77,14 +83,11 @@ def build_engine(style: StyleFile, *, device: str = "auto", engine: str = "auto"
         threads: CPU threads; None leaves the choice to the engine.
 
     Raises:
-        ConfigError: if the engine cannot run on the device.
+        ConfigError: if there is no such engine or device, the engine cannot run on it, or there are no threads.
         DeviceUnavailable: if the device that was asked for is missing or full.
     """
-    if engine == "onnxruntime" and device == "auto":
-        device = "cpu"
-    device = select_device(device)
-    if engine == "onnxruntime" and device != "cpu":
-        raise ConfigError("The engine onnxruntime runs on the CPU.", "Leave out --engine, or use --device cpu.")
+    check_engine(engine, device, threads)
+    device = select_device("cpu" if engine == "onnxruntime" else device)
     if device == "cpu" and engine != "torch":
         from stylekit.engines.onnxruntime_engine import OnnxruntimeEngine
 

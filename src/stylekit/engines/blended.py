@@ -24,7 +24,9 @@ class BlendedEngine:
         self.device = engines[0].device
         self.reach = max(engine.reach for engine in engines)
         self.free_norms = sum(engine.free_norms for engine in engines)
+        self.norms_in_turn = max(engine.norms_in_turn for engine in engines)
         self.pixel_bytes = max(engine.pixel_bytes for engine in engines)
+        self.held_bytes = max(engine.held_bytes for engine in engines)
 
     def run(self, pictures: Pictures) -> Pictures:
         """See `Engine.run`."""

@@ -24,6 +24,8 @@ class TorchEngine:
     values leave half precision's range.
     """
 
+    held_bytes = 0  # what torch keeps on a GPU is counted as free by `device.free_memory`
+
     def __init__(self, style: StyleFile, *, device: str, threads: int | None) -> None:
         if threads is not None:
             torch.set_num_threads(threads)
@@ -33,7 +35,7 @@ class TorchEngine:
         self.pixel_bytes = working_bytes(*about)
         self._name = style.metadata.network
         self._norms = norm_names(*about)
-        self.free_norms = len(self._norms)
+        self.free_norms = self.norms_in_turn = len(self._norms)
         network = build_network(*about)
         weights = {name: torch.from_numpy(array.astype(np.float32)) for name, array in style.weights.items()}
         network.load_state_dict(weights, assign=True)
