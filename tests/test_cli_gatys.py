@@ -52,6 +52,7 @@ def test_json_is_one_document(files, stylekit):
 
 def test_every_option_reaches_the_optimisation(files, stylekit, monkeypatch):
     seen = {}
+    Image.new("L", (48, 40)).save("mask.png")
 
     def record(photo, paintings, config, *, mask, **callbacks):
         seen.update(photo=photo, paintings=paintings, config=config, mask=mask)

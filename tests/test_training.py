@@ -270,8 +270,11 @@ def test_no_folder_of_this_machine_is_in_the_style_file(train, style_path, tmp_p
 
 
 def test_the_style_that_was_begun_with_is_named_with_its_hash(train, style_path):
-    recipe = train(steps=1, init_from=str(style_path)).metadata.trained_with
-    assert recipe["init_from"] == {"file": style_path.name, "sha256": file_hash(style_path)}
+    first = train(steps=1, init_from=str(style_path))
+    named = {"file": style_path.name, "sha256": file_hash(style_path), "trained_with": {}}
+    assert first.metadata.trained_with["init_from"] == named
+    again = train("again", name="later", steps=1, init_from="wave")  # begins with one that has a recipe itself
+    assert again.metadata.trained_with["init_from"]["trained_with"] == first.metadata.trained_with
 
 
 def test_the_credits_are_in_the_style_file(train):

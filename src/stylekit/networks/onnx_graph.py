@@ -124,7 +124,7 @@ class _Graph:
         return self.node("BatchNormalization", x, *parameters, *mean_and_variance, epsilon=floor)
 
     def padded_to_multiple(self, x: str, border: int = 0) -> str:
-        """As `padding.pad_to_multiple`: rows and columns gathered by reflected indices."""
+        """As `padding.pad_to_multiple`: what is added are rows and columns gathered by reflected indices."""
         for axis in (2, 3):
             size = self.node("Shape", x, start=axis, end=axis + 1)
             size = self.node("Squeeze", size)
@@ -132,13 +132,17 @@ class _Graph:
             rounded = self.node("Div", rounded, self.constant(SIDE_MULTIPLE))
             rounded = self.node("Mul", rounded, self.constant(SIDE_MULTIPLE))
             padded = self.node("Max", rounded, self.constant(LEAST_SIDE))
-            last = self.node("Sub", size, self.constant(1))
-            period = self.node("Max", self.node("Mul", last, self.constant(2)), self.constant(1))
-            end = self.node("Add", padded, self.constant(border))
-            positions = self.node("Range", self.constant(-border), end, self.constant(1))
-            forth = self.node("Mod", positions, period)
-            x = self.node("Gather", x, self.node("Min", forth, self.node("Sub", period, forth)), axis=axis)
+            after = self._reflected(x, axis, size, (size, self.node("Add", padded, self.constant(border))))
+            before = [self._reflected(x, axis, size, (self.constant(-border), self.constant(0)))] if border else []
+            x = self.node("Concat", *before, x, after, axis=axis)
         return x
+
+    def _reflected(self, x: str, axis: int, size: str, positions: tuple[str, str]) -> str:
+        """Rows or columns of a picture that would lie from one position to another if it went on by reflection."""
+        last = self.node("Sub", size, self.constant(1))
+        period = self.node("Max", self.node("Mul", last, self.constant(2)), self.constant(1))
+        forth = self.node("Mod", self.node("Range", *positions, self.constant(1)), period)
+        return self.node("Gather", x, self.node("Min", forth, self.node("Sub", period, forth)), axis=axis)
 
     def cut_to(self, x: str, like: str, border: int = 0) -> str:
         """Cut off a border, and at the right and lower side what goes beyond the size of another picture."""
