@@ -223,13 +223,16 @@ def test_published_weights_paint_what_pytorch_examples_paints(style, form, publi
     with Image.open(shared / "expected" / "tajmahal.png") as photo:
         pixels = np.asarray(photo.convert("RGB"), np.float32) / 255
     expected = np.load(shared / "expected" / f"tajmahal-{style}.npy")
-    picture = build_engine(file, device="cpu", engine="torch").run(pixels[None])[0] * 255
-    np.testing.assert_allclose(picture, expected, rtol=0, atol=1e-2)
-    # What float64 gives is up to 0.021 from the published pictures and up to 0.009 from onnxruntime's.
-    picture = build_engine(file, device="cpu").run(pixels[None])[0] * 255
-    np.testing.assert_allclose(picture, expected, rtol=0, atol=2e-2)
     exact = build_network("johnson").double()
     exact.load_state_dict({name: torch.from_numpy(array.astype(np.float64)) for name, array in file.weights.items()})
     with torch.no_grad():
         truth = exact.eval()(torch.from_numpy(pixels.astype(np.float64)).permute(2, 0, 1)[None])[0].permute(1, 2, 0)
-    np.testing.assert_allclose(picture, truth.numpy() * 255, rtol=0, atol=1e-2)
+    # Float32 rounds differently on every kind of processor: the published pictures are up to 0.021 from what float64
+    # gives, torch up to 0.014 and onnxruntime up to 0.009, in a few pixels out of ten thousand.
+    for engine in ("torch", "onnxruntime"):
+        picture = build_engine(file, device="cpu", engine=engine).run(pixels[None])[0] * 255
+        for reference, furthest in ((expected, 3e-2), (truth.numpy() * 255, 2e-2)):
+            difference = np.abs(picture - reference)
+            assert difference.mean() < 1e-3
+            assert np.quantile(difference, 0.999) < 1e-2
+            assert difference.max() < furthest
