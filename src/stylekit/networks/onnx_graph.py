@@ -102,10 +102,10 @@ class _Graph:
         zeros = kernel // 2 if padding == "zeros" else 0
         return self.node("Conv", *inputs, kernel_shape=[kernel] * 2, strides=[stride] * 2, pads=[zeros] * 4)
 
-    def depthwise(self, x: str, kernel: NDArray[Any], width: int, pads: Sequence[int] = (0, 0)) -> str:
-        """The same kernel on each of `width` channels, with as many rows and columns of zeros around them."""
+    def depthwise(self, x: str, kernel: NDArray[Any], width: int, pads: Sequence[int] = (0, 0, 0, 0)) -> str:
+        """The same kernel on each of `width` channels, with zeros above, to the left, below and to the right."""
         kernels = np.tile(kernel, (width, 1, 1, 1))
-        return self.node("Conv", x, self.constant(kernels, np.float32), pads=[*pads] * 2, group=width)
+        return self.node("Conv", x, self.constant(kernels, np.float32), pads=[*pads], group=width)
 
     def doubled(self, x: str) -> str:
         """Each value repeated in both directions."""
@@ -220,30 +220,37 @@ def _low_pass_doubled(graph: _Graph, x: str, width: int) -> str:
 def _doubled_and_out(graph: _Graph, x: str, width: int) -> str:
     """`fast`'s last doubling, ReLU and convolution, at half the resolution: nothing wide is ever as large as the photo.
 
-    The doubled picture's even and odd rows and columns are four pictures of half its size, each by a filter of five of
-    the ten taps; the convolution sees and makes all four at once.
+    The doubled picture, with a pixel more on all sides, is held as the four quarters of its even and odd rows and
+    columns, each made by a filter of five of the ten taps. Four pixels of the result then depend on a square of four
+    by four pixels: on two by two places in each quarter.
     """
-    phases = [np.array(DOUBLING_TAPS[first::2][::-1]) for first in (0, 1)]  # of even rows or columns, of odd ones
-    kernels = [np.outer(rows, columns) for rows in phases for columns in phases]
-    quarters = [graph.node("Relu", graph.depthwise(x, kernel, width, (2, 2))) for kernel in kernels]
+    phases = (  # taps, and the zeros before and after: the outer pixel makes odd rows and columns the first
+        (DOUBLING_TAPS[1::2][::-1], (3, 2)),
+        (DOUBLING_TAPS[::2][::-1], (2, 3)),
+    )
+    quarters = []
+    for rows, (above, below) in phases:
+        for columns, (left, right) in phases:
+            filtered = graph.depthwise(x, np.outer(rows, columns), width, (above, left, below, right))
+            quarters.append(graph.node("Relu", filtered))
     weight = graph.node("Reshape", graph.parameter("out.weight"), graph.constant([3, width, 9]))
     weight = graph.node("Pad", weight, graph.constant([0, 0, 0, 0, 0, 1]))  # a zero for where it does not reach
     weight = graph.node("Gather", weight, graph.constant(_places_in_kernel()), axis=2)
     weight = graph.node("Transpose", weight, perm=[0, 2, 3, 1, 4, 5])
-    weight = graph.node("Reshape", weight, graph.constant([12, 4 * width, 3, 3]))
+    weight = graph.node("Reshape", weight, graph.constant([12, 4 * width, 2, 2]))
     bias = graph.node("Gather", graph.parameter("out.bias"), graph.constant(np.repeat(range(3), 4)))
-    x = graph.node("Conv", graph.node("Concat", *quarters, axis=1), weight, bias, pads=[1] * 4)
+    x = graph.node("Conv", graph.node("Concat", *quarters, axis=1), weight, bias)
     return graph.node("DepthToSpace", x, blocksize=2, mode="CRD")
 
 
 def _places_in_kernel() -> NDArray[np.int64]:
-    """Which of a 3x3 kernel's nine places links a quarter to a quarter: `(made, seen, rows away, columns away)`.
+    """Which of a 3x3 kernel's nine places links a quarter to one of four pixels: `(made, quarter, row, column)`.
 
-    Quarters are numbered by row and column, 0 to 3, and lie one apart at most; place 9 is none.
+    The four pixels and the quarters are numbered by row and column, 0 to 3; place 9 is none.
     """
-    places = np.full((4, 4, 3, 3), 9, np.int64)
+    places = np.full((4, 4, 2, 2), 9, np.int64)
     for made in range(4):
         for place in range(9):
-            row, column = made // 2 + place // 3 - 1, made % 2 + place % 3 - 1
-            places[made, row % 2 * 2 + column % 2, row // 2 + 1, column // 2 + 1] = place
+            row, column = made // 2 + place // 3, made % 2 + place % 3
+            places[made, row % 2 * 2 + column % 2, row // 2, column // 2] = place
     return places
