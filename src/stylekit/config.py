@@ -20,6 +20,7 @@ COMMAND_JOBS = max(1, min(8, (os.cpu_count() or 1) // 2))  # `ApplyConfig.jobs` 
 LEAST_TILE = 64  # px: smaller ones would consist of their surroundings
 OPTIMIZERS = ("lbfgs", "adam")
 STYLE_LOSSES = ("gram", "moments")
+STARTS = ("content", "noise", "style")  # of `gatys`, besides files
 
 
 def _require(condition: bool, message: str) -> None:
@@ -281,7 +282,7 @@ class GatysConfig:
 
     Attributes:
         size: longer side of the result in pixels; smaller photos keep their size.
-        steps: evaluations of the losses at the last scale; each coarser one has half as many.
+        steps: evaluations of the losses at the last scale; each coarser one has half as many, but a quarter at least.
         optimizer: `lbfgs` or `adam`.
         learning_rate: Adam's step, in units of the pixels' range.
         init: what is optimised at first: `content` (the photo), `noise`, `style` (the first painting), or a file.
@@ -304,7 +305,7 @@ class GatysConfig:
     """
 
     size: int = 512
-    steps: int = 120
+    steps: int = 100
     optimizer: str = "lbfgs"
     learning_rate: float = 0.02
     init: str = "content"

@@ -1,6 +1,7 @@
 """Pictures between files and arrays: whatever a photo's file holds comes in as upright sRGB and goes out as it came."""
 
 import importlib
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -174,6 +175,20 @@ def save_photo(photo: Photo, path: Path, *, format: str, quality: int, strip_met
     with write_errors(path), pillow.set_for(image.width * image.height), atomic_write(path) as temporary:
         _encode(image, temporary, format, quality)
     return tuple(notes)
+
+
+def check_writable(path: Path, *, format: str) -> None:
+    """Make sure, before long work, that a picture can be written there: an encoder and a folder are at hand.
+
+    Nothing stays: a small one is written beside where it would be.
+
+    Raises:
+        ConfigError: if there is no such format.
+        ImageError: if it cannot.
+    """
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    with write_errors(path), tempfile.TemporaryDirectory(prefix=".stylekit-", dir=folder) as trial:
+        save_photo(Photo(np.zeros((64, 64, 3), np.uint8)), Path(trial) / path.name, format=format, quality=1)
 
 
 def _open(file: BinaryIO, name: str) -> Image.Image:

@@ -98,6 +98,8 @@ def write_errors(path: Path) -> Iterator[None]:
     """Turn what goes wrong in writing `path` into an `ImageError`."""
     try:
         yield
+    except ImageError:
+        raise
     except OSError as error:
         reason = error.strerror or _reason(error)
         raise ImageError(f"Cannot write {path}: {reason}.", "Check the folder's permissions and free space.") from error

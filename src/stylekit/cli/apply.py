@@ -80,9 +80,7 @@ def apply(
     ] = _DEFAULT.format,
     quality: options.Quality = _DEFAULT.quality,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing results.")] = _DEFAULT.overwrite,
-    strip_metadata: Annotated[
-        bool, typer.Option("--strip-metadata", help="Leave out EXIF (with its GPS position) and XMP.")
-    ] = _DEFAULT.strip_metadata,
+    strip_metadata: options.StripMetadata = _DEFAULT.strip_metadata,
     max_pixels: options.MaxPixels = _DEFAULT.max_pixels,
     pull: Annotated[bool, typer.Option("--pull", help="Fetch styles that are not downloaded yet.")] = False,
     device: options.Device = _DEFAULT.device,
