@@ -143,8 +143,10 @@ def test_a_device_that_fails_an_allocation_does_not_answer(monkeypatch, error):
         RuntimeError(
             "[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory: you tried to ..."
         ),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
     ],
-    ids=["python", "cuda", "mps", "cpu"],
+    ids=["python", "cuda", "mps", "cpu", "cublas", "cudnn"],
 )
 def test_a_lack_of_memory_becomes_one_clear_error(error):
     with (

@@ -12,8 +12,11 @@ from collections.abc import Iterator
 from stylekit.config import check_device
 from stylekit.errors import DeviceUnavailable, OutOfMemory
 
-# What allocators say: torch's for GPUs, and its CPU allocators for Linux and macOS, and for Windows.
-_MEMORY_PHRASES = ("out of memory", "can't allocate memory", "not enough memory")
+# What allocators say: torch's for GPUs, and its CPU allocators for Linux and macOS, and for Windows; NVIDIA's libraries.
+_MEMORY_PHRASES = (
+    *("out of memory", "can't allocate memory", "not enough memory"),
+    *("cublas_status_alloc_failed", "cudnn_status_alloc_failed"),
+)
 
 
 def cuda_may_exist() -> bool:

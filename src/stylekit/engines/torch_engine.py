@@ -11,10 +11,12 @@ from stylekit.architectures import Statistics, norm_names, receptive_reach, work
 from stylekit.device import memory_errors, select_device
 from stylekit.engines import Pictures
 from stylekit.engines.moments import Moments, features_within
+from stylekit.errors import OutOfMemory
 from stylekit.networks import build_network
 from stylekit.style_file import StyleFile
 
 _OLDEST_FAST_HALF = (7, 0)  # compute capability from which half precision pays
+_MOST_CUDA_PIXELS = 2**31 // 64 - 1  # of a run: `johnson` makes 64 values of each, and reflection counts them in 32 bits
 
 
 class TorchEngine:
@@ -91,6 +93,9 @@ class TorchEngine:
         return engine
 
     def _batch(self, pictures: Pictures) -> Tensor:
+        pixels = pictures[..., 0].size
+        if self.device.startswith("cuda") and pixels > _MOST_CUDA_PIXELS:
+            raise OutOfMemory(f"{pixels:,} pixels are too many at once for {self.device}.", "Use --tile auto.")
         return torch.from_numpy(pictures).to(self.device).permute(0, 3, 1, 2).contiguous(memory_format=self._layout)
 
     def _forward(self, batch: Tensor) -> Tensor:
