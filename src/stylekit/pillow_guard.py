@@ -13,6 +13,9 @@ from PIL import Image, UnidentifiedImageError
 from stylekit.errors import ImageError
 from stylekit.formats import READABLE
 
+_READ_BY_PYTHON = ("JPEG", "PNG", "TIFF", "BMP", "GIF")  # other headers go to C at once, which may die of them
+_PIXELS_A_BYTE = 8  # about, of WebP, AVIF and HEIC
+
 RAISE_LIMIT = "If you trust the file, raise --max-pixels."
 
 
@@ -60,6 +63,22 @@ class _PillowSettings:
 
 
 pillow = _PillowSettings()
+
+
+def estimate_pixels(path: Path) -> int:
+    """Return how many pixels a picture has by its header, or about, by its file's size, where C would read the header.
+
+    What cannot be read has none; reading it will say why.
+    """
+    try:
+        if not path.is_file():
+            return 0
+        with pillow.set_for(0), Image.open(path, formats=_READ_BY_PYTHON) as image:
+            return image.width * image.height
+    except UnidentifiedImageError:
+        return path.stat().st_size * _PIXELS_A_BYTE
+    except Exception:
+        return 0
 
 
 @contextlib.contextmanager
