@@ -34,7 +34,7 @@ def prefetch(
             items and results must be such that they can be pickled. None makes the workers threads.
     """
     with ExitStack() as stack:
-        work = function
+        work: Callable[[_Item], _Result] = function
         if on_death is not None:
             from stylekit.processes import Processes  # costs 15 ms, and a single photo needs none
 
