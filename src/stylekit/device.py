@@ -113,7 +113,7 @@ def free_memory(device: str) -> int:
     if device == "cpu":
         import psutil
 
-        return min([psutil.virtual_memory().available, *_control_group_memory()])
+        return int(min([psutil.virtual_memory().available, *_control_group_memory()]))
     import torch
 
     if device == "mps":
