@@ -35,6 +35,16 @@ def test_onnxruntime_is_for_the_cpu(small_style):
             build_engine(small_style, **wrong)
 
 
+@pytest.mark.parametrize("module", ["onnxruntime_engine.Onnxruntime", "torch_engine.Torch"])
+def test_there_are_no_more_threads_than_the_cpu_has(small_style, monkeypatch, module):
+    taken = []
+    monkeypatch.setattr("os.cpu_count", lambda: 3)
+    monkeypatch.setattr(f"stylekit.engines.{module}Engine", lambda style, **settings: taken.append(settings["threads"]))
+    for threads in (100_000, 2, None):
+        build_engine(small_style, device="cpu", engine=module.partition("_")[0], threads=threads)
+    assert taken == [3, 2, None]
+
+
 @pytest.mark.parametrize("path", sorted(bundled_styles_dir().glob("*.safetensors")), ids=lambda path: path.stem)
 def test_both_engines_paint_the_same(path):
     style = load_style_file(path)

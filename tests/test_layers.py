@@ -33,13 +33,14 @@ LAYERS = [
     {"networks", "vgg"},
     {"device", "distributed"},
     {"addresses", "architectures", "concurrency", "config", "paths", "errors"},
+    {"processes"},
 ]
 HEIGHT = {module: -depth for depth, layer in enumerate(LAYERS) for module in layer}
 ENTRIES = {"__init__", "__main__"}  # the lazy API above all, and the command
 
 WITHOUT_TORCH = {
     *("images", "style_file", "stylization", "planning", "batch", "library", "pulling", "catalog", "download", "locks"),
-    *("addresses", "config", "architectures", "paths", "errors", "concurrency"),
+    *("addresses", "config", "architectures", "paths", "errors", "concurrency", "processes"),
     *set.union(*PARTS_OF_IMAGES),
 }
 TORCH_INSIDE_FUNCTIONS_ONLY = {"importers", "loss_weights", "device", "cli", *ENTRIES}

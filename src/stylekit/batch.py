@@ -13,17 +13,21 @@ from pathlib import Path
 from stylekit.colors import Pixels
 from stylekit.concurrency import prefetch
 from stylekit.config import ApplyConfig, check_shares
+from stylekit.device import memory_errors
 from stylekit.errors import ConfigError, ImageError, OutputExists, StylekitError
 from stylekit.formats import format_of_suffix
 from stylekit.images import Photo, load_photo, save_photo
 from stylekit.library import load_style_file_by_name, style_label
 from stylekit.paths import clear_stale
+from stylekit.pillow_guard import estimate_pixels
 from stylekit.planning import Plan, plan_outputs
 from stylekit.style_file import StyleFile
 from stylekit.stylization import Style
 
 _WORKERS = 2  # threads that decode where no processes do, and as many that encode
 _TOGETHER = 8  # photos of one size that a GPU paints at once
+_MOST_PIXELS = 100_000_000  # decoded ahead, or painted together, unless it is a single photo
+_LESS_MEMORY = "Use fewer --jobs, or reduce the photo first."
 _AHEAD = 2  # photos decoded, and results waiting to be written, beyond the one in the network
 
 
@@ -81,7 +85,7 @@ def apply_styles(
     *,
     blend: Sequence[float] | None = None,
     dry_run: bool = False,
-    on_plan: Callable[[int], None] = lambda outputs: None,
+    on_plan: Callable[[int, bool], None] = lambda outputs, is_batch: None,
     on_file: Callable[[FileReport], None] = lambda report: None,
 ) -> BatchReport:
     """Stylise photos and folders of photos.
@@ -97,8 +101,8 @@ def apply_styles(
         config: settings.
         blend: shares in which the styles are mixed into one; None applies each by itself.
         dry_run: whether to report what would be done and do nothing.
-        on_plan: called once with the number of outputs.
-        on_file: called for each output as soon as it is done, skipped or failed.
+        on_plan: called once with the number of outputs, and whether they are a batch.
+        on_file: called for each output once it is done, skipped or failed; a single photo's failure is raised then.
 
     Raises:
         ConfigError: if two outputs would collide, an output would replace its photo, or a blend's shares make no sense.
@@ -117,11 +121,13 @@ def apply_styles(
         labels = names = ["-".join(labels)]
     plan = plan_outputs([Path(path) for path in inputs], Path(output) if output else None, labels, config)
     run = _Run(plan, names, files, config, blend)
-    on_plan(sum(len(photo.outputs) for photo in plan.photos))
+    on_plan(sum(len(photo.outputs) for photo in plan.photos), plan.is_batch)
     reports = []
     for report in run.preview() if dry_run else run.execute():
         reports.append(report)
         on_file(report)
+    if run.failure is not None and not plan.is_batch:
+        raise run.failure
     return BatchReport(tuple(reports), time.monotonic() - began)
 
 
@@ -141,9 +147,14 @@ def _load(job: _Job, *, max_pixels: int, max_size: int | None) -> _Loaded:
     if not job.wanted:
         return job, None
     try:
-        return job, load_photo(job.source, max_pixels=max_pixels, max_size=max_size)
+        with memory_errors("cpu", _LESS_MEMORY):
+            return job, load_photo(job.source, max_pixels=max_pixels, max_size=max_size)
     except StylekitError as error:
         return job, error
+
+
+def _weight(job: _Job) -> int:
+    return estimate_pixels(job.source) if job.wanted else 0
 
 
 def _pixels(loaded: _Loaded) -> Pixels:
@@ -172,6 +183,7 @@ class _Run:
         self._files = files
         self._config = config
         self._blend = blend
+        self.failure: StylekitError | None = None  # the last
 
     @cached_property
     def _styles(self) -> list[Style]:
@@ -192,17 +204,17 @@ class _Run:
         for photo in self._plan.photos:
             outputs = dict(enumerate(photo.outputs))
             existing = {i: path for i, path in outputs.items() if os.path.lexists(path) and not self._config.overwrite}
-            if existing and not self._plan.is_batch:
-                raise OutputExists(
-                    f"{existing[0]} exists already.", "Replace it with --overwrite, or choose another --output."
-                )
             yield _Job(photo.source, {i: path for i, path in outputs.items() if i not in existing}, existing)
 
     def preview(self) -> Iterator[FileReport]:
         """Say what would be done."""
         for job in self._jobs():
             for number, path in sorted((job.wanted | job.existing).items()):
-                yield self._report(job, number, path, "skipped" if number in job.existing else "planned")
+                yield (
+                    self._skipped(job, number, path)
+                    if number in job.existing
+                    else self._report(job, number, path, "planned")
+                )
 
     def execute(self) -> Iterator[FileReport]:
         """Do it."""
@@ -221,9 +233,15 @@ class _Run:
     def _loaded(self) -> Iterator["_Loaded"]:
         load = partial(_load, max_pixels=self._config.max_pixels, max_size=self._config.max_size)
         jobs = self._config.jobs if self._plan.is_batch else 0
-        if not jobs:
-            return prefetch(load, self._jobs(), workers=_WORKERS, ahead=_AHEAD)
-        return prefetch(load, self._jobs(), workers=jobs, ahead=max(jobs, _AHEAD), on_death=_died)
+        return prefetch(
+            load,
+            self._jobs(),
+            workers=jobs or _WORKERS,
+            ahead=max(jobs, _AHEAD),
+            weight=_weight,
+            most_weight=_MOST_PIXELS,
+            on_death=_died if jobs else None,
+        )
 
     def _groups(self) -> Iterator[list[_Loaded]]:
         """What has been loaded; photos of one size that come one after another together, where that is faster."""
@@ -233,20 +251,20 @@ class _Run:
                 yield group
                 group = []
             group.append((job, photo))
-            if not isinstance(photo, Photo) or len(group) == self._most_together:
+            if not isinstance(photo, Photo) or len(group) >= self._most_together(photo):
                 yield group
                 group = []
         if group:
             yield group
 
-    @cached_property
-    def _most_together(self) -> int:
-        return 1 if len(self._names) > 1 or self._styles[0].engine.device == "cpu" else _TOGETHER
+    def _most_together(self, photo: Photo) -> int:
+        alone = len(self._names) > 1 or self._styles[0].engine.device == "cpu"
+        return 1 if alone else min(_TOGETHER, _MOST_PIXELS // photo.pixels[..., 0].size)
 
     def _paint(self, group: list[_Loaded], writers: ThreadPoolExecutor) -> Iterator[Future[FileReport]]:
         job, photo = group[0]
         for number, path in job.existing.items():
-            yield _finished(self._report(job, number, path, "skipped"))
+            yield _finished(self._skipped(job, number, path))
         if isinstance(photo, Photo):
             for number in job.wanted:
                 yield from self._paint_in(number, group, writers)
@@ -276,13 +294,14 @@ class _Run:
     def _save(self, job: _Job, number: int, path: Path, picture: Photo, seconds: float) -> FileReport:
         config = self._config
         try:
-            notes = save_photo(
-                picture,
-                path,
-                format=format_of_suffix(path.suffix),
-                quality=config.quality,
-                strip_metadata=config.strip_metadata,
-            )
+            with memory_errors("cpu", _LESS_MEMORY):
+                notes = save_photo(
+                    picture,
+                    path,
+                    format=format_of_suffix(path.suffix),
+                    quality=config.quality,
+                    strip_metadata=config.strip_metadata,
+                )
         except StylekitError as error:
             return self._failed(job, number, path, error)
         height, width = picture.pixels.shape[:2]
@@ -292,10 +311,16 @@ class _Run:
     def _report(self, job: _Job, number: int, path: Path, status: str) -> FileReport:
         return FileReport(job.source, path, self._names[number], status)
 
+    def _skipped(self, job: _Job, number: int, path: Path) -> FileReport:
+        """Report a result that was there already, which in a batch is no failure."""
+        if self._plan.is_batch:
+            return self._report(job, number, path, "skipped")
+        hint = "Replace it with --overwrite, or choose another --output."
+        return self._failed(job, number, path, OutputExists(f"{path} exists already.", hint))
+
     def _failed(self, job: _Job, number: int, path: Path, error: StylekitError) -> FileReport:
-        """Report a failure; a single photo's is raised."""
-        if not self._plan.is_batch:
-            raise error
+        """Report a failure."""
+        self.failure = error
         report = self._report(job, number, path, "failed")
         return dataclasses.replace(report, reason=error.message, hint=error.hint)
 

@@ -125,7 +125,7 @@ class ApplyConfig:
     Attributes:
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         engine: `torch`, `onnxruntime` (CPU), or `auto`: the fastest that fits the device.
-        threads: CPU threads of the network; None leaves the choice to the engine.
+        threads: CPU threads of the network, at most as many as the CPU has; None leaves the choice to the engine.
         recursive: whether a folder's subfolders are taken too.
         max_size: longer side in pixels to which larger photos are reduced first; None keeps their size.
         stroke_size: strokes in units of the network's own; None fits them to the photo. See `strokes`.

@@ -1,9 +1,7 @@
 """The Typer app, and the one place where errors become messages and exit codes."""
 
-import signal
 import sys
-from types import FrameType
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 from typer.exceptions import TyperException
@@ -43,16 +41,6 @@ def _options(
     ] = False,
 ) -> None:
     pass
-
-
-def main() -> NoReturn:
-    """Run the command line and exit."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    sys.exit(run(sys.argv[1:]))
-
-
-def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 def run(args: list[str]) -> int:

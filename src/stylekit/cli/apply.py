@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from json import dumps
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +13,7 @@ from stylekit.cli import options
 from stylekit.cli.console import ExitCode, Output
 from stylekit.cli.streams import STREAM, listed, streamed
 from stylekit.config import COMMAND_JOBS, DEFAULT_STYLE, ApplyConfig, check_shares
-from stylekit.errors import ConfigError
+from stylekit.errors import ConfigError, StylekitError
 from stylekit.formats import format_of_suffix
 
 _DEFAULT = ApplyConfig()
@@ -87,7 +87,9 @@ def apply(
     engine: Annotated[
         str, typer.Option(metavar="auto|torch|onnxruntime", help="What runs the network; auto is the fastest.")
     ] = _DEFAULT.engine,
-    threads: Annotated[int | None, typer.Option(metavar="N", help="CPU threads of the network.")] = _DEFAULT.threads,
+    threads: Annotated[
+        int | None, typer.Option(metavar="N", help="CPU threads of the network, at most all.")
+    ] = _DEFAULT.threads,
     jobs: Annotated[
         int, typer.Option(metavar="N", help="Processes that decode a batch's photos; 0 decodes in threads.")
     ] = COMMAND_JOBS,
@@ -157,8 +159,20 @@ def _report_lines(path: Path | None) -> Iterator[Callable[[Any], None]]:
         raise ConfigError(
             f"The report {path} cannot be written: {error.strerror}.", "Choose another --report."
         ) from None
-    with lines:
-        yield lambda file: print(dumps(_as_json(file)), file=lines, flush=True)
+
+    def write(file: Any) -> None:
+        try:
+            print(dumps(_as_json(file)), file=lines, flush=True)
+        except OSError as error:
+            raise StylekitError(
+                f"The report {path} cannot be written: {error.strerror}.", "Run the same command again to go on."
+            ) from None
+
+    try:
+        yield write
+    finally:
+        with suppress(OSError):  # all that could be written has been
+            lines.close()
 
 
 def _shares(styles: list[str]) -> tuple[list[str], list[float]]:
@@ -251,6 +265,7 @@ class _Printer:
         self._prints_paths = prints_paths
         self._write_report = write_report
         self._total = 0
+        self._is_batch = False
         self._finished = 0
 
     @contextmanager
@@ -259,8 +274,9 @@ class _Printer:
         with self._console.bar("images", "{name}") as self._bar:
             yield
 
-    def begin(self, total: int) -> None:
+    def begin(self, total: int, is_batch: bool) -> None:
         self._total = total
+        self._is_batch = is_batch
         self._bar.start(total)
 
     def show(self, file: Any) -> None:
@@ -268,7 +284,8 @@ class _Printer:
         self._write_report(file)
         self._bar.advance(name=file.source.name)
         if file.status == "failed":
-            self._console.failure(f"failed {file.source}: {file.reason}")
+            if self._is_batch:  # else it is the command's failure, which is printed in the end
+                self._console.failure(f"failed {file.source}: {file.reason}")
         elif file.status == "skipped":
             self._console.detail(f"skipped {file.source}: {file.output} exists already")
         elif self._prints_paths:

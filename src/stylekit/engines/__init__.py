@@ -1,5 +1,6 @@
 """What runs a network. Nothing outside an engine knows tensors."""
 
+import os
 from typing import Protocol, Self
 
 import numpy as np
@@ -80,13 +81,14 @@ def build_engine(style: StyleFile, *, device: str = "auto", engine: str = "auto"
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         engine: `torch`, or `onnxruntime`, which runs on the CPU, is faster there, and spares the seconds that importing
             torch takes; `auto` is the fastest that fits the device.
-        threads: CPU threads; None leaves the choice to the engine.
+        threads: CPU threads, of which there are no more than the CPU has; None leaves the choice to the engine.
 
     Raises:
         ConfigError: if there is no such engine or device, the engine cannot run on it, or there are no threads.
         DeviceUnavailable: if the device that was asked for is missing or full.
     """
     check_engine(engine, device, threads)
+    threads = threads and min(threads, os.cpu_count() or threads)  # each thread more takes memory, and time
     device = select_device("cpu" if engine == "onnxruntime" else device)
     if device == "cpu" and engine != "torch":
         from stylekit.engines.onnxruntime_engine import OnnxruntimeEngine
