@@ -40,7 +40,7 @@ def make_photos(folder: Path, number: int, side: int) -> None:
 def plain_loop(network: nn.Module, photos: Sequence[Path], output: Path) -> None:
     """One file after another: decode, run, encode."""
     for path in photos:
-        photo = torch.from_numpy(np.asarray(Image.open(path).convert("RGB"))).permute(2, 0, 1)[None].float() / 255
+        photo = torch.from_numpy(np.array(Image.open(path).convert("RGB"))).permute(2, 0, 1)[None].float() / 255
         picture = (network(photo)[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
         Image.fromarray(picture).save(output / path.name, quality=92, subsampling=0)
 

@@ -3,12 +3,12 @@
     python benchmarks/roofline.py [--runs 3] [--megapixels 1 12]
 
 Measures the rate of float32 matrix products and of copying, and, for a photo of each size, the seconds of each stage:
-imports, decoding, the network (`fast` and `johnson`, at `--stroke-size 1`, in tiles where `apply` takes them) and
-encoding. For a network it prints the operations of its learnt convolutions, the share of the matrix-product rate that it reaches,
-the least time that moving its features once to and from memory would take, and what bounds it besides: by
-onnxruntime's profile, the share of the time that convolutions take, and the rate within them. Where operations are
-rearranged into fewer, shares are of the network's own, and may exceed 100 %. At last, the whole command beside the plain
-script: python, torch and torchvision imported, johnson eager.
+imports, decoding, the network (`fast` and `johnson`, at `--stroke-size 1`, in tiles where they are needed), encoding.
+For a network it prints which share of the matrix-product rate its learnt convolutions reach, the least time that they,
+or moving its features once to and from memory, would take, and what bounds it besides: by onnxruntime's profile, the
+share of the time that convolutions take, and the rate within them. Where operations are rearranged into fewer, rates
+are of the network's own, and may exceed 100 %. At last, the whole command beside the plain script: python, torch and
+torchvision imported, johnson eager.
 """
 
 import argparse
