@@ -89,18 +89,27 @@ class _Graph:
         self._tensors[name] = numpy_helper.from_array(array, name)
         return name
 
+    def kernel_side(self, name: str) -> int:
+        """A convolution's rows and columns."""
+        return self._weights[f"{name}.weight"].shape[-1]
+
     def padded(self, x: str, border: int, mode: str = "reflect") -> str:
         """Continue a picture on all four sides."""
         return self.node("Pad", x, self.constant([0, 0, border, border] * 2), mode=mode)
 
     def convolution(self, x: str, name: str, stride: int = 1, padding: str = "reflect") -> str:
         """A convolution that keeps the size by padding with `reflect`ion or `zeros`."""
-        kernel = self._weights[f"{name}.weight"].shape[-1]
+        kernel = self.kernel_side(name)
         if padding == "reflect":
             x = self.padded(x, kernel // 2)
         inputs = x, self.parameter(f"{name}.weight"), self.parameter(f"{name}.bias")
         zeros = kernel // 2 if padding == "zeros" else 0
         return self.node("Conv", *inputs, kernel_shape=[kernel] * 2, strides=[stride] * 2, pads=[zeros] * 4)
+
+    def mapped(self, name: str, rows: NDArray[Any], columns: NDArray[Any]) -> str:
+        """A convolution's kernels with linear maps applied to their rows and to their columns."""
+        left = self.node("MatMul", self.constant(rows, np.float32), self.parameter(f"{name}.weight"))
+        return self.node("MatMul", left, self.constant(columns.T, np.float32))
 
     def depthwise(self, x: str, kernel: NDArray[Any], width: int, pads: Sequence[int] = (0, 0, 0, 0)) -> str:
         """The same kernel on each of `width` channels, with zeros above, to the left, below and to the right."""
@@ -176,11 +185,37 @@ def _johnson(graph: _Graph) -> None:
     for i in range(1, 6):
         inner = graph.node("Relu", layer(x, f"res{i}.conv1", f"res{i}.in1"))
         x = graph.node("Add", x, layer(inner, f"res{i}.conv2", f"res{i}.in2"))
-    x = graph.node("Relu", layer(graph.doubled(x), "deconv1", "in4"))
-    x = graph.node("Relu", layer(graph.doubled(x), "deconv2", "in5"))
-    x = graph.convolution(x, "deconv3.conv2d")
+    for name, norm in (("deconv1", "in4"), ("deconv2", "in5")):
+        x = _doubled_and_convolved(graph, x, f"{name}.conv2d")
+        x = graph.node("Relu", graph.norm(x, norm, JOHNSON_VARIANCE_FLOOR))
+    x = _convolved_by_blocks(graph, x, "deconv3.conv2d")
     x = graph.cut_to(x, like="photo")
     graph.node("Div", x, graph.constant(255, np.float32), output="picture")
+
+
+def _doubled_and_convolved(graph: _Graph, x: str, name: str) -> str:
+    """Doubling by repetition, reflection padding and a 3x3 convolution, with 4/9 of the multiplications.
+
+    Each of the four quarters of the result, its even and odd rows and columns, depends on two by two values; where the
+    doubled picture goes on by reflection, what was doubled goes on by its edge. Odd rows and columns come first, as
+    the valid ones of the convolutions begin and end with one that lies outside and is cut off.
+    """
+    x = graph.padded(x, 1, "edge")
+    sums = np.array([[[1, 1, 0], [0, 0, 1]], [[1, 0, 0], [0, 1, 1]]])  # which of the three taps fall on each value
+    bias = graph.parameter(f"{name}.bias")
+    quarters = [graph.node("Conv", x, graph.mapped(name, rows, columns), bias) for rows in sums for columns in sums]
+    x = graph.node("DepthToSpace", graph.node("Concat", *quarters, axis=1), blocksize=2)
+    return graph.node("Slice", x, *(graph.constant(values) for values in ([1, 1], [-1, -1], [2, 3])))
+
+
+def _convolved_by_blocks(graph: _Graph, x: str, name: str, side: int = SIDE_MULTIPLE) -> str:
+    """A convolution to three channels, as one to all pixels of a block at once: three alone leave vectors empty."""
+    kernel = graph.kernel_side(name)
+    shifts = [np.eye(kernel + side - 1, kernel, -shift) for shift in range(side)]
+    weight = graph.node("Concat", *(graph.mapped(name, rows, columns) for rows in shifts for columns in shifts), axis=0)
+    bias = graph.node("Concat", *[graph.parameter(f"{name}.bias")] * side**2, axis=0)
+    x = graph.node("Conv", graph.padded(x, kernel // 2), weight, bias, strides=[side] * 2)
+    return graph.node("DepthToSpace", x, blocksize=side)
 
 
 def _fast(graph: _Graph, channels: int, blocks: int, half_channels: int, full_channels: int) -> None:
