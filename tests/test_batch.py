@@ -16,6 +16,7 @@ import stylekit.batch
 from stylekit.batch import _load, apply_styles
 from stylekit.config import ApplyConfig
 from stylekit.errors import ConfigError, ImageError, OutOfMemory, OutputExists, StyleNotFound
+from stylekit.paths import _machine
 
 
 @pytest.fixture
@@ -212,7 +213,7 @@ def test_what_a_killed_run_left_is_cleared(folder, style_path, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
-    stale = out / f".a-small.{int(dead.stdout)}-12345678.stylekit-part.jpg"
+    stale = out / f".a-small.{int(dead.stdout)}-{_machine()}-12345678.stylekit-part.jpg"
     stale.write_bytes(b"half")
     apply_styles([folder], out, [str(style_path)])
     assert sorted(path.name for path in out.iterdir()) == ["a-small.jpg", "b-small.png", "deep"]

@@ -21,7 +21,9 @@ def without_drivers(monkeypatch):
 
 @pytest.fixture
 def two_gpus(monkeypatch):
-    monkeypatch.setattr(device, "available_devices", lambda: {"cuda:0": "A", "cuda:1": "B", "mps": "M", "cpu": "CPU"})
+    monkeypatch.setattr(device, "_gpus", lambda: ["cuda:0", "cuda:1", "mps"])
+    monkeypatch.setattr(device, "_describe", lambda gpu: "GPU")
+    monkeypatch.setattr(device, "_answers", lambda gpu: True)
 
 
 @pytest.mark.parametrize("name", ["cpu", "auto"])
@@ -101,7 +103,7 @@ def test_devices_that_do_not_answer_are_left_out_and_the_fastest_come_first(monk
     monkeypatch.setattr(device, "mps_may_exist", lambda: True)
     monkeypatch.setattr(device, "_answers", lambda name: name != silent)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: f"GPU {index}")
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda gpu: f"GPU {gpu[-1]}")
     assert list(available_devices().items()) == list(found.items())
 
 

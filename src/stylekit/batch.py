@@ -13,6 +13,7 @@ from pathlib import Path
 from stylekit.colors import Pixels
 from stylekit.concurrency import prefetch
 from stylekit.config import ApplyConfig, check_shares
+from stylekit.distributed import ALONE, World
 from stylekit.errors import ConfigError, ImageError, OutputExists, StylekitError
 from stylekit.formats import format_of_suffix
 from stylekit.images import Photo, load_photo, save_photo
@@ -81,6 +82,7 @@ def apply_styles(
     *,
     blend: Sequence[float] | None = None,
     dry_run: bool = False,
+    world: World = ALONE,
     on_plan: Callable[[int], None] = lambda outputs: None,
     on_file: Callable[[FileReport], None] = lambda report: None,
 ) -> BatchReport:
@@ -97,6 +99,7 @@ def apply_styles(
         config: settings.
         blend: shares in which the styles are mixed into one; None applies each by itself.
         dry_run: whether to report what would be done and do nothing.
+        world: processes that share the photos out among themselves; each takes, and reports, its share.
         on_plan: called once with the number of outputs.
         on_file: called for each output as soon as it is done, skipped or failed.
 
@@ -116,6 +119,8 @@ def apply_styles(
         check_shares(blend, len(styles))
         labels = names = ["-".join(labels)]
     plan = plan_outputs([Path(path) for path in inputs], Path(output) if output else None, labels, config)
+    if world.is_shared:
+        plan = plan.share(world.rank, world.size)
     run = _Run(plan, names, files, config, blend)
     on_plan(sum(len(photo.outputs) for photo in plan.photos))
     reports = []

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 
 from stylekit.config import check_device
+from stylekit.distributed import read_world
 from stylekit.errors import DeviceUnavailable, OutOfMemory
 
 # What allocators say: torch's for GPUs, and its CPU allocators for Linux and macOS, and for Windows.
@@ -37,23 +38,24 @@ def available_devices() -> dict[str, str]:
     Returns:
         `cuda:N`, `mps` and `cpu`, as far as they are there and answer; the fastest first.
     """
-    return {**_gpus(), "cpu": "CPU"}
+    return {**{gpu: _describe(gpu) for gpu in _gpus() if _answers(gpu)}, "cpu": "CPU"}
 
 
-def _gpus() -> dict[str, str]:
-    found: dict[str, str] = {}
+def _gpus() -> list[str]:
+    """Name the GPUs that are there, whether or not they answer."""
     if not cuda_may_exist() and not mps_may_exist():
-        return found
+        return []
     try:
         import torch
     except ModuleNotFoundError:  # then there is nothing to run on a GPU with
-        return found
-    for index in range(torch.cuda.device_count()):
-        if _answers(f"cuda:{index}"):
-            found[f"cuda:{index}"] = torch.cuda.get_device_name(index)
-    if mps_may_exist() and _answers("mps"):
-        found["mps"] = "Apple GPU"
-    return found
+        return []
+    return [f"cuda:{index}" for index in range(torch.cuda.device_count())] + ["mps"] * mps_may_exist()
+
+
+def _describe(gpu: str) -> str:
+    import torch
+
+    return "Apple GPU" if gpu == "mps" else torch.cuda.get_device_name(gpu)
 
 
 def _answers(device: str) -> bool:
@@ -66,10 +68,11 @@ def _answers(device: str) -> bool:
 
 
 def select_device(device: str = "auto") -> str:
-    """Choose the device to run on, probing it by an allocation.
+    """Choose the device to run on, probing it, and no other than those before it, by an allocation.
 
     Args:
-        device: `auto` (CUDA, then MPS, then CPU), `cpu`, `cuda` (the first), `cuda:N` or `mps`.
+        device: `auto` (CUDA, then MPS, then CPU), `cpu`, `cuda` (the first that answers), `cuda:N` or `mps`. Where
+            several processes share a machine, each begins with another GPU.
 
     Returns:
         `cpu`, `cuda:N` or `mps`.
@@ -80,15 +83,17 @@ def select_device(device: str = "auto") -> str:
     """
     if check_device(device) == "cpu":
         return device
-    available = available_devices()
+    gpus = [gpu for gpu in _gpus() if device in ("auto", gpu, gpu.partition(":")[0])]
+    first = read_world().local_rank % max(1, len(gpus))
+    for gpu in gpus[first:] + gpus[:first]:
+        if _answers(gpu):
+            return gpu
     if device == "auto":
-        return next(iter(available))
-    wanted = "cuda:0" if device == "cuda" else device
-    if wanted not in available:
-        raise DeviceUnavailable(
-            f"The device {device} is missing or full.", f"There is: {', '.join(available)}. Or leave out --device."
-        )
-    return wanted
+        return "cpu"
+    raise DeviceUnavailable(
+        f"The device {device} is missing or full.",
+        f"There is: {', '.join(available_devices())}. Or leave out --device.",
+    )
 
 
 def free_memory(device: str) -> int:
