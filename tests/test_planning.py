@@ -185,3 +185,17 @@ def test_a_folder_without_photos_is_an_error(tmp_path):
 def test_a_batch_is_a_folder_or_more_than_one_result(tmp_path, inputs, labels, is_batch):
     files(tmp_path, "a.jpg", "b.jpg", "d/c.jpg")
     assert plan_outputs([tmp_path / i for i in inputs], None, labels, ApplyConfig()).is_batch is is_batch
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 12])
+def test_shares_are_the_whole_without_anything_twice(tmp_path, size):
+    files(tmp_path, *(f"photos/{number}.jpg" for number in range(10)), "photos/1.png")
+    plan = plan_outputs([tmp_path / "photos"], tmp_path / "out", ["mosaic"], ApplyConfig(format="jpeg"))
+    shares = [plan.share(rank, size) for rank in range(size)]
+    assert sorted(photo.source for share in shares for photo in share.photos) == [p.source for p in plan.photos]
+    assert max(len(share.photos) for share in shares) - min(len(share.photos) for share in shares) <= 1
+    assert {path.name for share in shares for photo in share.photos for path in photo.outputs} >= {
+        "1-png-mosaic.jpg",  # which a share by itself would not have collided with 1.jpg
+        "1-jpg-mosaic.jpg",
+    }
+    assert all(share.is_batch for share in shares)

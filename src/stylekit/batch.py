@@ -14,6 +14,7 @@ from stylekit.colors import Pixels
 from stylekit.concurrency import prefetch
 from stylekit.config import ApplyConfig, check_shares
 from stylekit.device import memory_errors
+from stylekit.distributed import ALONE, World
 from stylekit.errors import ConfigError, ImageError, OutputExists, StylekitError
 from stylekit.formats import format_of_suffix
 from stylekit.images import Photo, load_photo, save_photo
@@ -85,6 +86,7 @@ def apply_styles(
     *,
     blend: Sequence[float] | None = None,
     dry_run: bool = False,
+    world: World = ALONE,
     on_plan: Callable[[int, bool], None] = lambda outputs, is_batch: None,
     on_file: Callable[[FileReport], None] = lambda report: None,
 ) -> BatchReport:
@@ -101,6 +103,7 @@ def apply_styles(
         config: settings.
         blend: shares in which the styles are mixed into one; None applies each by itself.
         dry_run: whether to report what would be done and do nothing.
+        world: processes that share the photos out among themselves; each takes, and reports, its share.
         on_plan: called once with the number of outputs, and whether they are a batch.
         on_file: called for each output once it is done, skipped or failed; a single photo's failure is raised then.
 
@@ -120,6 +123,8 @@ def apply_styles(
         check_shares(blend, len(styles))
         labels = names = ["-".join(labels)]
     plan = plan_outputs([Path(path) for path in inputs], Path(output) if output else None, labels, config)
+    if world.is_shared:
+        plan = plan.share(world.rank, world.size)
     run = _Run(plan, names, files, config, blend)
     on_plan(sum(len(photo.outputs) for photo in plan.photos), plan.is_batch)
     reports = []

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stylekit.config import check_device
+from stylekit.distributed import read_world
 from stylekit.errors import DeviceUnavailable, OutOfMemory
 
 # What allocators say: torch's for GPUs, its CPU allocators for Linux and macOS, and for Windows; NVIDIA's libraries.
@@ -82,7 +83,8 @@ def select_device(device: str = "auto") -> str:
     """Choose the device to run on, probing it, and no other than those before it, by an allocation.
 
     Args:
-        device: `auto` (CUDA, then MPS, then CPU), `cpu`, `cuda` (the first that answers), `cuda:N` or `mps`.
+        device: `auto` (CUDA, then MPS, then CPU), `cpu`, `cuda` (the first that answers), `cuda:N` or `mps`. Where
+            several processes share a machine, each begins with another GPU.
 
     Returns:
         `cpu`, `cuda:N` or `mps`.
@@ -93,8 +95,10 @@ def select_device(device: str = "auto") -> str:
     """
     if check_device(device) == "cpu":
         return device
-    for gpu in _gpus():
-        if device in ("auto", gpu, gpu.partition(":")[0]) and _answers(gpu):
+    gpus = [gpu for gpu in _gpus() if device in ("auto", gpu, gpu.partition(":")[0])]
+    first = read_world().local_rank % max(1, len(gpus))
+    for gpu in gpus[first:] + gpus[:first]:
+        if _answers(gpu):
             return gpu
     if device == "auto":
         return "cpu"

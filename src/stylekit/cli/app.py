@@ -13,6 +13,7 @@ from stylekit.cli.console import ExitCode, Output
 from stylekit.cli.gatys import gatys
 from stylekit.cli.info import info
 from stylekit.cli.train import train
+from stylekit.distributed import read_world
 from stylekit.errors import ConfigError, StylekitError
 
 app = typer.Typer(
@@ -71,8 +72,17 @@ def run(args: list[str]) -> int:
 
 
 def _fail(console: Output, error: StylekitError, code: ExitCode) -> int:
-    console.document({"error": {"type": type(error).__name__, "message": error.message, "hint": error.hint}})
+    if _leads():
+        console.document({"error": {"type": type(error).__name__, "message": error.message, "hint": error.hint}})
     console.failure(f"error: {error.message}")
     if error.hint:
         console.failure(f"hint: {error.hint}")
     return code
+
+
+def _leads() -> bool:
+    """Whether the document is this process's to print, where there are several."""
+    try:
+        return read_world().leads
+    except ConfigError:
+        return True

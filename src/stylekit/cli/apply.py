@@ -1,9 +1,7 @@
 """`stylekit apply`: photos and folders -> stylised photos."""
 
-import dataclasses
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from json import dumps
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,9 +9,11 @@ import typer
 
 from stylekit.cli import options
 from stylekit.cli.console import ExitCode, Output
+from stylekit.cli.reports import WriteReport, as_json, report_lines
 from stylekit.cli.streams import STREAM, listed, streamed
 from stylekit.config import COMMAND_JOBS, DEFAULT_STYLE, ApplyConfig, check_shares
-from stylekit.errors import ConfigError, StylekitError
+from stylekit.distributed import World, read_world
+from stylekit.errors import ConfigError
 from stylekit.formats import format_of_suffix
 
 _DEFAULT = ApplyConfig()
@@ -105,7 +105,8 @@ def apply(
 
     Prints the path of each result. In a folder, results that exist are skipped: run it again to go on after a break.
     """
-    console = Output(quiet=quiet, verbose=verbose, as_json=json)
+    world = read_world()
+    console = Output(quiet=quiet, verbose=verbose, as_json=json, animates=not world.is_shared)
     config = ApplyConfig(
         device=device,
         engine=engine,
@@ -121,13 +122,13 @@ def apply(
         overwrite=overwrite,
         strip_metadata=strip_metadata,
         max_pixels=max_pixels,
-        jobs=jobs,
+        jobs=-(-jobs // world.local_size),
     )
     paths = [*(inputs or []), *(listed(files_from) if files_from else [])]
     if not paths:
         raise ConfigError("There is no photo to paint.", "Name photos or folders, or a list of them by --files-from.")
     styles = style or [DEFAULT_STYLE]
-    if not style:
+    if not style and world.leads:
         console.note(f"Painting with {DEFAULT_STYLE}; `stylekit styles list` shows the others, --style takes one.")
     shares = None
     if blend:
@@ -139,40 +140,29 @@ def apply(
     on_stdout = output == STREAM
     if on_stdout and json:
         raise ConfigError("Standard output cannot take both the picture and --json.", "Leave out one of them.")
+    if world.is_shared:
+        _check_shareable([*paths, files_from, output], json)
     if pull and not dry_run:
         _pull_missing(console, styles)
     outputs = 1 if blend else len(styles)
-    with _report_lines(report) as write_report, streamed(paths, output, outputs=outputs, format=config.format) as ends:
+
+    def show_merged(counts: Mapping[str, int]) -> None:
+        console.note(f"all {world.size} processes: {_counted(counts)}; see {report}")
+
+    with (
+        report_lines(report, world, on_merged=show_merged) as write_report,
+        streamed(paths, output, outputs=outputs, format=config.format) as ends,
+    ):
         printer = _Printer(console, prints_paths=not on_stdout, write_report=write_report)
-        _run(console, printer, *ends, styles, shares, config, dry_run)
+        _run(console, printer, *ends, styles, shares, config, dry_run, world)
 
 
-@contextmanager
-def _report_lines(path: Path | None) -> Iterator[Callable[[Any], None]]:
-    """Give what appends a file's report to the list of all."""
-    if path is None:
-        yield lambda file: None
-        return
-    try:
-        lines = path.open("a", encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(
-            f"The report {path} cannot be written: {error.strerror}.", "Choose another --report."
-        ) from None
-
-    def write(file: Any) -> None:
-        try:
-            print(dumps(_as_json(file)), file=lines, flush=True)
-        except OSError as error:
-            raise StylekitError(
-                f"The report {path} cannot be written: {error.strerror}.", "Run the same command again to go on."
-            ) from None
-
-    try:
-        yield write
-    finally:
-        with suppress(OSError):  # all that could be written has been
-            lines.close()
+def _check_shareable(paths: list[Path | None], json: bool) -> None:
+    """Make sure that several processes can share the work."""
+    if STREAM in paths:
+        raise ConfigError("Several processes cannot share standard input or output.", "Name files and folders.")
+    if json:
+        raise ConfigError("Several processes cannot print one JSON document.", "Use --report FILE, which is joined.")
 
 
 def _shares(styles: list[str]) -> tuple[list[str], list[float]]:
@@ -227,6 +217,7 @@ def _run(
     shares: list[float] | None,
     config: ApplyConfig,
     dry_run: bool,
+    world: World,
 ) -> None:
     from stylekit.batch import apply_styles
 
@@ -239,6 +230,7 @@ def _run(
                 config,
                 blend=shares,
                 dry_run=dry_run,
+                world=world,
                 on_plan=printer.begin,
                 on_file=printer.show,
             )
@@ -246,21 +238,20 @@ def _run(
             printer.interrupted()
             raise
     counts = {status: report.count(status) for status in ("planned", "done", "skipped", "failed")}
-    console.document(
-        {"files": [_as_json(file) for file in report.files], **counts, "seconds": round(report.seconds, 3)}
-    )
+    console.document({"files": [as_json(file) for file in report.files], **counts, "seconds": round(report.seconds, 3)})
     if len(report.files) > 1 or report.failures:
-        console.note(_summary(counts, report.seconds))
+        whose = f"process {world.rank + 1} of {world.size}: " if world.is_shared else ""
+        console.note(f"{whose}{_counted(counts)} in {report.seconds:.1f} s")
     for hint in dict.fromkeys(file.hint for file in report.failures if file.hint):
         console.note(f"hint: {hint}")
-    if report.failures:
+    if report.failures and not world.is_shared:  # torchrun would start all processes again
         raise typer.Exit(ExitCode.PARTIAL)
 
 
 class _Printer:
     """Prints a batch's files as they come."""
 
-    def __init__(self, console: Output, *, prints_paths: bool, write_report: Callable[[Any], None]) -> None:
+    def __init__(self, console: Output, *, prints_paths: bool, write_report: WriteReport) -> None:
         self._console = console
         self._prints_paths = prints_paths
         self._write_report = write_report
@@ -298,10 +289,5 @@ class _Printer:
             self._console.failure(f"{self._finished} of {self._total} done; run the same command again to go on.")
 
 
-def _summary(counts: dict[str, int], seconds: float) -> str:
-    parts = [f"{number} {status}" for status, number in counts.items() if number]
-    return f"{', '.join(parts)} in {seconds:.1f} s"
-
-
-def _as_json(file: Any) -> dict[str, Any]:
-    return {key: str(value) if isinstance(value, Path) else value for key, value in dataclasses.asdict(file).items()}
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{number} {status}" for status, number in counts.items() if number)
