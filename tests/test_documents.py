@@ -57,7 +57,9 @@ def workplace(tmp_path, make_photo, vgg_weights, monkeypatch):
 def test_what_a_page_marks_to_be_run_runs_as_written(page, workplace):
     programs = {"": [shutil.which("bash"), "-euc"], "python": [sys.executable, "-c"]}
     for language, block in marked_blocks(page):
-        result = subprocess.run([*programs[language], block], cwd=workplace, capture_output=True, text=True, check=False)
+        result = subprocess.run(
+            [*programs[language], block], cwd=workplace, capture_output=True, text=True, check=False
+        )
         assert result.returncode == 0, f"{block}\n{result.stderr}"
 
 
@@ -81,7 +83,9 @@ def test_the_reference_of_the_python_interface_has_every_public_name():
 
 def test_troubleshooting_has_a_section_for_every_error():
     sections = re.findall(r"^## (\w+)$", (DOCS / "troubleshooting.md").read_text("utf-8"), re.MULTILINE)
-    known = {name for name, value in vars(errors).items() if isinstance(value, type) and value.__module__ == errors.__name__}
+    known = {
+        name for name, value in vars(errors).items() if isinstance(value, type) and value.__module__ == errors.__name__
+    }
     assert sorted(sections) == sorted(known)
 
 
