@@ -53,7 +53,7 @@ def _about(parameter: Any) -> str:
     default = parameter.show_default if isinstance(parameter.show_default, str) else parameter.default
     if parameter.required:
         return f"{parameter.help} Required."
-    if default in (None, "", False):
+    if default in (None, "") or default is False:
         return str(parameter.help)
     return f"{parameter.help} Default: {parameter.opts[0] if default is True else default}."
 
