@@ -55,7 +55,7 @@ def workplace(tmp_path, make_photo, vgg_weights, monkeypatch):
 @pytest.mark.skipif(sys.platform == "win32", reason="the commands are written for a POSIX shell")
 @pytest.mark.parametrize("page", [page for page in PAGES if marked_blocks(page)], ids=lambda page: page.stem)
 def test_what_a_page_marks_to_be_run_runs_as_written(page, workplace):
-    programs = {"": [shutil.which("bash"), "-euc"], "python": [sys.executable, "-c"]}
+    programs = {"": [shutil.which("bash"), "-euo", "pipefail", "-c"], "python": [sys.executable, "-c"]}
     for language, block in marked_blocks(page):
         result = subprocess.run(
             [*programs[language], block], cwd=workplace, capture_output=True, text=True, check=False
