@@ -91,7 +91,12 @@ def apply(
         int | None, typer.Option(metavar="N", help="CPU threads of the network, at most all.")
     ] = _DEFAULT.threads,
     jobs: Annotated[
-        int, typer.Option(metavar="N", help="Processes that decode a batch's photos; 0 decodes in threads.")
+        int,
+        typer.Option(
+            metavar="N",
+            help="Processes that decode a batch's photos; 0 decodes in threads.",
+            show_default="half as many as the machine has processors, at most 8",
+        ),
     ] = COMMAND_JOBS,
     report: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Append a line of JSON for each photo: status, seconds, reason.")

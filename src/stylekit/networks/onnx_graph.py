@@ -91,7 +91,8 @@ class _Graph:
 
     def kernel_side(self, name: str) -> int:
         """A convolution's rows and columns."""
-        return self._weights[f"{name}.weight"].shape[-1]
+        side: int = self._weights[f"{name}.weight"].shape[-1]
+        return side
 
     def padded(self, x: str, border: int, mode: str = "reflect") -> str:
         """Continue a picture on all four sides."""
