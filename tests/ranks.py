@@ -38,7 +38,7 @@ def run_ranks(folder, function, *arguments, size=2, restarts=(0, 0)):
 
 def _enter(rank, function, folder, size, meeting, restarts, arguments):
     torch.set_num_threads(1)
-    world = World(rank, size, rank, size, restarts=restarts[rank], meeting=meeting)
+    world = World(rank, size, restarts=restarts[rank], meeting=meeting)  # each as on a machine of its own
     (folder / f"rank-{rank}.json").write_text(json.dumps(function(world, folder, *arguments)))
 
 
