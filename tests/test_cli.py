@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -203,6 +204,7 @@ def test_a_reader_that_leaves_early_is_no_error(photo, style_path, tmp_path):
 def test_an_interrupt_while_the_command_is_being_imported_is_one_too():
     code = """
 import sys
+from pathlib import Path
 class Interrupting:
     def find_spec(self, name, path=None, target=None):
         if name == "typer":
@@ -240,3 +242,26 @@ def test_a_live_bar_is_drawn_on_a_terminal_only(monkeypatch, capsys):
 def test_tables_are_aligned_and_sizes_readable():
     assert list(table([("a", "bb"), ("ccc", "d")])) == ["a    bb", "ccc  d"]
     assert [human_size(size) for size in (12, 6_728_029, 815_585_330_000)] == ["12 B", "6.7 MB", "815.6 GB"]
+
+
+def test_an_interruption_while_a_library_is_loaded_ends_quietly(stylekit, monkeypatch):
+    def fail(*_, **__):
+        raise ImportError("initialization failed") from KeyboardInterrupt()
+
+    monkeypatch.setattr("stylekit.cli.app.app", fail)
+    assert stylekit("info") == (130, "", "error: Interrupted.\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_a_full_disk_behind_standard_output_is_one_clear_error():
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "stylekit", "styles", "list"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[0] == "error: No space is left where the results go."
+    assert "Traceback" not in done.stderr

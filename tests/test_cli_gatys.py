@@ -132,6 +132,7 @@ def test_every_option_reaches_the_optimisation(files, stylekit, monkeypatch):
         (["lion.jpg", "a.png", "-o", "out.txt"], 2, "cannot be written as '.txt'"),
         (["lion.jpg", "a.png", "-o", "."], 2, "cannot be written"),
         (["lion.jpg", "a.png", "-o", "lion.jpg", "--overwrite"], 2, "one of the inputs"),
+        (["lion.jpg", "a.png", "b.png", "-o", "out.png", "--style-weights", "1"], 2, "2 paintings and 1 weights"),
         (["lion.jpg", "a.png", "-o", "b.png", "--init", "b.png", "--overwrite"], 2, "one of the inputs"),
         (["lion.jpg", "a.png", "-o", "a.png/out.png"], 1, "Cannot write a.png/out.png: Not a directory"),
         (

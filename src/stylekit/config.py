@@ -345,6 +345,18 @@ class GatysConfig:
             "painting weights must be finite numbers of 0 or more, not all 0.",
         )
 
+    def check_paintings(self, number: int) -> None:
+        """Make sure that so many paintings have their weights.
+
+        Raises:
+            ConfigError: if there are none, or their weights are more or fewer.
+        """
+        if number == 0 or len(self.painting_weights or [1] * number) != number:
+            raise ConfigError(
+                f"There are {number} paintings and {len(self.painting_weights)} weights.",
+                "Name one painting or more, and a weight for each or for none.",
+            )
+
 
 def parse_layers(text: str) -> dict[str, float]:
     """Read layers with optional weights: `relu1_1,relu2_1:0.5` gives `{"relu1_1": 1.0, "relu2_1": 0.5}`.

@@ -16,7 +16,7 @@ from stylekit.colors import Pixels, to_bytes
 from stylekit.config import STARTS, GatysConfig
 from stylekit.descent import Adam, Descent, Lbfgs
 from stylekit.device import memory_errors, select_device
-from stylekit.errors import ConfigError, ImageError, OutOfMemory, TrainingDiverged
+from stylekit.errors import ImageError, OutOfMemory, TrainingDiverged
 from stylekit.images import Photo, load_photo, photo_from_image, photo_to_image
 from stylekit.loss_weights import find_loss_weights, read_loss_weights
 from stylekit.losses import Losses, PerceptualLoss
@@ -69,11 +69,7 @@ def gatys(
     """
     config = config or GatysConfig()
     several = [paintings] if isinstance(paintings, Image.Image | Path | str) else list(paintings)
-    if len(config.painting_weights or several) != len(several) or not several:
-        raise ConfigError(
-            f"There are {len(several)} paintings and {len(config.painting_weights)} weights.",
-            "Name one painting or more, and a weight for each or for none.",
-        )
+    config.check_paintings(len(several))
     source = _read(photo, config, max_size=config.size)
     for note in source.notes:
         on_note(note)

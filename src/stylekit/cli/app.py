@@ -1,5 +1,6 @@
 """The Typer app, and the one place where errors become messages and exit codes."""
 
+import errno
 import sys
 from typing import Annotated
 
@@ -66,9 +67,19 @@ def run(args: list[str]) -> int:
             raise
         missing = StylekitError(f"This needs {error.name}, which is not installed.", f"pip install {error.name}")
         return _fail(console, missing, ExitCode.FAILURE)
+    except ImportError as error:
+        if not isinstance(error.__cause__, KeyboardInterrupt):  # which came while a C extension was being loaded
+            raise
+        return _fail(console, StylekitError("Interrupted."), ExitCode.INTERRUPTED)
     except BrokenPipeError:  # whoever read our results has left, as `head` does
         sys.stdout = None  # nothing more to flush at exit
         return ExitCode.FAILURE
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        sys.stdout = None
+        full = StylekitError("No space is left where the results go.", "Make room, and run the same command again.")
+        return _fail(Output(), full, ExitCode.FAILURE)
 
 
 def _fail(console: Output, error: StylekitError, code: ExitCode) -> int:

@@ -20,6 +20,7 @@ from stylekit.config import (
 )
 from stylekit.errors import ConfigError, ImageError, OutputExists, StylekitError
 from stylekit.formats import format_of_suffix
+from stylekit.paths import clear_stale
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -123,6 +124,7 @@ def gatys(
         max_pixels=max_pixels,
     )
     check_quality(quality)
+    config.check_paintings(len(paintings))
     start = None if init in STARTS else Path(init)
     inputs = [photo, *paintings, *(path for path in (mask, start, loss_weights) if path is not None)]
     _check_paths(output, inputs, overwrite)
@@ -174,6 +176,7 @@ def _run(
     from stylekit.loss_weights import find_loss_weights
     from stylekit.optimization import gatys as paint
 
+    clear_stale(output.absolute().parent)
     written = False
 
     def save(picture: "Image.Image") -> None:
