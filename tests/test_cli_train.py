@@ -82,6 +82,7 @@ def asked(monkeypatch):
 
     monkeypatch.setattr("stylekit.training.train_style", train_style)
     monkeypatch.setattr("stylekit.loss_weights.find_loss_weights", lambda **keywords: None)
+    monkeypatch.setattr("stylekit.device.select_device", lambda device: "cpu")  # whatever is asked for is there
     return calls
 
 
@@ -293,6 +294,7 @@ def test_a_long_training_prints_few_lines(train, monkeypatch):
 
     monkeypatch.setattr("stylekit.training.train_style", train_style)
     monkeypatch.setattr("stylekit.loss_weights.find_loss_weights", lambda **keywords: None)
+    monkeypatch.setattr("stylekit.device.select_device", lambda device: "cpu")  # whatever is asked for is there
     lines = [line for line in train("--steps", "1000").err if line.startswith("step ")]
     assert len(lines) == 20
     assert lines[-1] == "step 1000/1000  total 1.000  content 0.500  style 0.0250  1000 s"
