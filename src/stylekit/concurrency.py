@@ -1,13 +1,15 @@
 """Work done ahead of its use."""
 
+import contextlib
+import itertools
 import multiprocessing
 import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -20,7 +22,7 @@ def prefetch(
     workers: int,
     ahead: int,
     on_death: Callable[[_Item], _Result] | None = None,
-) -> Iterator[_Result]:
+) -> Generator[_Result]:
     """Yield `function(item)` for each item in order, computed by workers while earlier results are in use.
 
     Args:
@@ -42,6 +44,24 @@ def prefetch(
             yield pool.result(*pending.popleft())
     finally:
         pool.close()
+
+
+def ahead(items: Iterable[_Item], number: int) -> Iterator[_Item]:
+    """Yield items as they come, made by a thread of their own while earlier ones are in use.
+
+    Args:
+        items: they, and exceptions too, come out in order.
+        number: how many may wait for their use.
+    """
+    source = iter(items)
+    end = object()
+    with contextlib.closing(
+        prefetch(lambda _: next(source, end), itertools.repeat(None), workers=1, ahead=number)
+    ) as results:
+        for item in results:
+            if item is end:
+                return
+            yield cast(_Item, item)
 
 
 class _Threads(Generic[_Item, _Result]):

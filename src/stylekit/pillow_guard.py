@@ -10,7 +10,7 @@ from typing import cast
 
 from PIL import Image, UnidentifiedImageError
 
-from stylekit.errors import ImageError
+from stylekit.errors import ImageError, StylekitError
 from stylekit.formats import READABLE
 
 RAISE_LIMIT = "If you trust the file, raise --max-pixels."
@@ -98,6 +98,8 @@ def write_errors(path: Path) -> Iterator[None]:
     """Turn what goes wrong in writing `path` into an `ImageError`."""
     try:
         yield
+    except StylekitError:
+        raise
     except OSError as error:
         reason = error.strerror or _reason(error)
         raise ImageError(f"Cannot write {path}: {reason}.", "Check the folder's permissions and free space.") from error
