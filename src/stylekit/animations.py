@@ -81,7 +81,9 @@ def animation_frames(film: Film) -> Iterator[Frame]:
             time += duration
 
 
-def write_animation(pictures: Iterable[tuple[Fraction, Pixels, Pixels | None]], path: Path, film: Film, quality: int) -> None:
+def write_animation(
+    pictures: Iterable[tuple[Fraction, Pixels, Pixels | None]], path: Path, film: Film, quality: int
+) -> None:
     """Write pictures as an animated GIF or WebP.
 
     Args:

@@ -1,4 +1,4 @@
-"""Photos to stylised photos: one style load for all, decoding and encoding beside the network."""
+"""Photos and films to stylised ones: one style load for all, decoding and encoding beside the network."""
 
 import dataclasses
 import os
@@ -14,63 +14,19 @@ from stylekit.colors import Pixels
 from stylekit.concurrency import prefetch
 from stylekit.config import ApplyConfig, check_shares
 from stylekit.errors import ConfigError, ImageError, OutputExists, StylekitError
+from stylekit.film_painting import FilmReport, paint_film
 from stylekit.formats import format_of_suffix
 from stylekit.images import Photo, load_photo, save_photo
 from stylekit.library import load_style_file_by_name, style_label
+from stylekit.outcomes import BatchReport, FileReport
 from stylekit.paths import clear_stale
 from stylekit.planning import Plan, plan_outputs
-from stylekit.style_file import StyleFile
+from stylekit.style_file import StyleFile, weights_hash
 from stylekit.stylization import Style
 
 _WORKERS = 2  # threads that decode where no processes do, and as many that encode
 _TOGETHER = 8  # photos of one size that a GPU paints at once
 _AHEAD = 2  # photos decoded, and results waiting to be written, beyond the one in the network
-
-
-@dataclass(frozen=True)
-class FileReport:
-    """What became of one output.
-
-    Attributes:
-        source: the photo.
-        output: the result's path.
-        style: the style as it was named.
-        status: `done`, `skipped` (it was there already) or `failed`; `planned` in a dry run.
-        reason: why it failed; empty otherwise.
-        hint: what to do about it.
-        width: of the result in pixels; 0 where there is none.
-        height: likewise.
-        seconds: spent in the network.
-        notes: what a user may want to know, such as that only the first frame was taken.
-    """
-
-    source: Path
-    output: Path
-    style: str
-    status: str
-    reason: str = ""
-    hint: str = ""
-    width: int = 0
-    height: int = 0
-    seconds: float = 0.0
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class BatchReport:
-    """What became of all outputs, in the order of the photos."""
-
-    files: tuple[FileReport, ...]
-    seconds: float
-
-    def count(self, status: str) -> int:
-        """Return how many files have a status."""
-        return sum(file.status == status for file in self.files)
-
-    @property
-    def failures(self) -> tuple[FileReport, ...]:
-        """The files that failed."""
-        return tuple(file for file in self.files if file.status == "failed")
 
 
 def apply_styles(
@@ -83,22 +39,24 @@ def apply_styles(
     dry_run: bool = False,
     on_plan: Callable[[int], None] = lambda outputs: None,
     on_file: Callable[[FileReport], None] = lambda report: None,
+    on_frame: Callable[[FilmReport], None] = lambda report: None,
 ) -> BatchReport:
-    """Stylise photos and folders of photos.
+    """Stylise photos and films, and folders of them.
 
     In a batch (a folder, or more than one output) a bad photo costs only itself, and outputs that exist are skipped,
     so that a broken batch goes on when it is run again. A single photo's failure is raised.
 
     Args:
-        inputs: photos and folders.
-        output: the result's file (one photo, one style) or the results' folder; None puts results beside photos and
-            folders.
+        inputs: photos, films and folders.
+        output: the result's file (one photo or film, one style) or the results' folder; None puts results beside photos,
+            films and folders.
         styles: names, or paths to style files or importable weights.
         config: settings.
         blend: shares in which the styles are mixed into one; None applies each by itself.
         dry_run: whether to report what would be done and do nothing.
         on_plan: called once with the number of outputs.
         on_file: called for each output as soon as it is done, skipped or failed.
+        on_frame: called for each frame of a film.
 
     Raises:
         ConfigError: if two outputs would collide, an output would replace its photo, or a blend's shares make no sense.
@@ -116,7 +74,7 @@ def apply_styles(
         check_shares(blend, len(styles))
         labels = names = ["-".join(labels)]
     plan = plan_outputs([Path(path) for path in inputs], Path(output) if output else None, labels, config)
-    run = _Run(plan, names, files, config, blend)
+    run = _Run(plan, names, files, config, blend, on_frame)
     on_plan(sum(len(photo.outputs) for photo in plan.photos))
     reports = []
     for report in run.preview() if dry_run else run.execute():
@@ -127,9 +85,10 @@ def apply_styles(
 
 @dataclass(frozen=True)
 class _Job:
-    """A photo with the outputs that are wanted of it, and those that are there already, by the style's number."""
+    """A photo or film with the outputs that are wanted of it, and those that are there already, by style's number."""
 
     source: Path
+    is_film: bool
     wanted: dict[int, Path]
     existing: dict[int, Path]
 
@@ -138,7 +97,7 @@ _Loaded = tuple[_Job, Photo | StylekitError | None]
 
 
 def _load(job: _Job, *, max_pixels: int, max_size: int | None) -> _Loaded:
-    if not job.wanted:
+    if job.is_film or not job.wanted:
         return job, None
     try:
         return job, load_photo(job.source, max_pixels=max_pixels, max_size=max_size)
@@ -166,12 +125,14 @@ class _Run:
         files: list[StyleFile],
         config: ApplyConfig,
         blend: Sequence[float] | None,
+        on_frame: Callable[[FilmReport], None],
     ) -> None:
         self._plan = plan
         self._names = names
         self._files = files
         self._config = config
         self._blend = blend
+        self._on_frame = on_frame
 
     @cached_property
     def _styles(self) -> list[Style]:
@@ -196,7 +157,9 @@ class _Run:
                 raise OutputExists(
                     f"{existing[0]} exists already.", "Replace it with --overwrite, or choose another --output."
                 )
-            yield _Job(photo.source, {i: path for i, path in outputs.items() if i not in existing}, existing)
+            yield _Job(
+                photo.source, photo.is_film, {i: path for i, path in outputs.items() if i not in existing}, existing
+            )
 
     def preview(self) -> Iterator[FileReport]:
         """Say what would be done."""
@@ -247,7 +210,9 @@ class _Run:
         job, photo = group[0]
         for number, path in job.existing.items():
             yield _finished(self._report(job, number, path, "skipped"))
-        if isinstance(photo, Photo):
+        if job.is_film:
+            yield from (_finished(self._paint_film(job, number, path)) for number, path in job.wanted.items())
+        elif isinstance(photo, Photo):
             for number in job.wanted:
                 yield from self._paint_in(number, group, writers)
         elif photo is not None:
@@ -272,6 +237,20 @@ class _Run:
             assert isinstance(photo, Photo)
             picture = dataclasses.replace(photo, pixels=pixels)
             yield writers.submit(self._save, job, number, job.wanted[number], picture, seconds)
+
+    def _paint_film(self, job: _Job, number: int, path: Path) -> FileReport:
+        files = [self._files[number]] if self._blend is None else self._files
+        key = repr(([weights_hash(file.weights) for file in files], self._blend))
+        try:
+            film = paint_film(
+                job.source, path, self._styles[number], self._config, style_key=key, on_frame=self._on_frame
+            )
+        except StylekitError as error:
+            return self._failed(job, number, path, error)
+        report = self._report(job, number, path, "done")
+        return dataclasses.replace(
+            report, width=film.width, height=film.height, frames=film.frames, seconds=film.seconds, notes=film.notes
+        )
 
     def _save(self, job: _Job, number: int, path: Path, picture: Photo, seconds: float) -> FileReport:
         config = self._config

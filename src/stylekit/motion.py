@@ -64,11 +64,15 @@ def _refinement(old: Floats, new: Floats, shifts: Floats) -> Floats:
     xx, yy = xx + _DAMPING, yy + _DAMPING
     determinant = xx * yy - xy * xy
     step = np.stack([yy * xe - xy * ye, xx * ye - xy * xe], axis=-1) / determinant[..., None]
-    return step.clip(-2, 2)
+    result: Floats = step.clip(-2, 2)
+    return result
 
 
 def _resized(layers: Floats, rows: int, columns: int, how: Image.Resampling = Image.Resampling.BILINEAR) -> Floats:
-    planes = (Image.fromarray(np.ascontiguousarray(layer)).resize((columns, rows), how) for layer in np.moveaxis(layers, -1, 0))
+    planes = (
+        Image.fromarray(np.ascontiguousarray(layer)).resize((columns, rows), how)
+        for layer in np.moveaxis(layers, -1, 0)
+    )
     return np.stack([np.asarray(plane) for plane in planes], axis=-1)
 
 
@@ -76,7 +80,8 @@ def _smoothed(cells: Floats) -> Floats:
     """Return the mean of each cell and its neighbours."""
     padded = np.pad(cells, ((1, 1), (1, 1), (0, 0)), mode="edge")
     rows = padded[:-2] + 2 * padded[1:-1] + padded[2:]
-    return (rows[:, :-2] + 2 * rows[:, 1:-1] + rows[:, 2:]) / 16
+    result: Floats = (rows[:, :-2] + 2 * rows[:, 1:-1] + rows[:, 2:]) / 16
+    return result
 
 
 def _sampled(picture: Floats, shifts: Floats) -> Floats:
@@ -119,4 +124,5 @@ def moved(picture: Pixels, shifts: Floats) -> Pixels:
 def _at_corners(cells: Floats) -> Floats:
     """Return the means of the cells that meet in each corner."""
     padded = np.pad(cells, ((1, 1), (1, 1), (0, 0)), mode="edge")
-    return (padded[:-1, :-1] + padded[1:, :-1] + padded[:-1, 1:] + padded[1:, 1:]) / 4
+    result: Floats = (padded[:-1, :-1] + padded[1:, :-1] + padded[:-1, 1:] + padded[1:, 1:]) / 4
+    return result

@@ -55,9 +55,8 @@ class Segments:
         if not self.paths:
             return Memory()
         with np.load(self._memory_of(self.paths[-1]), allow_pickle=False) as arrays:
-            numbers = {name: int(arrays[name]) for name in ("frames", "broken", "end")}
-            pictures = {name: arrays[name] for name in ("picture", "seen") if name in arrays}
-            return Memory(**pictures, **numbers)
+            frames, broken, end = (int(arrays[name]) for name in ("frames", "broken", "end"))
+            return Memory(arrays["picture"], arrays.get("seen"), frames, broken, end)
 
     def add(self, write: Callable[[Path], Memory]) -> None:
         """Have the next segment written.

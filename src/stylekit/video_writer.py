@@ -40,7 +40,11 @@ def write_segment(pictures: Iterable[tuple[int, Pixels]], path: Path, film: Film
     av = load_av(path.name)
     coding = VIDEO_CODECS[codec]
     colors = swscale_colors(film.colors, "dst")
-    with write_errors(path), atomic_write(path) as temporary, av.open(str(temporary), "w", _SEGMENT_FORMAT) as container:
+    with (
+        write_errors(path),
+        atomic_write(path) as temporary,
+        av.open(str(temporary), "w", _SEGMENT_FORMAT) as container,
+    ):
         stream = None
         for time, picture in pictures:
             even = picture[: len(picture) // 2 * 2, : picture.shape[1] // 2 * 2]
@@ -116,7 +120,9 @@ def _companions(source: "InputContainer", container: "OutputContainer", notes: l
             copy = container.add_stream_from_template(stream, opaque=True)
         except ValueError:
             kind = "sound" if stream.type == "audio" else "subtitles"
-            notes.append(f"{kind} left out: {container.format.name} holds no {stream.codec_context.codec.canonical_name}")
+            notes.append(
+                f"{kind} left out: {container.format.name} holds no {stream.codec_context.codec.canonical_name}"
+            )
             continue
         copy.metadata.update(stream.metadata)
         copy.disposition = stream.disposition
@@ -143,7 +149,7 @@ def _pictures(segments: Sequence[Path], video: "Stream", end: Fraction) -> Itera
 
 
 def _others(source: "InputContainer", companions: Mapping["Stream", "Stream"], film: Film) -> Iterator["Packet"]:
-    """Give the packets of sound and subtitles that belong to the part of the film that is wanted, bit by bit as they are."""
+    """Give the packets of sound and subtitles that belong to the wanted part of the film, bit by bit as they are."""
     if not companions:
         return
     begin, end = (None if time is None else time * film.time_base for time in (film.begin, film.end))

@@ -37,7 +37,7 @@ _SETTINGS = ("max_size", "stroke_size", "strength", "keep_colors", "steady", "co
 
 
 @dataclass(frozen=True)
-class ClipReport:
+class FilmReport:
     """How the painting of a film is getting on, or what came of it.
 
     Attributes:
@@ -69,15 +69,15 @@ class _Painted:
     memory: Memory
 
 
-def paint_clip(
+def paint_film(
     source: Path,
     output: Path,
     style: Style,
     config: ApplyConfig,
     *,
     style_key: str = "",
-    on_frame: Callable[[ClipReport], None] = lambda report: None,
-) -> ClipReport:
+    on_frame: Callable[[FilmReport], None] = lambda report: None,
+) -> FilmReport:
     """Put a style on a film.
 
     A film is painted in segments of some seconds, which are kept beside the result until it is finished: when the same
@@ -105,7 +105,7 @@ def paint_clip(
         rate = Fraction(config.fps).limit_denominator(1001)
         frames = at_rate(frames, film.time_base, rate)
         shown = dataclasses.replace(film, time_base=1 / rate, rate=rate, length=round(film.length * rate / film.rate))
-    report = ClipReport(source, 0, shown.length, shown.width, shown.height, 0.0)
+    report = FilmReport(source, 0, shown.length, shown.width, shown.height, 0.0)
     began = time.monotonic()
 
     def count(painted: _Painted) -> None:
