@@ -132,7 +132,7 @@ def _check_memory(path: Path, film: Film) -> None:
 
 
 def _fitting(image: Image.Image, palette: Image.Image | None) -> Image.Image:
-    """Return an image with a palette for this one: the last one as long as it fits, or else still parts would flicker."""
+    """Return an image with a palette for this one: the last one as long as it fits, lest still parts flicker."""
     if palette is not None:
         mapped = image.quantize(palette=palette, dither=Image.Dither.NONE).convert("RGB")
         if np.abs(np.asarray(mapped, np.int16) - np.asarray(image)).mean() < _UNFIT:

@@ -48,8 +48,8 @@ def apply_styles(
 
     Args:
         inputs: photos, films and folders.
-        output: the result's file (one photo or film, one style) or the results' folder; None puts results beside photos,
-            films and folders.
+        output: the result's file (one input, one style) or the results' folder; None puts results beside photos, films
+            and folders.
         styles: names, or paths to style files or importable weights.
         config: settings.
         blend: shares in which the styles are mixed into one; None applies each by itself.

@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor
 from typing import Generic, TypeVar, cast
 
@@ -46,7 +46,7 @@ def prefetch(
         pool.close()
 
 
-def ahead(items: Iterable[_Item], number: int) -> Iterator[_Item]:
+def ahead(items: Iterable[_Item], number: int) -> Generator[_Item]:
     """Yield items as they come, made by a thread of their own while earlier ones are in use.
 
     Args:

@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
@@ -115,8 +115,9 @@ def paint_film(
         on_frame(report)
 
     paint = partial(_painted, frames, style, config, count)
+    notes: tuple[str, ...] = ()
     if output.suffix.lower() in ANIMATION_SUFFIXES:
-        memory, notes = _write_animation(paint, output, shown, config), ()
+        memory = _write_animation(paint, output, shown, config)
     else:
         segments = Segments(output, _key(source, style_key, config))
         memory, notes = _write_film(paint, segments, output, film, shown, config)
@@ -125,7 +126,7 @@ def paint_film(
     return dataclasses.replace(report, frames=memory.frames, seconds=time.monotonic() - began, notes=notes)
 
 
-_Paint = Callable[[Memory], Iterator[_Painted]]
+_Paint = Callable[[Memory], Generator[_Painted]]
 
 
 def _write_animation(paint: _Paint, output: Path, film: Film, config: ApplyConfig) -> Memory:
@@ -184,7 +185,7 @@ def _opaque(painted: _Painted) -> Pixels:
 
 def _painted(
     frames: Iterator[Frame], style: Style, config: ApplyConfig, count: Callable[[_Painted], None], memory: Memory
-) -> Iterator[_Painted]:
+) -> Generator[_Painted]:
     """Paint frames: one is read, one compared with those before, one painted and one written at the same time."""
     wanted = ahead(islice(frames, memory.frames, None), _AHEAD)
     changes = ahead(_changes(wanted, memory.seen, config.steady), _AHEAD)

@@ -80,7 +80,7 @@ def _smoothed(cells: Floats) -> Floats:
     """Return the mean of each cell and its neighbours."""
     padded = np.pad(cells, ((1, 1), (1, 1), (0, 0)), mode="edge")
     rows = padded[:-2] + 2 * padded[1:-1] + padded[2:]
-    result: Floats = (rows[:, :-2] + 2 * rows[:, 1:-1] + rows[:, 2:]) / 16
+    result: Floats = (rows[:, :-2] + 2 * rows[:, 1:-1] + rows[:, 2:]) / np.float32(16)
     return result
 
 
@@ -124,5 +124,5 @@ def moved(picture: Pixels, shifts: Floats) -> Pixels:
 def _at_corners(cells: Floats) -> Floats:
     """Return the means of the cells that meet in each corner."""
     padded = np.pad(cells, ((1, 1), (1, 1), (0, 0)), mode="edge")
-    result: Floats = (padded[:-1, :-1] + padded[1:, :-1] + padded[:-1, 1:] + padded[1:, 1:]) / 4
+    result: Floats = (padded[:-1, :-1] + padded[1:, :-1] + padded[:-1, 1:] + padded[1:, 1:]) / np.float32(4)
     return result

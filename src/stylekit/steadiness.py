@@ -20,7 +20,7 @@ from stylekit.motion import Floats, flow, moved
 _SIDE = 320  # px, longer side at which photos are compared
 _LEAST_NOISE = 1.5  # of 255, mean difference of photos of one scene
 _ALIKE, _DIFFERENT = 2.0, 5.0  # times the noise
-_REACH = 5  # px at that size: about as far as a changed spot changes the strokes around it
+_REACH = 4  # px at that size: about as far as a changed spot changes the strokes around it
 _STROKE = 2  # px at that size, half of its width
 _ANOTHER = 30.0  # of 255, difference over a stroke's width at which half is let go
 _CUT = 0.6  # share of the photo that has changed
@@ -85,7 +85,8 @@ def _trust(old: Pixels, new: Pixels) -> Floats:
         for picture in (old, new)
     ]
     difference = np.abs(smooth[0] - smooth[1]).max(axis=-1)
-    return 1 / (1 + (difference / _ANOTHER) ** 2)
+    result: Floats = 1 / (1 + (difference / np.float32(_ANOTHER)) ** 2)
+    return result
 
 
 def _small(photo: Pixels) -> Pixels:

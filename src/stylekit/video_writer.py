@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
     from av.packet import Packet
     from av.stream import Stream
+    from av.video.stream import VideoStream
 
 _SEGMENT_FORMAT = "nut"  # which knows any codec, and any unit of time exactly
 _FAST_START = {"movflags": "+faststart"}  # what a player needs first comes first
@@ -130,9 +131,9 @@ def _companions(source: "InputContainer", container: "OutputContainer", notes: l
     return companions
 
 
-def _pictures(segments: Sequence[Path], video: "Stream", end: Fraction) -> Iterator["Packet"]:
+def _pictures(segments: Sequence[Path], video: "VideoStream", end: Fraction) -> Iterator["Packet[Any]"]:
     """Give the segments' packets, each lasting until the next one."""
-    waiting: Packet | None = None
+    waiting: Packet[Any] | None = None
     for path in segments:
         with opened(path) as segment:
             for packet in segment.demux(video=0):
@@ -148,7 +149,7 @@ def _pictures(segments: Sequence[Path], video: "Stream", end: Fraction) -> Itera
         yield waiting
 
 
-def _others(source: "InputContainer", companions: Mapping["Stream", "Stream"], film: Film) -> Iterator["Packet"]:
+def _others(source: "InputContainer", companions: Mapping["Stream", "Stream"], film: Film) -> Iterator["Packet[Any]"]:
     """Give the packets of sound and subtitles that belong to the wanted part of the film, bit by bit as they are."""
     if not companions:
         return
@@ -167,6 +168,6 @@ def _others(source: "InputContainer", companions: Mapping["Stream", "Stream"], f
         yield packet
 
 
-def _moment(packet: "Packet") -> Fraction:
+def _moment(packet: "Packet[Any]") -> Fraction:
     """When a packet is to be read, in seconds."""
     return (packet.dts or 0) * packet.time_base
