@@ -122,7 +122,8 @@ def paint_film(
         segments = Segments(output, _key(source, style_key, config))
         memory, notes = _write_film(paint, segments, output, film, shown, config)
     if memory.broken:
-        notes = (f"{memory.broken} broken frames: the frame before is shown again", *notes)
+        frames_are = "frame" if memory.broken == 1 else "frames"
+        notes = (f"{memory.broken} broken {frames_are}: the frame before is shown again", *notes)
     return dataclasses.replace(report, frames=memory.frames, seconds=time.monotonic() - began, notes=notes)
 
 

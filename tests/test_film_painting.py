@@ -1,0 +1,240 @@
+"""Films: every frame at its time, the sound untouched, nothing painted twice, and what is broken costs little."""
+
+import json
+from fractions import Fraction
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from films import frames_of, packets_of, photo, write_film
+from PIL import Image
+
+from stylekit.config import ApplyConfig
+from stylekit.errors import ImageError
+from stylekit.film_painting import paint_film
+
+pytest.importorskip("av")
+
+
+@pytest.fixture
+def film(tmp_path):
+    return write_film(tmp_path / "clip.mp4", [photo(number) for number in range(20)])
+
+
+@pytest.fixture(autouse=True)
+def _short_segments(monkeypatch):
+    monkeypatch.setattr("stylekit.film_painting._SEGMENT_SECONDS", 0.2)  # 5 frames
+
+
+class Copyist:
+    """A style that paints what it sees, and remembers how much that was."""
+
+    def __init__(self):
+        self.painted = 0
+
+    def stylize(self, pixels, **settings):
+        self.painted += 1
+        return pixels.copy()
+
+
+def paint(source, output, style=None, on_frame=lambda report: None, **settings):
+    return paint_film(source, output, style or Copyist(), ApplyConfig(**settings), on_frame=on_frame)
+
+
+def difference(one, other):
+    return np.abs(np.asarray(one, int) - np.asarray(other, int)).mean()
+
+
+def test_each_frame_is_painted_at_its_time_with_the_sound_as_it_was(film, tmp_path):
+    report = paint(film, tmp_path / "out.mp4")
+    assert (report.frames, report.width, report.height, report.notes) == (20, 64, 48, ())
+    assert frames_of(tmp_path / "out.mp4")[0] == frames_of(film)[0]
+    assert packets_of(tmp_path / "out.mp4", "audio") == packets_of(film, "audio")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.mp4", "out.mp4"]
+
+
+def test_through_the_command_a_film_is_styled(film, style_path, tmp_path, stylekit):
+    code, out, err = stylekit("apply", film, "-s", style_path, "--json")
+    (report,) = json.loads(out)["files"]
+    assert (code, err) == (0, "")
+    assert (report["status"], report["frames"], report["output"]) == ("done", 20, f"{tmp_path}/clip-small.mp4")
+    assert difference(frames_of(tmp_path / "clip-small.mp4")[1][3], photo(3)) > 10
+
+
+def test_photos_and_films_of_a_folder_are_painted_alike(film, style_path, tmp_path, make_photo, stylekit):
+    folder = tmp_path / "holiday"
+    folder.mkdir()
+    film.rename(folder / "clip.mp4")
+    make_photo(40, 30).save(folder / "lion.jpg")
+    (folder / "broken.mov").write_bytes(b"no film")
+    command = ("apply", folder, "-s", style_path, "-o", tmp_path / "out")
+    code, out, err = stylekit(*command)
+    assert code == 3
+    assert [line.rpartition("/")[2] for line in out.splitlines()] == ["clip-small.mp4", "lion-small.jpg"]
+    assert f"failed {folder}/broken.mov: broken.mov is no film that can be read" in err
+    assert "2 skipped, 1 failed" in stylekit(*command)[2]
+
+
+def test_frames_at_any_times_keep_them(tmp_path):
+    times = [0, 1001, 2002, 2500, 9000, 9001, 20000]
+    pictures = [photo(number) for number in range(len(times))]
+    film = write_film(tmp_path / "a.mp4", pictures, times=times, time_base=Fraction(1, 30000), sound=False)
+    paint(film, tmp_path / "b.mp4")
+    assert frames_of(tmp_path / "b.mp4")[0] == [Fraction(time, 30000) for time in times]
+
+
+def test_a_turned_film_comes_out_upright(tmp_path):
+    pictures = [photo(0)] * 3
+    film = write_film(tmp_path / "a.mp4", pictures, rotation=-90, sound=False)
+    report = paint(film, tmp_path / "b.mp4")
+    assert (report.width, report.height) == (48, 64)
+    painted = frames_of(tmp_path / "b.mp4")[1][0]
+    assert difference(painted, np.rot90(photo(0), -1)) < 8 < difference(painted, np.rot90(photo(0), 1))
+
+
+@pytest.mark.parametrize("colors", [(1, 1), (1, 2), (5, 1), (5, 2)])
+def test_a_frame_looks_as_its_photo_whatever_matrix_and_range_code_it(tmp_path, colors):
+    flat = np.full((48, 64, 3), (200, 90, 40), np.uint8)
+    film = write_film(tmp_path / "a.mp4", [flat] * 2, colors=colors, sound=False)
+    seen = []
+
+    class Witness(Copyist):
+        def stylize(self, pixels, **settings):
+            seen.append(pixels)
+            return super().stylize(pixels)
+
+    paint(film, tmp_path / "b.mp4", Witness())
+    assert np.abs(seen[0].astype(int) - flat).max() <= 3
+    assert np.abs(frames_of(tmp_path / "b.mp4")[1][0].astype(int) - flat).max() <= 5
+
+
+def test_what_is_painted_is_not_painted_again_after_a_break(film, tmp_path):
+    paint(film, tmp_path / "whole.mp4")
+    style = Copyist()
+
+    def stop(report):
+        if report.frames == 12:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        paint(film, tmp_path / "out.mp4", style, stop)
+    assert not (tmp_path / "out.mp4").exists()
+    style.painted = 0
+    assert paint(film, tmp_path / "out.mp4", style).frames == 20
+    assert style.painted == 10  # two segments were finished
+    assert (tmp_path / "out.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes()
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_other_settings_begin_anew(film, tmp_path):
+    def stop(report):
+        if report.frames == 12:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        paint(film, tmp_path / "out.mp4", on_frame=stop)
+    style = Copyist()
+    paint(film, tmp_path / "out.mp4", style, steady=0.5)
+    assert style.painted == 20
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_broken_frame_is_repeated_and_counted(tmp_path):
+    import av
+
+    film = write_film(tmp_path / "a.mp4", [photo(number) for number in range(20)], sound=False)
+    with av.open(str(film)) as container:
+        positions = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    data = bytearray(film.read_bytes())
+    position, size = positions[9]  # the last before a key frame
+    data[position + 4 : position + size] = b"\xff" * (size - 4)
+    film.write_bytes(data)
+    report = paint(film, tmp_path / "b.mp4", steady=0)
+    times, pictures = frames_of(tmp_path / "b.mp4")
+    assert (report.frames, report.notes) == (20, ("1 broken frame: the frame before is shown again",))
+    assert times == [Fraction(number, 25) for number in range(20)]
+    assert difference(pictures[9], pictures[8]) < 2 < difference(pictures[10], pictures[9])
+
+
+def test_a_part_of_a_film_is_painted_with_its_sound(film, tmp_path):
+    assert paint(film, tmp_path / "b.mp4", start=0.2, end=0.6).frames == 10
+    times, pictures = frames_of(tmp_path / "b.mp4")
+    assert (times[0], times[-1]) == (0, Fraction(9, 25))
+    assert difference(pictures[0], photo(5)) < 8
+    whole, part = (packets_of(path, "audio") for path in (film, tmp_path / "b.mp4"))
+    assert 0 < len(part) < len(whole)
+    assert {data for _, data in part} < {data for _, data in whole}
+    with pytest.raises(ImageError, match="no frames"):
+        paint(film, tmp_path / "c.mp4", start=100)
+
+
+@pytest.mark.parametrize(("fps", "frames", "painted"), [(12.5, 10, 10), (50, 40, 20)])
+def test_frames_a_second_can_be_chosen(film, tmp_path, fps, frames, painted):
+    style = Copyist()
+    assert paint(film, tmp_path / "b.mp4", style, fps=fps).frames == frames
+    assert style.painted == painted
+    assert frames_of(tmp_path / "b.mp4")[0] == [number / Fraction(fps) for number in range(frames)]
+
+
+@pytest.mark.parametrize("name", ["b.gif", "b.webp"])
+def test_animations_are_read_and_written(tmp_path, name):
+    frames = [Image.fromarray(photo(8 * number)) for number in range(4)]
+    durations = [100, 200, 50, 400]
+    frames[0].save(tmp_path / "a.webp", save_all=True, append_images=frames[1:], duration=durations, lossless=True)
+    paint(tmp_path / "a.webp", tmp_path / name, steady=0)
+    with Image.open(tmp_path / name) as animation:
+        for number, duration in enumerate(durations):
+            animation.seek(number)
+            animation.load()
+            assert animation.info["duration"] == duration
+            assert difference(animation.convert("RGB"), frames[number]) < 10
+    paint(tmp_path / "a.webp", tmp_path / "c.mp4", steady=0)
+    assert frames_of(tmp_path / "c.mp4")[0] == [0, Fraction(1, 10), Fraction(3, 10), Fraction(7, 20)]
+
+
+def test_transparency_of_animations_is_kept(tmp_path):
+    alpha = np.zeros((48, 64), np.uint8)
+    alpha[10:30, 10:40] = 255
+    frames = [Image.fromarray(np.dstack([photo(8 * number), alpha])) for number in range(3)]
+    frames[0].save(tmp_path / "a.webp", save_all=True, append_images=frames[1:], duration=100, lossless=True)
+    paint(tmp_path / "a.webp", tmp_path / "b.gif")
+    with Image.open(tmp_path / "b.gif") as animation:
+        animation.seek(2)
+        assert (np.asarray(animation.convert("RGBA"))[..., 3] == alpha).all()
+
+
+def test_without_the_extra_it_is_named(film, tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "av", None)
+    with pytest.raises(ImageError, match="needs an extra") as caught:
+        paint(film, tmp_path / "b.mp4")
+    assert "[video]" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [(b"", "empty"), (b"no film", "no film"), (b"#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1/x\n", "no film")],
+)
+def test_what_is_no_film_is_an_error(tmp_path, data, message):
+    (tmp_path / "a.mp4").write_bytes(data)
+    with pytest.raises(ImageError, match=message):
+        paint(tmp_path / "a.mp4", tmp_path / "b.mp4")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
+
+
+def test_still_parts_are_still_and_cuts_clean(tmp_path):
+    """A style that boils: with steadiness the boiling is gone, and of the scene before a cut nothing is left."""
+    random = np.random.default_rng(0)
+
+    class Boiling(Copyist):
+        def stylize(self, pixels, **settings):
+            return (pixels + random.normal(0, 12, pixels.shape)).clip(0, 255).astype(np.uint8)
+
+    scenes = [photo(0, (160, 96))] * 12 + [255 - photo(30, (160, 96))] * 2
+    film = write_film(tmp_path / "a.mp4", scenes, sound=False)
+    results = []
+    for steady in (0, ApplyConfig.steady):
+        paint(film, tmp_path / f"{steady}.mp4", Boiling(), steady=steady, crf=1)
+        results.append(frames_of(tmp_path / f"{steady}.mp4")[1])
+    raw, steadied = ([difference(one, other) for one, other in pairwise(r[6:12])] for r in results)
+    assert np.mean(steadied) < 0.35 * np.mean(raw)
+    assert difference(results[1][12], scenes[12]) < 1.1 * difference(results[0][12], scenes[12])
