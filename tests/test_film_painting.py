@@ -6,9 +6,9 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from films import frames_of, packets_of, photo, write_film
 from PIL import Image
 
+from film_material import frames_of, packets_of, photo, write_film
 from stylekit.config import ApplyConfig
 from stylekit.errors import ImageError
 from stylekit.film_painting import paint_film

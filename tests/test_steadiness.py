@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from films import photo
 from PIL import Image
 
+from film_material import photo
 from stylekit.motion import flow, moved
 from stylekit.steadiness import steadied, watched
 

@@ -30,8 +30,11 @@ def flow(before: Pixels, after: Pixels) -> Floats:
 
     Returns:
         `(rows, columns, 2)`: for each cell of a grid over the picture, how far to the right and how far down, as shares
-        of its width and height, `before` has what `after` has in the middle of the cell; zero where nothing has moved.
+        of its width and height, `before` has what `after` has in the middle of the cell; zero where nothing has moved,
+        and in pictures too small to tell.
     """
+    if min(after.shape[:2]) < 2 * _CELL:
+        return np.zeros((1, 1, 2), np.float32)
     scales = max(1, int(np.log2(min(after.shape[:2]) / _COARSEST)) + 1)
     pictures = zip(_pyramid(before, scales), _pyramid(after, scales), strict=True)
     shifts = np.zeros((1, 1, 2), np.float32)
