@@ -12,6 +12,8 @@ from film_material import frames_of, packets_of, photo, write_film
 from stylekit.config import ApplyConfig
 from stylekit.errors import ImageError
 from stylekit.film_painting import paint_film
+from stylekit.style_file import StyleMetadata
+from stylekit.stylization import Style
 
 pytest.importorskip("av")
 
@@ -27,18 +29,25 @@ def _short_segments(monkeypatch):
 
 
 class Copyist:
-    """A style that paints what it sees, and remembers how much that was."""
+    """An engine that paints what it sees, and remembers how often."""
+
+    device, reach, free_norms, norms_in_turn, pixel_bytes, held_bytes = "cpu", 8, 0, 0, 100, 0
 
     def __init__(self):
         self.painted = 0
 
-    def stylize(self, pixels, **settings):
+    def run(self, pictures):
         self.painted += 1
-        return pixels.copy()
+        return pictures.copy()
+
+    def run_after(self, picture, last, share):
+        count = last[0] + 1 if last else np.zeros((2, 1, 1, 1), np.float32)
+        return self.run(picture), (count,)
 
 
-def paint(source, output, style=None, on_frame=lambda report: None, **settings):
-    return paint_film(source, output, style or Copyist(), ApplyConfig(**settings), on_frame=on_frame)
+def paint(source, output, engine=None, on_frame=lambda report: None, **settings):
+    style = Style(StyleMetadata(name="copyist"), engine or Copyist())
+    return paint_film(source, output, style, ApplyConfig(**settings), on_frame=on_frame)
 
 
 def difference(one, other):
@@ -99,29 +108,29 @@ def test_a_frame_looks_as_its_photo_whatever_matrix_and_range_code_it(tmp_path, 
     seen = []
 
     class Witness(Copyist):
-        def stylize(self, pixels, **settings):
-            seen.append(pixels)
-            return super().stylize(pixels)
+        def run(self, pictures):
+            seen.append(pictures[0] * 255)
+            return super().run(pictures)
 
     paint(film, tmp_path / "b.mp4", Witness())
-    assert np.abs(seen[0].astype(int) - flat).max() <= 3
+    assert np.abs(seen[0] - flat).max() <= 3
     assert np.abs(frames_of(tmp_path / "b.mp4")[1][0].astype(int) - flat).max() <= 5
 
 
 def test_what_is_painted_is_not_painted_again_after_a_break(film, tmp_path):
     paint(film, tmp_path / "whole.mp4")
-    style = Copyist()
+    engine = Copyist()
 
     def stop(report):
         if report.frames == 12:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        paint(film, tmp_path / "out.mp4", style, stop)
+        paint(film, tmp_path / "out.mp4", engine, stop)
     assert not (tmp_path / "out.mp4").exists()
-    style.painted = 0
-    assert paint(film, tmp_path / "out.mp4", style).frames == 20
-    assert style.painted == 10  # two segments were finished
+    engine.painted = 0
+    assert paint(film, tmp_path / "out.mp4", engine).frames == 20
+    assert engine.painted == 10  # two segments were finished
     assert (tmp_path / "out.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes()
     assert not list(tmp_path.glob(".*"))
 
@@ -133,9 +142,9 @@ def test_other_settings_begin_anew(film, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         paint(film, tmp_path / "out.mp4", on_frame=stop)
-    style = Copyist()
-    paint(film, tmp_path / "out.mp4", style, steady=0.5)
-    assert style.painted == 20
+    engine = Copyist()
+    paint(film, tmp_path / "out.mp4", engine, steady=0.5)
+    assert engine.painted == 20
     assert not list(tmp_path.glob(".*"))
 
 
@@ -170,9 +179,9 @@ def test_a_part_of_a_film_is_painted_with_its_sound(film, tmp_path):
 
 @pytest.mark.parametrize(("fps", "frames", "painted"), [(12.5, 10, 10), (50, 40, 20)])
 def test_frames_a_second_can_be_chosen(film, tmp_path, fps, frames, painted):
-    style = Copyist()
-    assert paint(film, tmp_path / "b.mp4", style, fps=fps).frames == frames
-    assert style.painted == painted
+    engine = Copyist()
+    assert paint(film, tmp_path / "b.mp4", engine, fps=fps).frames == frames
+    assert engine.painted == painted
     assert frames_of(tmp_path / "b.mp4")[0] == [number / Fraction(fps) for number in range(frames)]
 
 
@@ -226,8 +235,8 @@ def test_still_parts_are_still_and_cuts_clean(tmp_path):
     random = np.random.default_rng(0)
 
     class Boiling(Copyist):
-        def stylize(self, pixels, **settings):
-            return (pixels + random.normal(0, 12, pixels.shape)).clip(0, 255).astype(np.uint8)
+        def run(self, pictures):
+            return (pictures + random.normal(0, 0.05, pictures.shape)).astype(np.float32)
 
     scenes = [photo(0, (160, 96))] * 12 + [255 - photo(30, (160, 96))] * 2
     film = write_film(tmp_path / "a.mp4", scenes, sound=False)

@@ -21,6 +21,7 @@ from stylekit.animations import animation_frames, probe_animation, write_animati
 from stylekit.colors import Pixels, on_white
 from stylekit.concurrency import ahead
 from stylekit.config import ApplyConfig
+from stylekit.engines.smoothed import SmoothedEngine
 from stylekit.errors import ImageError
 from stylekit.films import Film, Frame, at_rate, lasting
 from stylekit.formats import ANIMATION_SUFFIXES, VIDEO_CODECS, video_codec
@@ -212,9 +213,14 @@ def _in_style(
 ) -> Iterator[_Painted]:
     """Paint each frame, and keep of the last picture what has not changed."""
     picture, alpha = memory.picture, None
+    engine = SmoothedEngine(style.engine, config.steady, memory.statistics)
+    if config.steady:
+        style = Style(style.metadata, engine)
     for frame, change in changes:
         if frame.pixels is not None:
             alpha = frame.alpha
+            if change is not None and change.is_cut:
+                engine.forget()
             new = style.stylize(
                 frame.pixels,
                 stroke_size=config.stroke_size,
@@ -227,6 +233,7 @@ def _in_style(
         memory = Memory(
             picture,
             seen=memory.seen if change is None else change.seen,
+            statistics=engine.last,
             frames=memory.frames + 1,
             broken=memory.broken + frame.is_broken,
             end=frame.time + frame.duration,

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stylekit.colors import Pixels
 from stylekit.paths import atomic_write, clear_stale
 from stylekit.pillow_guard import write_errors
 
 _MARK = ".stylekit-segments"
+_STATISTICS = "statistics_"
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,7 @@ class Memory:
     Attributes:
         picture: the last one; None at the beginning.
         seen: what is remembered of the photos; see `steadiness.Change`. None where nothing is.
+        statistics: what the network's normalisations used; see `Engine.run_after`.
         frames: how many there have been.
         broken: how many of them could not be read.
         end: when the last one ends, in units of the film's time.
@@ -28,6 +31,7 @@ class Memory:
 
     picture: Pixels | None = None
     seen: Pixels | None = None
+    statistics: tuple[NDArray[np.float32], ...] = ()
     frames: int = 0
     broken: int = 0
     end: int = 0
@@ -56,7 +60,8 @@ class Segments:
             return Memory()
         with np.load(self._memory_of(self.paths[-1]), allow_pickle=False) as arrays:
             frames, broken, end = (int(arrays[name]) for name in ("frames", "broken", "end"))
-            return Memory(arrays["picture"], arrays.get("seen"), frames, broken, end)
+            statistics = tuple(arrays[name] for name in sorted(arrays) if name.startswith(_STATISTICS))
+            return Memory(arrays["picture"], arrays.get("seen"), statistics, frames, broken, end)
 
     def add(self, write: Callable[[Path], Memory]) -> None:
         """Have the next segment written.
@@ -66,7 +71,8 @@ class Segments:
         """
         path = self._folder / f"{len(self.paths):06}.nut"
         memory = write(self._unfinished)
-        arrays = {name: value for name, value in vars(memory).items() if value is not None}
+        arrays = {name: value for name, value in vars(memory).items() if value is not None and name != "statistics"}
+        arrays |= {f"{_STATISTICS}{number:03}": value for number, value in enumerate(memory.statistics)}
         with write_errors(path):
             with atomic_write(self._memory_of(path)) as temporary, temporary.open("wb") as file:
                 np.savez(file, **arrays)

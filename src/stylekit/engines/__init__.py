@@ -12,6 +12,7 @@ from stylekit.engines.moments import Moments
 from stylekit.style_file import StyleFile
 
 Pictures = NDArray[np.float32]
+UsedStatistics = NDArray[np.float32]  # of a normalisation: (2, C, 1, 1), mean and variance of each channel
 
 
 class Engine(Protocol):
@@ -50,6 +51,24 @@ class Engine(Protocol):
 
         Raises:
             OutOfMemory: if the device has too little memory for pictures of this size.
+        """
+        ...
+
+    def run_after(
+        self, picture: Pictures, last: tuple[UsedStatistics, ...], share: float
+    ) -> tuple[Pictures, tuple[UsedStatistics, ...]]:
+        """Stylise a picture of a film so that its colours follow those of the one before. All normalisations are free.
+
+        Args:
+            picture: `(1, H, W, 3)`, RGB in [0, 1].
+            last: the statistics that each normalisation used in the picture before; empty at the beginning.
+            share: of those in the ones that are used now, 0 to 1; the rest is the picture's own.
+
+        Returns:
+            An array of the same shape, and the statistics used.
+
+        Raises:
+            OutOfMemory: as `run`.
         """
         ...
 
