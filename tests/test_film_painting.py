@@ -46,7 +46,7 @@ class Copyist:
 
 
 def paint(source, output, engine=None, on_frame=lambda report: None, **settings):
-    style = Style(StyleMetadata(name="copyist"), engine or Copyist())
+    style = Style(StyleMetadata(name="copyist", network="fast"), engine or Copyist())
     return paint_film(source, output, style, ApplyConfig(**settings), on_frame=on_frame)
 
 
