@@ -3,9 +3,9 @@
     python benchmarks/video.py [--style great-wave] [--frames 30] [--width 640] [--noise 2]
 
 Clips of known motion are made by panning over the repository's own photos and zooming into them, with a sensor's
-noise on each frame. The temporal error is the field's: the mean difference of a result and the one before, warped by the
-known motion, of 255. Speed is that of all the work without steadiness and with it, and of the network alone on the
-same frames before and after.
+noise on each frame. The temporal error is the field's: the mean difference of a result and the one before, warped by
+the known motion, of 255. Speed is that of all the work without steadiness and with it, and of the network alone on
+the same frames before and after.
 """
 
 import argparse
