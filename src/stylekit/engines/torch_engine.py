@@ -69,6 +69,7 @@ class TorchEngine:
         used: list[Tensor] = []
 
         def normalise(norm: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
+            assert isinstance(norm, nn.InstanceNorm2d)
             x = inputs[0].float()
             statistics = torch.cat([x.mean((2, 3), keepdim=True), x.var((2, 3), unbiased=False, keepdim=True)])
             if last:

@@ -191,11 +191,11 @@ class _Graph:
         if self._smooths:
             shapes["share"] = []
             inputs.append("share")
-        ends = (
+        takes, gives = (
             [helper.make_tensor_value_info(name, TensorProto.FLOAT, shapes[name]) for name in names]
             for names in (inputs, outputs)
         )
-        graph = helper.make_graph(self._nodes, "stylekit", *ends, list(self._tensors.values()))
+        graph = helper.make_graph(self._nodes, "stylekit", takes, gives, list(self._tensors.values()))
         opset = [helper.make_opsetid("", _OPSET)]
         model = helper.make_model(graph, opset_imports=opset, ir_version=_IR_VERSION, producer_name="stylekit")
         onnx.checker.check_model(model)
