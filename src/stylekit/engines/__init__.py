@@ -1,6 +1,6 @@
 """What runs a network. Nothing outside an engine knows tensors."""
 
-from typing import Protocol, Self
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,7 +86,7 @@ class Engine(Protocol):
         """
         ...
 
-    def with_norm(self, statistics: Statistics) -> Self:
+    def with_norm(self, statistics: Statistics) -> "Engine":
         """Return an engine whose first free normalisation is fixed to mean and variance of each channel."""
         ...
 
