@@ -22,7 +22,7 @@ _LEAST_NOISE = 1.5  # of 255, mean difference of photos of one scene
 _ALIKE, _DIFFERENT = 2.0, 5.0  # times the noise
 _REACH = 4  # px at that size: about as far as a changed spot changes the strokes around it
 _STROKE = 2  # px at that size, half of its width
-_ANOTHER = 30.0  # of 255, difference over a stroke's width at which half is let go
+_ANOTHER = 40.0  # of 255, difference over a stroke's width at which half is let go
 _CUT = 0.6  # share of the photo that has changed
 
 
