@@ -135,6 +135,15 @@ def test_what_is_painted_is_not_painted_again_after_a_break(film, tmp_path):
     assert not list(tmp_path.glob(".*"))
 
 
+def test_a_break_before_the_first_segment_leaves_nothing(film, tmp_path):
+    def stop(report):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        paint(film, tmp_path / "out.mp4", on_frame=stop)
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
+
+
 def test_other_settings_begin_anew(film, tmp_path):
     def stop(report):
         if report.frames == 12:

@@ -1,5 +1,6 @@
 """A film in parts that outlive the process: what is painted is not painted again."""
 
+import contextlib
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -70,7 +71,12 @@ class Segments:
             write: given the file to write, returns from what the segment after it goes on.
         """
         path = self._folder / f"{len(self.paths):06}.nut"
-        memory = write(self._unfinished)
+        try:
+            memory = write(self._unfinished)
+        except BaseException:
+            with contextlib.suppress(OSError):  # it is left where it holds finished segments
+                self._folder.rmdir()
+            raise
         arrays = {name: value for name, value in vars(memory).items() if value is not None and name != "statistics"}
         arrays |= {f"{_STATISTICS}{number:03}": value for number, value in enumerate(memory.statistics)}
         with write_errors(path):
