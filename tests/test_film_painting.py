@@ -256,3 +256,23 @@ def test_still_parts_are_still_and_cuts_clean(tmp_path):
     raw, steadied = ([difference(one, other) for one, other in pairwise(r[6:12])] for r in results)
     assert np.mean(steadied) < 0.35 * np.mean(raw)
     assert difference(results[1][12], scenes[12]) < 1.1 * difference(results[0][12], scenes[12])
+
+
+def test_subtitles_are_copied_where_the_file_can_hold_them(film, tmp_path):
+    import av
+
+    with av.open(str(film)) as source, av.open(str(tmp_path / "a.mkv"), "w") as copy:
+        streams = {stream: copy.add_stream_from_template(stream, opaque=True) for stream in source.streams}
+        subtitles = copy.add_mux_stream("subrip", time_base=Fraction(1, 1000))
+        for packet in source.demux():
+            if packet.pts is not None:
+                packet.stream = streams[packet.stream]
+                copy.mux(packet)
+        line = av.Packet(b"Ahoy")
+        line.pts, line.dts, line.duration, line.time_base, line.stream = 100, 100, 300, Fraction(1, 1000), subtitles
+        copy.mux(line)
+    assert paint(tmp_path / "a.mkv", tmp_path / "b.mkv").notes == ()
+    for kind in ("audio", "subtitle"):
+        assert packets_of(tmp_path / "b.mkv", kind) == packets_of(tmp_path / "a.mkv", kind) != []
+    left_out = ("sound left out: webm holds no aac", "subtitles left out: webm holds no subrip")
+    assert paint(tmp_path / "a.mkv", tmp_path / "b.webm").notes == left_out
