@@ -2,22 +2,19 @@
 
     python benchmarks/networks.py [--side 1000] [--runs 5]
 
-`johnson` is run plainly, as pytorch/examples does (torch, eager, NCHW), and by stylekit; `fast` by stylekit. Runs
-alternate, medians are printed, so that a busy machine slows all alike.
+`johnson` is run plainly, as pytorch/examples does (torch, eager, NCHW), and by stylekit, in onnxruntime and in torch;
+`fast` by stylekit. Runs alternate, medians are printed, so that a busy machine slows all alike.
 """
 
 import argparse
-import statistics
-import time
 from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import nn
 
+from measuring import median_seconds, plain_network, random_style
 from stylekit.engines import build_engine
-from stylekit.networks import build_network
-from stylekit.style_file import StyleFile, StyleMetadata
 
 
 def multiply_adds(network: nn.Module, photo: torch.Tensor) -> float:
@@ -34,13 +31,6 @@ def multiply_adds(network: nn.Module, photo: torch.Tensor) -> float:
     return sum(counted) / photo[0, 0].numel()
 
 
-def seconds(run: Callable[[], object]) -> float:
-    """How long a call takes."""
-    began = time.perf_counter()
-    run()
-    return time.perf_counter() - began
-
-
 @torch.inference_mode()
 def main() -> None:
     """Print the table."""
@@ -50,31 +40,23 @@ def main() -> None:
     options = parser.parse_args()
     photo = np.random.default_rng(0).random((1, options.side, options.side, 3), np.float32)
     plain = torch.from_numpy(photo.transpose(0, 3, 1, 2).copy())
-    networks = {name: build_network(name).eval() for name in ("johnson", "fast")}
+    styles = {name: random_style(name) for name in ("johnson", "fast")}
+    networks = {name: plain_network(style) for name, style in styles.items()}
     runs: dict[str, Callable[[], object]] = {"johnson, plainly": lambda: networks["johnson"](plain)}
-    for name, network in networks.items():
-        weights = {key: tensor.numpy() for key, tensor in network.state_dict().items()}
-        file = StyleFile(StyleMetadata(name=name, network=name), weights)
-        engine = build_engine(file, device="cpu", threads=torch.get_num_threads())
+    for name, style in styles.items():
+        engine = build_engine(style, device="cpu", threads=torch.get_num_threads())
         runs[f"{name}, stylekit"] = lambda engine=engine: engine.run(photo)  # type: ignore[misc]
-    for run in runs.values():
-        run()
-    times = {label: statistics.median(column) for label, column in _alternating(runs, options.runs).items()}
+    torch_engine = build_engine(styles["johnson"], device="cpu", engine="torch")
+    runs["johnson, torch"] = lambda: torch_engine.run(photo)
+    counts = {name: multiply_adds(network, plain) for name, network in networks.items()}
+    times = median_seconds(runs, options.runs)
     print(f"{options.side}² px, median of {options.runs} runs, {torch.get_num_threads()} threads")
     print(f"{'network':18} {'seconds':>8} {'faster':>7} {'multiply-adds/px':>17} {'parameters':>11}")
     for label, duration in times.items():
-        network = networks[label.partition(",")[0]]
-        parameters = sum(parameter.numel() for parameter in network.parameters())
+        name = label.partition(",")[0]
+        parameters = sum(parameter.numel() for parameter in networks[name].parameters())
         ratio = times["johnson, plainly"] / duration
-        print(f"{label:18} {duration:8.3f} {ratio:6.1f}x {multiply_adds(network, plain):17,.0f} {parameters:11,}")
-
-
-def _alternating(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    times: dict[str, list[float]] = {label: [] for label in runs}
-    for _ in range(rounds):
-        for label, run in runs.items():
-            times[label].append(seconds(run))
-    return times
+        print(f"{label:18} {duration:8.3f} {ratio:6.1f}x {counts[name]:17,.0f} {parameters:11,}")
 
 
 if __name__ == "__main__":

@@ -3,30 +3,37 @@
     python benchmarks/roofline.py [--runs 3] [--megapixels 1 12]
 
 Measures the rate of float32 matrix products and of copying, and, for a photo of each size, the seconds of each stage:
-process and imports, decoding, the network (`fast` and `johnson`, at `--stroke-size 1`), encoding. For a network it
-prints the operations of its learnt convolutions, the share of the matrix-product rate that it reaches, and the least
-time that moving its features once to and from memory would take. At last, the whole command beside the plain script:
-python, torch and torchvision imported, johnson eager.
+imports, decoding, the network (`fast` and `johnson`, at `--stroke-size 1`, in tiles where they are needed), encoding.
+For a network it prints which share of the matrix-product rate its learnt convolutions reach, the least time that they,
+or moving its features once to and from memory, would take, and what bounds it besides: by onnxruntime's profile, the
+share of the time that convolutions take, and the rate within them. Where operations are rearranged into fewer, rates
+are of the network's own, and may exceed 100 %. At last, the whole command beside the plain script: python, torch and
+torchvision imported, johnson eager.
 """
 
 import argparse
-import statistics
+import json
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 from PIL import Image
 
+from measuring import median_seconds, random_style, seconds
 from stylekit.architectures import parameter_shapes
 from stylekit.config import DEFAULT_STYLE
 from stylekit.engines import build_engine
 from stylekit.images import Photo, load_photo, save_photo
 from stylekit.library import load_style_file_by_name
-from stylekit.style_file import StyleFile, StyleMetadata
+from stylekit.networks.onnx_graph import build_graph
+from stylekit.style_file import StyleFile
+from stylekit.tiling import paint
 
 HARBOUR = Path(__file__).parents[1] / "docs" / "images" / "harbour.jpg"
 PLAIN_SCRIPT = """
@@ -35,23 +42,32 @@ import torch, torchvision
 from PIL import Image
 from torchvision import transforms
 from stylekit.networks import build_network
-network = build_network("johnson").eval()
+network = build_network("johnson")  # in training mode, in which nothing is rearranged
 photo = transforms.ToTensor()(Image.open(sys.argv[1]).convert("RGB"))[None]
 with torch.no_grad():
     picture = network(photo)[0].clamp(0, 1)
 transforms.ToPILImage()(picture).save(sys.argv[2], quality=92)
 """
-# At which resolution each network's convolutions run: multiply-adds a pixel are a kernel's weights times its area.
+IMPORTS = "import numpy, PIL.Image, onnx, onnxruntime"  # what `apply` needs besides itself
+# At which resolutions each network's convolutions read and write. Multiply-adds a pixel are a kernel's weights times
+# the area that is written; what is doubled first counts as it was.
 AREAS = {
-    "fast": {"stem": 1 / 16, "blocks": 1 / 16, "to_half": 1 / 16, "at_half": 1 / 4, "to_full": 1 / 4, "out": 1},
+    "fast": {
+        "stem": (1 / 16, 1 / 16),
+        "blocks": (1 / 16, 1 / 16),
+        "to_half": (1 / 16, 1 / 16),
+        "at_half": (1 / 4, 1 / 4),
+        "to_full": (1 / 4, 1 / 4),
+        "out": (1, 1),
+    },
     "johnson": {
-        "conv1": 1,
-        "conv2": 1 / 4,
-        "conv3": 1 / 16,
-        "res": 1 / 16,
-        "deconv1": 1 / 4,
-        "deconv2": 1,
-        "deconv3": 1,
+        "conv1": (1, 1),
+        "conv2": (1, 1 / 4),
+        "conv3": (1 / 4, 1 / 16),
+        "res": (1 / 16, 1 / 16),
+        "deconv1": (1 / 16, 1 / 4),
+        "deconv2": (1 / 4, 1),
+        "deconv3": (1, 1),
     },
 }
 
@@ -73,28 +89,22 @@ def main() -> None:
         whole_command(Path(folder) / "photo.jpg", options.runs)
 
 
-def median_seconds(call: Callable[[], object], runs: int) -> float:
+def median(call: Callable[[], object], runs: int) -> float:
     """Return the median of some runs after one that is not counted."""
-    call()
-    times = []
-    for _ in range(runs):
-        began = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - began)
-    return statistics.median(times)
+    return median_seconds({"": call}, runs)[""]
 
 
 def matrix_product_rate(side: int = 2048) -> float:
     """Return operations a second in multiplying square float32 matrices."""
     a, b = np.random.default_rng(0).random((2, side, side), np.float32)
     out = np.empty_like(a)
-    return 2 * side**3 / median_seconds(lambda: np.matmul(a, b, out=out), 5)
+    return 2 * side**3 / median(lambda: np.matmul(a, b, out=out), 5)
 
 
 def copy_rate(size: int = 2**28) -> float:
     """Return bytes a second, read and written, in copying what no cache holds."""
     source, target = np.ones(size, np.uint8), np.empty(size, np.uint8)
-    return 2 * size / median_seconds(lambda: np.copyto(target, source), 5)
+    return 2 * size / median(lambda: np.copyto(target, source), 5)
 
 
 def make_photo(path: Path, megapixels: float) -> None:
@@ -104,24 +114,41 @@ def make_photo(path: Path, megapixels: float) -> None:
         photo.resize((round(photo.width * scale), round(photo.height * scale))).save(path, quality=92)
 
 
-def operations(network: str) -> float:
-    """Return operations a pixel of a network's learnt convolutions: a multiplication and an addition are two."""
-    total = 0.0
+def convolutions(network: str) -> Iterator[tuple[tuple[int, ...], float, float]]:
+    """Yield each convolution's kernels' shape, and the areas that it reads and writes for a pixel of the photo."""
     for name, shape in parameter_shapes(network, {}).items():
         if len(shape) == 4:
-            area = next(area for part, area in AREAS[network].items() if name.startswith(part))
-            total += 2 * area * float(np.prod(shape))
-    return total
+            yield shape, *next(areas for part, areas in AREAS[network].items() if name.startswith(part))
+
+
+def operations(network: str) -> float:
+    """Return operations a pixel of a network's learnt convolutions: a multiplication and an addition are two."""
+    return sum(2 * written * float(np.prod(shape)) for shape, _, written in convolutions(network))
 
 
 def feature_bytes(network: str) -> float:
     """Return bytes a pixel of what a network's convolutions read and write, each once."""
-    total = 0.0
-    for name, shape in parameter_shapes(network, {}).items():
-        if len(shape) == 4:
-            area = next(area for part, area in AREAS[network].items() if name.startswith(part))
-            total += 4 * area * (shape[0] + shape[1])
-    return total
+    return sum(4 * (read * shape[1] + written * shape[0]) for shape, read, written in convolutions(network))
+
+
+def convolution_share(style: StyleFile, side: int = 1000) -> float:
+    """Return the share of a network's time that onnxruntime spends in convolutions, by its own profile."""
+    about = style.metadata
+    options = onnxruntime.SessionOptions()
+    options.enable_profiling = True
+    photo = np.random.default_rng(0).random((1, 3, side, side), np.float32)
+    with tempfile.TemporaryDirectory() as folder:
+        options.profile_file_prefix = str(Path(folder) / "profile")
+        graph = build_graph(about.network, about.network_config, style.weights).SerializeToString()
+        session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        for _ in range(3):
+            session.run(None, {"photo": photo})
+        events = json.loads(Path(session.end_profiling()).read_text())
+    spent: Counter[bool] = Counter()
+    for event in events:
+        if event["cat"] == "Node" and event["name"].endswith("kernel_time"):
+            spent[event["args"]["op_name"] == "Conv"] += event["dur"]
+    return spent[True] / spent.total()
 
 
 def stages(path: Path, runs: int, products: float, copies: float) -> None:
@@ -129,39 +156,34 @@ def stages(path: Path, runs: int, products: float, copies: float) -> None:
     photo = load_photo(path, max_pixels=10**9)
     pixels = photo.pixels[..., 0].size
     print(f"\n{pixels / 1e6:.2f} megapixels")
-    row("decode", median_seconds(lambda: load_photo(path, max_pixels=10**9), runs), 6 * pixels / copies)
-    values = np.divide(photo.pixels, 255, dtype=np.float32)[None]
+    python, imports = (
+        median(partial(subprocess.run, [sys.executable, "-c", code], check=True), runs) for code in ("pass", IMPORTS)
+    )
+    row("imports", imports - python, 0, IMPORTS.removeprefix("import "))
+    row("decode", median(lambda: load_photo(path, max_pixels=10**9), runs), 6 * pixels / copies)
     for network in ("fast", "johnson"):
-        if network == "johnson" and pixels > 4e6:
-            continue  # it would need 12 GB
-        engine = build_engine(style_of(network), device="cpu")
-        seconds = median_seconds(lambda engine=engine: engine.run(values), runs)  # type: ignore[misc]
+        style = load_style_file_by_name(DEFAULT_STYLE) if network == "fast" else random_style(network)
+        engine = build_engine(style, device="cpu")
+        once = network == "johnson" and pixels > 4e6  # in tiles it takes minutes
+        paint_photo = partial(paint, engine, [photo.pixels])
+        spent = seconds(paint_photo) if once else median(paint_photo, runs)
         done = operations(network) * pixels
         least = feature_bytes(network) * pixels / copies
-        row(network, seconds, max(done / products, least), f"{done / seconds / products:.0%} of the product rate")
+        share, rate = convolution_share(style), done / spent / products
+        note = f"{rate:.0%} of the product rate; convolutions take {share:.0%}, at {rate / share:.0%}"
+        row(network, spent, max(done / products, least), note)
     encoded = path.with_name("out.jpg")
     picture = Photo(photo.pixels)
     row(
         "encode",
-        median_seconds(lambda: save_photo(picture, encoded, format="jpeg", quality=92), runs),
+        median(lambda: save_photo(picture, encoded, format="jpeg", quality=92), runs),
         6 * pixels / copies,
     )
 
 
-def row(stage: str, seconds: float, least: float, note: str = "") -> None:
+def row(stage: str, spent: float, least: float, note: str = "") -> None:
     """Print a stage's seconds, and the least that arithmetic and memory would allow."""
-    print(f"  {stage:10} {seconds:8.3f} s   at least {least:7.3f} s   {note}")
-
-
-def style_of(network: str) -> StyleFile:
-    """Return a bundled style, or fresh weights of johnson."""
-    if network == "fast":
-        return load_style_file_by_name(DEFAULT_STYLE)
-    random = np.random.default_rng(0)
-    weights = {
-        name: random.normal(0, 0.05, shape).astype(np.float32) for name, shape in parameter_shapes(network, {}).items()
-    }
-    return StyleFile(StyleMetadata(name=network, network=network), weights)
+    print(f"  {stage:10} {spent:8.3f} s   at least {least:7.3f} s   {note}")
 
 
 def whole_command(path: Path, runs: int) -> None:
@@ -184,16 +206,14 @@ def whole_command(path: Path, runs: int) -> None:
         ],
         "plain script": [sys.executable, "-c", PLAIN_SCRIPT, path, out],
     }
-    times: dict[str, list[float]] = {name: [] for name in commands}
-    for _ in range(runs):
-        for name, command in commands.items():
-            began = time.perf_counter()
-            subprocess.run([str(part) for part in command], check=True, capture_output=True)
-            times[name].append(time.perf_counter() - began)
+    calls = {
+        name: partial(subprocess.run, [str(part) for part in command], check=True, capture_output=True)
+        for name, command in commands.items()
+    }
     print("\nfrom the shell to the file, 1 megapixel")
-    medians = {name: statistics.median(column) for name, column in times.items()}
-    for name, seconds in medians.items():
-        print(f"  {name:20} {seconds:7.3f} s")
+    medians = median_seconds(calls, runs)
+    for name, spent in medians.items():
+        print(f"  {name:20} {spent:7.3f} s")
     print(f"  stylekit is {medians['plain script'] / medians['stylekit apply']:.1f} times as fast as the plain script")
 
 

@@ -17,7 +17,8 @@ SHARED = Path(os.environ.get("STYLEKIT_TEST_DATA", Path(__file__).parents[2] / "
 def _own_home(tmp_path_factory, monkeypatch):
     """Keep the user's cache and styles out of the tests, and the tests out of them."""
     monkeypatch.setenv("STYLEKIT_HOME", str(tmp_path_factory.mktemp("home")))
-    monkeypatch.delenv("STYLEKIT_OFFLINE", raising=False)
+    for name in ("STYLEKIT_OFFLINE", "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture(autouse=True)

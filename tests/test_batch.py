@@ -16,6 +16,8 @@ import stylekit.batch
 from stylekit.batch import _load, apply_styles
 from stylekit.config import ApplyConfig
 from stylekit.errors import ConfigError, ImageError, OutOfMemory, OutputExists, StyleNotFound
+from stylekit.paths import _machine
+from stylekit.pillow_guard import estimate_pixels
 
 
 @pytest.fixture
@@ -152,8 +154,14 @@ def test_settings_reach_the_result(folder, style_path, tmp_path):
 
 def test_files_are_reported_as_they_come_in_order(folder, style_path, tmp_path):
     seen, totals = [], []
-    report = apply_styles([folder], tmp_path / "out", [str(style_path)], on_plan=totals.append, on_file=seen.append)
-    assert totals == [3]
+    report = apply_styles(
+        [folder],
+        tmp_path / "out",
+        [str(style_path)],
+        on_plan=lambda outputs, is_batch: totals.append((outputs, is_batch)),
+        on_file=seen.append,
+    )
+    assert totals == [(3, True)]
     assert tuple(seen) == report.files
 
 
@@ -178,6 +186,62 @@ def test_memory_is_bounded_however_slow_the_network(folder, style_path, tmp_path
     monkeypatch.setattr(stylekit.batch, "load_photo", counting_load)
     monkeypatch.setattr(stylekit.batch.Style, "stylize_together", slow)
     apply_styles([folder], tmp_path / "out", [str(style_path)])
+    assert 2 <= most[0] <= 4
+
+
+@pytest.mark.parametrize("name", ["load_photo", "save_photo"])
+def test_a_photo_that_memory_runs_out_for_on_its_way_costs_only_itself(folder, style_path, tmp_path, monkeypatch, name):
+    function = getattr(stylekit.batch, name)
+
+    def full(*arguments, **settings):
+        if any(getattr(argument, "stem", "").startswith("b") for argument in arguments):
+            raise MemoryError
+        return function(*arguments, **settings)
+
+    monkeypatch.setattr(stylekit.batch, name, full)
+    report = apply_styles([folder], tmp_path / "out", [str(style_path)])
+    assert [status for _, status in statuses(report)] == ["done", "failed", "done"]
+    assert "Out of memory" in report.failures[0].reason
+
+
+@pytest.mark.parametrize(
+    ("name", "pixels"), [("a.jpg", 1200), ("b.png", 41 * 30), ("deep/c.webp", None), ("gone.jpg", 0), (".", 0)]
+)
+def test_how_many_pixels_a_photo_has_is_told_before_it_is_decoded(folder, name, pixels):
+    if pixels is None:
+        pixels = 8 * (folder / name).stat().st_size
+    assert estimate_pixels(folder / name) == pixels
+
+
+def test_large_photos_are_neither_decoded_nor_painted_many_at_once(tmp_path, make_photo, style_path, monkeypatch):
+    (tmp_path / "photos").mkdir()
+    for number in range(9):
+        make_photo(24, 16, seed=number).save(tmp_path / "photos" / f"{number}.png")
+    alive, most, lock = set(), [0], threading.Lock()
+    load, stylize = stylekit.batch.load_photo, stylekit.batch.Style.stylize_together
+
+    def counting_load(path, **settings):
+        with lock:
+            alive.add(path)
+            most[0] = max(most[0], len(alive))
+        return load(path, **settings)
+
+    def slow(self, photos, **settings):
+        assert len(photos) <= 2
+        time.sleep(0.02)
+        with lock:
+            for path in sorted(alive)[: len(photos)]:
+                alive.remove(path)
+        return stylize(self, photos, **settings)
+
+    monkeypatch.setattr(stylekit.batch, "load_photo", counting_load)
+    monkeypatch.setattr(stylekit.batch.Style, "stylize_together", slow)
+    monkeypatch.setattr("stylekit.engines.onnxruntime_engine.OnnxruntimeEngine.device", "cuda:0")
+    monkeypatch.setattr("stylekit.tiling.free_memory", lambda device: 2**30)
+    monkeypatch.setattr("stylekit.batch._MOST_PIXELS", 2 * 24 * 16)
+    monkeypatch.setattr("stylekit.batch._AHEAD", 9)
+    report = apply_styles([tmp_path / "photos"], tmp_path / "out", [str(style_path)])
+    assert report.count("done") == 9
     assert 2 <= most[0] <= 4
 
 
@@ -212,7 +276,7 @@ def test_what_a_killed_run_left_is_cleared(folder, style_path, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
-    stale = out / f".a-small.{int(dead.stdout)}-12345678.stylekit-part.jpg"
+    stale = out / f".a-small.{int(dead.stdout)}-{_machine()}-12345678.stylekit-part.jpg"
     stale.write_bytes(b"half")
     apply_styles([folder], out, [str(style_path)])
     assert sorted(path.name for path in out.iterdir()) == ["a-small.jpg", "b-small.png", "deep"]

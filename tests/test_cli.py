@@ -202,6 +202,21 @@ def test_a_reader_that_leaves_early_is_no_error(photo, style_path, tmp_path):
     assert "Traceback" not in result.stderr
 
 
+def test_an_interrupt_while_the_command_is_being_imported_is_one_too():
+    code = """
+import sys
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == "typer":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupting())
+from stylekit.cli import main
+main()
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (130, "")
+
+
 def test_shell_completion_knows_the_commands():
     environment = {"_STYLEKIT_COMPLETE": "complete_bash", "COMP_WORDS": "stylekit a", "COMP_CWORD": "1"}
     result = subprocess.run(

@@ -132,6 +132,13 @@ def test_every_option_reaches_the_optimisation(files, stylekit, monkeypatch):
         (["lion.jpg", "a.png", "-o", "out.txt"], 2, "cannot be written as '.txt'"),
         (["lion.jpg", "a.png", "-o", "."], 2, "cannot be written"),
         (["lion.jpg", "a.png", "-o", "lion.jpg", "--overwrite"], 2, "one of the inputs"),
+        (["lion.jpg", "a.png", "-o", "b.png", "--init", "b.png", "--overwrite"], 2, "one of the inputs"),
+        (["lion.jpg", "a.png", "-o", "a.png/out.png"], 1, "Cannot write a.png/out.png: Not a directory"),
+        (
+            ["lion.jpg", "a.png", "-o", "out.png", "--content-layers", "relu3_3:2"],
+            2,
+            "Content layers all count the same",
+        ),
         (["lion.jpg", "a.png", "-o", "b.png"], 1, "b.png exists already"),
         (["lion.jpg", "a.png"], 2, "--output"),
         (["lion.jpg", "-o", "out.png"], 2, "PAINTING"),
@@ -175,3 +182,43 @@ def test_an_interruption_leaves_the_picture_so_far(files, number):
     assert "Traceback" not in errors
     assert np.asarray(Image.open("out.png")).shape == (33, 40, 3)
     assert not [path for path in files.iterdir() if "part" in path.name]
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_any_work(files, stylekit, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    monkeypatch.setattr("stylekit.optimization.gatys", lambda *_, **__: pytest.fail("it was painted"))
+    code, _, err = stylekit("gatys", "lion.jpg", "a.png", "-o", "new/out.heic", *QUICK)
+    assert code == 1
+    assert "out.heic is HEIC, which needs an extra." in err
+    assert not Path("new").exists()
+
+
+def test_running_out_of_memory_leaves_the_picture_so_far(files, stylekit, monkeypatch):
+    from stylekit.errors import OutOfMemory
+
+    def fail(photo, paintings, config, *, on_picture, **_):
+        on_picture(Image.new("RGB", (40, 33)))
+        raise OutOfMemory("Out of memory on cuda:0.", "--size 24 would fit.")
+
+    monkeypatch.setattr("stylekit.optimization.gatys", fail)
+    code, out, err = stylekit("gatys", "lion.jpg", "a.png", "-o", "out.png", *QUICK)
+    assert (code, out) == (1, "")
+    assert "The picture so far is out.png." in err
+    assert Image.open("out.png").size == (40, 33)
+
+
+def test_what_is_left_of_the_photo_is_said(files, stylekit, make_photo):
+    frames = [make_photo(48, 40, seed=seed) for seed in (1, 2)]
+    frames[0].save("moving.gif", save_all=True, append_images=frames[1:])
+    _, _, err = stylekit("gatys", "moving.gif", "a.png", "-o", "out.png", *QUICK)
+    assert "note moving.gif: animated: only the first of 2 frames is taken" in err
+
+
+def test_metadata_can_be_left_out(files, stylekit, make_photo):
+    exif = Image.Exif()
+    exif[0x010E] = "a lion"
+    make_photo(48, 40, seed=1).save("lion.jpg", exif=exif)
+    stylekit("gatys", "lion.jpg", "a.png", "-o", "with.jpg", *QUICK)
+    stylekit("gatys", "lion.jpg", "a.png", "-o", "without.jpg", "--strip-metadata", *QUICK)
+    assert Image.open("with.jpg").getexif()[0x010E] == "a lion"
+    assert not Image.open("without.jpg").getexif()

@@ -1,9 +1,11 @@
 """Standard input and output, lists of photos, and reports."""
 
+import errno
 import io
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -82,6 +84,27 @@ def test_inputs_come_from_a_list_or_standard_input(photo, style_path, tmp_path, 
         assert sorted(path.name for path in out.iterdir()) == ["lion-small.png", "löwe 2-small.png"]
 
 
+def test_names_in_a_list_end_where_lines_do(tmp_path):
+    from stylekit.cli.streams import listed
+
+    names = ["a\u2028b.png", "c\x0bd.png", "e\x85f.png", " g .png"]
+    (tmp_path / "list.txt").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(names).encode() + b"\n\r\n")
+    assert [str(path) for path in listed(tmp_path / "list.txt")] == names
+
+
+def test_standard_input_that_cannot_be_kept_is_one_clear_line(photo, style_path, tmp_path, stylekit, monkeypatch):
+    def full(source, target):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("shutil.copyfileobj", full)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(photo.read_bytes())))
+    code, _, errors = stylekit("apply", "-", "-o", tmp_path / "out.png", "-s", style_path)
+    assert code == 1
+    assert errors.startswith("error: Standard input cannot be copied to ")
+    assert "No space left on device" in errors
+    assert len(errors.splitlines()) == 2
+
+
 def test_the_report_has_a_line_for_each_photo_and_grows(photo, style_path, tmp_path, stylekit):
     (tmp_path / "bad.png").write_bytes(b"")
     arguments = ["apply", str(photo), str(tmp_path / "bad.png"), "-s", str(style_path), "-o", str(tmp_path / "out")]
@@ -97,3 +120,24 @@ def test_the_report_has_a_line_for_each_photo_and_grows(photo, style_path, tmp_p
     stylekit(*arguments, "--report", str(tmp_path / "report.jsonl"))
     statuses = [json.loads(line)["status"] for line in (tmp_path / "report.jsonl").read_text().splitlines()]
     assert statuses == ["done", "failed", "skipped", "failed"]
+
+
+@pytest.mark.parametrize(("name", "reason"), [("bad.png", "empty"), ("lion.png", "exists already")])
+def test_the_report_has_a_line_for_a_single_photo_that_fails(photo, style_path, tmp_path, stylekit, name, reason):
+    (tmp_path / "bad.png").write_bytes(b"")
+    (tmp_path / "lion-small.png").write_bytes(b"mine")
+    code, _, errors = stylekit("apply", tmp_path / name, "-s", style_path, "--report", tmp_path / "report.jsonl")
+    assert (code, len(errors.splitlines())) == (1, 2)
+    assert errors.startswith("error: ")
+    (line,) = (json.loads(line) for line in (tmp_path / "report.jsonl").read_text().splitlines())
+    assert (line["source"], line["status"]) == (str(tmp_path / name), "failed")
+    assert reason in line["reason"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is always full")
+def test_a_report_on_a_full_disk_is_one_clear_line(photo, style_path, tmp_path):
+    result = piped([photo, "-o", tmp_path / "out.png", "-s", style_path, "--report", "/dev/full"])
+    errors = result.stderr.decode()
+    assert result.returncode == 1
+    assert errors.startswith("error: The report /dev/full cannot be written: No space left on device.")
+    assert len(errors.splitlines()) == 2

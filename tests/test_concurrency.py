@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,14 @@ def test_no_more_items_are_taken_than_the_one_in_use_and_those_ahead(ahead):
         assert next(results) == used
         assert len(taken) == used + 1 + ahead
     results.close()
+
+
+def test_no_more_is_worked_on_than_may_weigh_so_much_unless_it_is_a_single_one():
+    taken = []
+    items = (taken.append(item) or item for item in [60, 30, 50, 30, 500, 10])
+    results = prefetch(lambda item: item, items, workers=1, ahead=9, weight=lambda item: item, most_weight=100)
+    # Beyond the one in use there are 30 and 50; 50 and 30; 30; 500; 10. The last one taken waits until there is room.
+    assert [(result, len(taken)) for result in results] == [(60, 4), (30, 5), (50, 5), (30, 6), (500, 6), (10, 6)]
 
 
 def test_an_exception_comes_out_where_its_result_would_have():
@@ -136,6 +145,73 @@ def test_a_process_that_dies_of_an_item_costs_only_that_item():
     assert [item for item, _ in results] == [*range(8)]
     assert [item for item, worker in results if worker == "died"] == [3]
     assert os.getpid() not in [worker for _, worker in results]
+
+
+def die_amid_the_result_of_three(item):
+    if item == 3:
+        Connection._send = send_half_and_die
+    return item, bytes(1_000_000)
+
+
+def send_half_and_die(self, buffer):
+    os.write(self._handle, bytes(memoryview(buffer)[:1000]))
+    if len(buffer) > 1000:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there, pipes are written to otherwise")
+def test_a_process_that_dies_while_it_hands_over_a_result_costs_only_that(monkeypatch):
+    results = list(prefetch(die_amid_the_result_of_three, range(6), workers=2, ahead=4, on_death=died))
+    assert [item for item, result in results if result == "died"] == [3]
+    assert [item for item, result in results if len(result) == 1_000_000] == [0, 1, 2, 4, 5]
+
+
+def fail_at_two(item):
+    if item == 2:
+        raise LookupError("two")
+    if item == 3:
+        raise MemoryError
+    return item, item
+
+
+def test_an_exception_of_a_process_comes_out_with_where_it_came_from():
+    results = prefetch(fail_at_two, range(4), workers=1, ahead=1, on_death=died)
+    assert [next(results), next(results)] == [(0, 0), (1, 1)]
+    with pytest.raises(LookupError, match="two") as caught:
+        next(results)
+    assert "in fail_at_two" in caught.value.__notes__[0]
+
+
+def test_too_little_memory_in_a_process_costs_only_that_item():
+    assert list(prefetch(fail_at_two, [1, 3, 4], workers=1, ahead=1, on_death=died)) == [(1, 1), (3, "died"), (4, 4)]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no groups of processes")
+def test_an_interrupt_from_the_terminal_is_for_this_process_alone(tmp_path):
+    """The others hear of it too, above all while they are starting."""
+    code = """
+import sys, time
+sys.path.insert(0, sys.argv[1])
+from test_concurrency import die_of_three, died
+from stylekit.concurrency import prefetch
+if __name__ == "__main__":
+    try:
+        print(list(prefetch(die_of_three, range(3), workers=1, ahead=2, on_death=died)))
+    except KeyboardInterrupt:
+        print("interrupted", flush=True)
+else:
+    print("starting", flush=True)
+    time.sleep(1)
+"""
+    script = tmp_path / "script.py"
+    script.write_text(code)
+    command = [sys.executable, str(script), str(Path(__file__).parent)]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert process.stdout.readline() == "starting\n"
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.communicate(timeout=60) == ("interrupted\n", "")
 
 
 def test_no_process_outlives_the_results():

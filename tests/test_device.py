@@ -21,7 +21,9 @@ def without_drivers(monkeypatch):
 
 @pytest.fixture
 def two_gpus(monkeypatch):
-    monkeypatch.setattr(device, "available_devices", lambda: {"cuda:0": "A", "cuda:1": "B", "mps": "M", "cpu": "CPU"})
+    monkeypatch.setattr(device, "_gpus", lambda: ["cuda:0", "cuda:1", "mps"])
+    monkeypatch.setattr(device, "_describe", lambda gpu: "GPU")
+    monkeypatch.setattr(device, "_answers", lambda gpu: True)
 
 
 @pytest.mark.parametrize("name", ["cpu", "auto"])
@@ -46,6 +48,52 @@ def test_the_cpu_is_there_and_alone_without_drivers(without_drivers):
 )
 def test_a_device_that_is_there_is_chosen(two_gpus, wanted, chosen):
     assert select_device(wanted) == chosen
+
+
+@pytest.mark.parametrize(
+    ("wanted", "probed"), [("cuda:1", ["cuda:1"]), ("mps", ["mps"]), ("cuda", ["cuda:0", "cuda:1"]), ("cpu", [])]
+)
+def test_no_device_is_touched_but_those_that_are_asked_for_up_to_the_first_that_answers(
+    two_gpus, monkeypatch, wanted, probed
+):
+    asked = []
+    monkeypatch.setattr(device, "_answers", lambda gpu: asked.append(gpu) or gpu != "cuda:0")
+    assert select_device(wanted) == (probed or ["cpu"])[-1]
+    assert asked == probed
+
+
+CONTAINERS = {
+    "version 2": {"memory.max": "5000", "memory.current": "3000", "memory.stat": "anon 1\ninactive_file 500"},
+    "version 1": {
+        "memory/memory.limit_in_bytes": "5000",
+        "memory/memory.usage_in_bytes": "3000",
+        "memory/memory.stat": "inactive_file 1\ntotal_inactive_file 500",
+    },
+    "a group in it": {
+        "a/memory.max": "5000",
+        "a/memory.current": "3000",
+        "a/memory.stat": "inactive_file 500",
+        "a/b/memory.max": "max",
+        "a/b/memory.current": "10",
+        "a/b/memory.stat": "inactive_file 0",
+    },
+}
+
+
+@pytest.mark.parametrize("files", CONTAINERS.values(), ids=CONTAINERS)
+def test_a_container_has_no_more_memory_than_it_is_given(tmp_path, monkeypatch, files):
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"{text}\n")
+    (tmp_path / "own").write_text("12:cpu,cpuacct:/a/b\n4:memory:/a/b\n0::/a/b\n")
+    monkeypatch.setattr(device, "_CONTROL_GROUPS", tmp_path)
+    monkeypatch.setattr(device, "_OWN_CONTROL_GROUPS", tmp_path / "own")
+    assert device.free_memory("cpu") == 2500
+
+
+def test_without_containers_all_that_is_free_counts(tmp_path, monkeypatch):
+    monkeypatch.setattr(device, "_OWN_CONTROL_GROUPS", tmp_path / "absent")
+    assert device.free_memory("cpu") > 10**6
 
 
 @pytest.mark.parametrize("wanted", ["cuda", "cuda:0", "mps"])
@@ -101,7 +149,7 @@ def test_devices_that_do_not_answer_are_left_out_and_the_fastest_come_first(monk
     monkeypatch.setattr(device, "mps_may_exist", lambda: True)
     monkeypatch.setattr(device, "_answers", lambda name: name != silent)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: f"GPU {index}")
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda gpu: f"GPU {gpu[-1]}")
     assert list(available_devices().items()) == list(found.items())
 
 
@@ -143,8 +191,10 @@ def test_a_device_that_fails_an_allocation_does_not_answer(monkeypatch, error):
         RuntimeError(
             "[enforce fail at alloc_cpu.cpp:121] DefaultCPUAllocator: can't allocate memory: you tried to ..."
         ),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
     ],
-    ids=["python", "cuda", "mps", "cpu"],
+    ids=["python", "cuda", "mps", "cpu", "cublas", "cudnn"],
 )
 def test_a_lack_of_memory_becomes_one_clear_error(error):
     with (

@@ -1,11 +1,13 @@
 """Engines are interchangeable: the same pictures, and torch only where it is needed."""
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from stylekit.config import ApplyConfig
@@ -14,8 +16,9 @@ from stylekit.engines.onnxruntime_engine import OnnxruntimeEngine
 from stylekit.engines.smoothed import SmoothedEngine
 from stylekit.engines.torch_engine import TorchEngine
 from stylekit.errors import ConfigError, OutOfMemory
+from stylekit.networks import build_network
 from stylekit.paths import bundled_styles_dir
-from stylekit.style_file import load_style_file
+from stylekit.style_file import StyleFile, StyleMetadata, load_style_file
 
 HARBOUR = Path(__file__).parents[1] / "docs" / "images" / "harbour.jpg"
 
@@ -36,12 +39,64 @@ def test_onnxruntime_is_for_the_cpu(small_style):
             build_engine(small_style, **wrong)
 
 
+@pytest.mark.parametrize("module", ["onnxruntime_engine.Onnxruntime", "torch_engine.Torch"])
+def test_there_are_no_more_threads_than_the_cpu_has(small_style, monkeypatch, module):
+    taken = []
+    monkeypatch.setattr("os.cpu_count", lambda: 3)
+    monkeypatch.setattr(f"stylekit.engines.{module}Engine", lambda style, **settings: taken.append(settings["threads"]))
+    for threads in (100_000, 2, None):
+        build_engine(small_style, device="cpu", engine=module.partition("_")[0], threads=threads)
+    assert taken == [3, 2, None]
+
+
 @pytest.mark.parametrize("path", sorted(bundled_styles_dir().glob("*.safetensors")), ids=lambda path: path.stem)
 def test_both_engines_paint_the_same(path):
     style = load_style_file(path)
     photo = np.asarray(Image.open(HARBOUR).resize((150, 101)), np.float32)[None] / 255
     expected = TorchEngine(style, device="cpu", threads=1).run(photo)
     np.testing.assert_allclose(OnnxruntimeEngine(style, threads=1).run(photo) * 255, expected * 255, rtol=0, atol=1e-2)
+
+
+@pytest.fixture
+def harbour():
+    return np.asarray(Image.open(HARBOUR).resize((75, 50)), np.float32)[None] / 255
+
+
+def test_half_precision_paints_nearly_the_same(harbour):
+    style = load_style_file(bundled_styles_dir() / "starry-night.safetensors")
+    engine = TorchEngine(style, device="cpu", threads=1)
+    expected = engine.run(harbour)
+    engine._half = True  # as on CUDA
+    picture = engine.run(harbour)
+    assert picture.dtype == np.float32
+    assert engine._half  # nothing left its range
+    assert 0 < np.abs(picture - expected).max() * 255 < 3
+
+
+def test_a_network_that_half_precision_cannot_hold_runs_in_float32(small_style, harbour):
+    weights = dict(small_style.weights)
+    weights["to_full.bias"] = np.full_like(weights["to_full.bias"], 1e6)
+    weights["out.weight"] = weights["out.weight"] * 0  # infinity times zero is no number
+    engine = TorchEngine(dataclasses.replace(small_style, weights=weights), device="cpu", threads=1)
+    expected = engine.run(harbour)
+    engine._half = True
+    np.testing.assert_array_equal(engine.run(harbour), expected)
+    assert not engine._half
+
+
+@pytest.mark.parametrize("network", ["fast", "johnson"])
+def test_channels_last_as_on_gpus_paints_the_same(network, small_style, harbour):
+    style = small_style
+    if network == "johnson":
+        torch.manual_seed(0)
+        weights = {name: tensor.numpy() for name, tensor in build_network("johnson").state_dict().items()}
+        style = StyleFile(StyleMetadata(name="mine", network="johnson"), weights)
+    engine = TorchEngine(style, device="cpu", threads=1)
+    expected = engine.run(harbour)
+    engine._layout = torch.channels_last
+    engine._network.to(memory_format=torch.channels_last)
+    assert engine._batch(harbour).is_contiguous(memory_format=torch.channels_last)
+    np.testing.assert_allclose(engine.run(harbour) * 255, expected * 255, rtol=0, atol=1e-2)
 
 
 def test_several_pictures_at_once_come_out_as_one_by_one(small_style):

@@ -9,7 +9,9 @@ import pytest
 from PIL import Image
 
 from film_material import frames_of, packets_of, photo, write_film
+from stylekit.batch import apply_styles
 from stylekit.config import ApplyConfig
+from stylekit.distributed import World
 from stylekit.errors import ImageError
 from stylekit.film_painting import paint_film
 from stylekit.style_file import StyleMetadata
@@ -82,6 +84,36 @@ def test_photos_and_films_of_a_folder_are_painted_alike(film, style_path, tmp_pa
     assert [line.rpartition("/")[2] for line in out.splitlines()] == ["clip-small.mp4", "lion-small.jpg"]
     assert f"failed {folder}/broken.mov: broken.mov is no film that can be read" in err
     assert "2 skipped, 1 failed" in stylekit(*command)[2]
+
+
+def test_a_single_films_failure_is_reported_and_the_commands(style_path, tmp_path, stylekit):
+    (tmp_path / "broken.mov").write_bytes(b"no film")
+    code, out, err = stylekit("apply", tmp_path / "broken.mov", "-s", style_path, "--report", tmp_path / "report.jsonl")
+    assert (code, out) == (1, "")
+    assert err.startswith("error: broken.mov is no film that can be read")
+    assert json.loads((tmp_path / "report.jsonl").read_text())["status"] == "failed"
+
+
+def test_processes_share_films_as_they_share_photos(film, style_path, tmp_path, make_photo):
+    make_photo(40, 30).save(tmp_path / "lion.jpg")
+    shares = [
+        apply_styles([film, tmp_path / "lion.jpg"], tmp_path / "out", [str(style_path)], world=World(rank, 2)).files
+        for rank in range(2)
+    ]
+    assert [[(file.output.name, file.status, file.frames) for file in share] for share in shares] == [
+        [("clip-small.mp4", "done", 20)],
+        [("lion-small.jpg", "done", 0)],
+    ]
+
+
+def test_memory_that_runs_out_for_a_film_costs_only_it(film, style_path, tmp_path, make_photo, monkeypatch):
+    def full(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr("stylekit.batch.paint_film", full)
+    make_photo(40, 30).save(tmp_path / "lion.jpg")
+    report = apply_styles([film, tmp_path / "lion.jpg"], tmp_path / "out", [str(style_path)])
+    assert [(file.status, file.reason) for file in report.files] == [("failed", "Out of memory on cpu."), ("done", "")]
 
 
 def test_frames_at_any_times_keep_them(tmp_path):

@@ -37,6 +37,7 @@ LAYERS = [
     {"networks", "vgg"},
     {"device", "distributed"},
     {"addresses", "architectures", "concurrency", "config", "paths", "errors"},
+    {"processes"},
 ]
 HEIGHT = {module: -depth for depth, layer in enumerate(LAYERS) for module in layer}
 ENTRIES = {"__init__", "__main__"}  # the lazy API above all, and the command
@@ -44,8 +45,7 @@ ENTRIES = {"__init__", "__main__"}  # the lazy API above all, and the command
 WITHOUT_TORCH = {
     *("images", "style_file", "stylization", "planning", "batch", "library", "pulling", "catalog", "download", "locks"),
     *("film_painting", "segments", "animations", "video_reader", "video_writer", "films", "steadiness", "motion"),
-    *("outcomes",),
-    *("addresses", "config", "architectures", "paths", "errors", "concurrency"),
+    *("outcomes", "addresses", "config", "architectures", "paths", "errors", "concurrency", "processes"),
     *set.union(*PARTS_OF_IMAGES),
 }
 TORCH_INSIDE_FUNCTIONS_ONLY = {"importers", "loss_weights", "device", "cli", *ENTRIES}

@@ -184,7 +184,7 @@ def test_a_link_that_leads_nowhere_does_not_break_the_list(shelve, tmp_path):
 def test_hidden_temporary_files_are_no_styles(shelve):
     path = shelve("own", "good")
     for name in [
-        ".good.1234-abcdef01.stylekit-part.safetensors",
+        ".good.1234-89abcdef-abcdef01.stylekit-part.safetensors",
         "._good.safetensors",
         ".safetensors",
         "good.safetensors.part",

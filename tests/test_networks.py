@@ -116,6 +116,16 @@ def test_learnt_convolutions_take_as_many_multiply_adds_per_pixel_as_counted_by_
     assert sum(counted) == multiply_adds * 16 * 16
 
 
+@pytest.mark.parametrize("size", [(8, 8), (37, 50), (1, 13)], ids=str)
+@torch.no_grad()
+def test_johnson_in_evaluation_paints_what_the_plain_network_of_training_paints(size):
+    network = with_random_weights(build_network("johnson")).double()
+    photo = torch.rand(2, 3, *size, dtype=torch.float64)
+    rearranged, plain = network(photo), network.train()(photo)
+    assert plain.std() > 1e-3  # else there would be little to compare
+    torch.testing.assert_close(rearranged, plain, rtol=0, atol=1e-9)
+
+
 def doubled(features):
     """Features `(H, W)`, doubled as in the head of `fast`."""
     double = build_network("fast", TINY).double_to_half.double()

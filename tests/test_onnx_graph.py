@@ -54,7 +54,9 @@ def test_the_graph_paints_as_torch_does_at_any_size(name):
         photo = random.random((1, 3, *size), np.float32)
         (picture,) = graph.run(["picture"], {"photo": photo})
         assert picture.shape == photo.shape
-        assert np.abs(picture - painted(network, photo)).max() * 255 < 0.05
+        # In a photo of one pixel features vary by rounding alone, which johnson's variance floor blows up 300 times.
+        furthest = 0.05 if size == (1, 1) else 1e-2
+        assert np.abs(picture - painted(network, photo)).max() * 255 < furthest
 
 
 def test_the_graph_paints_several_photos_at_once():
@@ -121,4 +123,7 @@ def test_published_weights_paint_the_expected_picture_through_a_graph(shared, tm
     photo = np.asarray(Image.open(shared / "expected" / "tajmahal.png").convert("RGB"), np.float32) / 255
     (picture,) = graph.run(None, {"photo": photo.transpose(2, 0, 1)[None]})
     expected = np.load(shared / "expected" / "tajmahal-candy.npy")
-    assert np.abs(picture[0].transpose(1, 2, 0) * 255 - expected).max() < 0.05
+    difference = np.abs(picture[0].transpose(1, 2, 0) * 255 - expected)
+    # What was published is itself up to 0.021 from what float64 gives: see test_networks.
+    assert np.quantile(difference, 0.999) < 1e-2
+    assert difference.max() < 3e-2

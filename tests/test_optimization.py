@@ -14,6 +14,7 @@ from stylekit.descent import Adam, Lbfgs
 from stylekit.errors import ConfigError, ImageError, OutOfMemory, TrainingDiverged
 from stylekit.losses import Losses
 from stylekit.optimization import gatys
+from stylekit.scales import Progress, largest_side
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -244,15 +245,51 @@ def test_running_out_of_memory_names_a_size_that_fits(photo, painting, config, m
         run(self, objective, steps, on_step)
 
     monkeypatch.setattr(Lbfgs, "run", limited)
+    so_far = []
     with pytest.raises(OutOfMemory) as caught:
-        gatys(photo, painting, config)
+        gatys(photo, painting, config, on_picture=so_far.append)
     assert caught.value.hint == "--size 24 would fit."
+    assert [picture.size for picture in so_far] == [photo.size]
+
+
+def test_the_largest_size_that_fits_is_worked_out_from_what_another_took():
+    assert largest_side(512, peak=1000, room=16_000, below=8192) == int(512 * (0.9 * 16) ** 0.5)
+    assert largest_side(512, peak=1000, room=1_000_000, below=1024) == 1023  # not what has just failed
+    assert largest_side(512, peak=1000, room=100, below=1024) == 512  # what has fitted
+
+
+def test_large_pictures_do_not_starve_their_coarse_scales():
+    sizes = [(96 * 2**scale, 128 * 2**scale) for scale in range(6)]
+    assert Progress(sizes, 100).steps == [25, 25, 25, 25, 50, 100]
+
+
+def test_the_picture_so_far_is_the_best_so_far(photo, painting, config, monkeypatch):
+    """A line search tries pictures that are worse; an interruption must not leave one of them."""
+
+    def run(self, objective, steps, on_step):
+        for total, grey in [(5.0, 0.1), (3.0, 0.5), (4.0, 0.9)]:
+            self._start = torch.full_like(self._start, grey)
+            on_step(Losses(*(torch.tensor(total),) * 4))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Lbfgs, "run", run)
+    so_far = []
+    with pytest.raises(KeyboardInterrupt):
+        gatys(photo, painting, config, on_picture=so_far.append)
+    assert pixels(so_far[-1]).mean() == pytest.approx(127.5, abs=1)
 
 
 def test_losses_that_are_no_longer_finite_end_it(photo, painting, config, monkeypatch):
     monkeypatch.setattr("stylekit.losses.total_variation", lambda picture: picture.sum() * float("nan"))
     with pytest.raises(TrainingDiverged, match="no longer finite"):
         gatys(photo, painting, config)
+
+
+def test_loss_weights_that_explode_end_it(photo, painting, config, vgg_weights, tmp_path):
+    name = "features.2.weight"
+    save_file({**vgg_weights, name: np.full_like(vgg_weights[name], np.inf)}, tmp_path / "vgg.safetensors")
+    with pytest.raises(TrainingDiverged, match="no longer finite"):
+        gatys(photo, painting, dataclasses.replace(config, style_loss="moments"))
 
 
 def bowl(target):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stylekit import paths
-from stylekit.paths import atomic_write, clear_stale, file_hash
+from stylekit.paths import _machine, atomic_write, clear_stale, file_hash
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="the folders are those of Linux")
 
@@ -159,9 +159,19 @@ def test_what_another_users_process_is_writing_is_kept(tmp_path, monkeypatch):
         assert temporary.exists()
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there, whether a process lives is not asked")
+def test_what_another_machine_may_be_writing_is_kept(tmp_path, monkeypatch):
+    leave_temporary_of_dead_process(tmp_path / "picture.png")
+    _machine.cache_clear()
+    monkeypatch.setattr("platform.node", lambda: "elsewhere")
+    clear_stale(tmp_path)
+    _machine.cache_clear()
+    assert len(list(tmp_path.iterdir())) == 1
+
+
 @pytest.mark.parametrize(("age_hours", "kept"), [(23, True), (25, False)])
 def test_what_lies_there_for_more_than_a_day_is_cleared_whoever_wrote_it(tmp_path, age_hours, kept):
-    temporary = tmp_path / f".picture.{os.getpid()}-abcdef01.stylekit-part.png"
+    temporary = tmp_path / f".picture.{os.getpid()}-89abcdef-abcdef01.stylekit-part.png"
     temporary.write_text("half")
     then = time.time() - age_hours * 3600
     os.utime(temporary, (then, then))
@@ -177,9 +187,9 @@ def test_what_lies_there_for_more_than_a_day_is_cleared_whoever_wrote_it(tmp_pat
         "picture.stylekit-part.png",
         ".picture.stylekit-part.png",
         ".stylekit-part",
-        ".picture.abc-def.stylekit-part.png",
-        ".picture.99999999999999999999-abcdef01.stylekit-part.png",
-        ".picture.²-abcdef01.stylekit-part.png",
+        ".picture.abc-def-ghi.stylekit-part.png",
+        f".picture.99999999999999999999-{_machine()}-abcdef01.stylekit-part.png",
+        f".picture.²-{_machine()}-abcdef01.stylekit-part.png",
     ],
 )
 def test_files_of_others_are_kept(tmp_path, name):

@@ -226,3 +226,18 @@ def test_a_codec_that_the_file_cannot_hold_is_refused_before_any_work(tmp_path):
     files(tmp_path, "a.webm")
     with pytest.raises(ConfigError, match="hold no hevc"):
         outputs(tmp_path, ["a.webm"], codec="hevc")
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 12])
+def test_shares_are_the_whole_without_anything_twice(tmp_path, size):
+    files(tmp_path, *(f"photos/{number}.jpg" for number in range(10)), "photos/1.png", "photos/film.mp4")
+    plan = plan_outputs([tmp_path / "photos"], tmp_path / "out", ["mosaic"], ApplyConfig(format="jpeg"))
+    shares = [plan.share(rank, size) for rank in range(size)]
+    assert sorted(photo.source for share in shares for photo in share.photos) == [p.source for p in plan.photos]
+    assert max(len(share.photos) for share in shares) - min(len(share.photos) for share in shares) <= 1
+    assert {path.name for share in shares for photo in share.photos for path in photo.outputs} >= {
+        "1-png-mosaic.jpg",  # which a share by itself would not have collided with 1.jpg
+        "1-jpg-mosaic.jpg",
+    }
+    assert all(share.is_batch for share in shares)
+    assert [photo.source.name for share in shares for photo in share.photos if photo.is_film] == ["film.mp4"]

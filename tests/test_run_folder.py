@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 
 from stylekit.config import TrainConfig
 from stylekit.errors import ConfigError
+from stylekit.paths import _machine
 from stylekit.run_folder import METRICS, RunFolder
 
 HASH = "0" * 64
@@ -180,7 +181,7 @@ def test_a_checkpoint_replaces_the_one_before_and_leaves_nothing_else(run):
 
 
 def test_a_checkpoint_clears_what_a_killed_run_left(run):
-    (run.path / ".checkpoint.999999999-ab12cd34.stylekit-part.safetensors").write_bytes(b"half")
+    (run.path / f".checkpoint.999999999-{_machine()}-ab12cd34.stylekit-part.safetensors").write_bytes(b"half")
     run.save_checkpoint({}, {})
     assert names(run) == ["checkpoint.safetensors", "config.json", "metrics.csv"]
 

@@ -1,9 +1,12 @@
 """Large photos are painted reduced, and come back to their size with their fine edges."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from stylekit import strokes
 from stylekit.strokes import reduced, restored, stroke_scale
 
 
@@ -42,6 +45,39 @@ def test_a_painting_that_changed_nothing_gives_the_photos_edges_back():
     assert np.abs(restored(small, small, pixels).astype(int) - pixels).max() <= 8
     blurred = np.asarray(Image.fromarray(small).resize((603, 301), Image.Resampling.BICUBIC), int)
     assert np.abs(blurred - pixels).max() > 30
+
+
+def large_pictures(height=1500, width=700, scale=1.1):
+    pixels = np.repeat(np.repeat(photo(height // 20, width // 20), 20, 0), 20, 1)
+    small = reduced(pixels, scale)
+    return np.roll(small, 3, 1) // 2 + np.uint8(40), small, pixels
+
+
+@pytest.mark.parametrize("scale", [0.7, 1.1, 3.3])
+def test_contrast_that_is_compared_in_bands_of_rows_is_that_of_all_rows_at_once(monkeypatch, scale):
+    painted, small, _ = large_pictures(scale=scale)
+    banded = strokes._kept_contrast(painted, small)
+    monkeypatch.setattr(strokes, "_BAND", 10**6)
+    np.testing.assert_array_equal(banded, strokes._kept_contrast(painted, small))
+    assert banded.max() - banded.min() > 150
+
+
+@pytest.mark.parametrize("scale", [1.1, 3.3])
+def test_bands_of_rows_are_what_all_rows_at_once_are_to_within_rounding(monkeypatch, scale):
+    pictures = large_pictures(scale=scale)
+    banded = restored(*pictures).astype(int)
+    monkeypatch.setattr(strokes, "_BAND", 10**6)
+    difference = np.abs(banded - restored(*pictures))  # Pillow rounds where bands begin to float32
+    assert (difference.max(), (difference > 0).mean() < 1e-4) == (1, True)
+
+
+def test_floats_are_held_for_a_band_of_rows_only():
+    pictures = large_pictures(height=4000, width=1000)
+    tracemalloc.start()
+    restored(*pictures)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10 * pictures[2][..., 0].size  # the result takes three bytes a pixel, one plane of floats four
 
 
 def test_a_change_is_brought_to_full_size_and_edges_stay_where_they_are():

@@ -68,6 +68,13 @@ def test_tiles_of_a_blend_give_what_one_piece_gives(make_photo):
     assert np.abs(paint(engine, [pixels], 64)[0].astype(int) - paint(engine, [pixels], 0)[0]).max() <= 1
 
 
+def test_what_a_blends_networks_keep_from_earlier_runs_is_asked_anew(monkeypatch):
+    part = Recording()
+    engine = BlendedEngine([part], [1])
+    part.held_bytes = 7
+    assert engine.held_bytes == 7
+
+
 def test_tiles_normalised_by_themselves_would_be_seen(engine, make_photo):
     pixels = photo(128, 256, make_photo)
     whole = paint(engine, [pixels], 0)[0].astype(int)
@@ -163,11 +170,24 @@ def test_auto_tiles_what_would_take_more_than_half_of_the_free_memory(large, mon
 def test_auto_tiles_beyond_what_is_ample_where_that_is_cheap(monkeypatch):
     free(monkeypatch, 2**40)
     pixels = np.zeros((1030, 1030, 3), np.uint8)
-    for norms, tiles in ((4, 4), (15, 1)):
+    for device, norms, tiles in (("cpu", 4, 4), ("cpu", 15, 1), ("cuda:0", 4, 1)):
         engine = Recording()
+        engine.device = device
         engine.pixel_bytes, engine.free_norms, engine.norms_in_turn = 3000, norms, norms
         paint(engine, [pixels])
         assert len(engine.seen) == tiles
+
+
+def test_cuda_is_not_given_more_than_its_kernels_can_count(engine, monkeypatch):
+    torch_engine = TorchEngine(style_of("fast", TINY), device="cpu", threads=1)
+    monkeypatch.setattr("stylekit.engines.torch_engine._MOST_CUDA_PIXELS", 64 * 64 - 1)
+    pictures = np.zeros((4, 32, 32, 3), np.float32)
+    assert torch_engine.run(pictures).shape == pictures.shape  # the CPU's can
+    torch_engine.device = "cuda:0"
+    with pytest.raises(OutOfMemory, match="4,096 pixels"):
+        torch_engine.run(pictures)
+    with pytest.raises(OutOfMemory):
+        torch_engine.moments(np.zeros((64, 64, 3), np.float32), slice(0, 64), slice(0, 64))
 
 
 def test_auto_goes_on_in_tiles_when_memory_runs_out_all_the_same(large, monkeypatch):

@@ -1,6 +1,6 @@
 """`python -m stylekit`."""
 
-from stylekit.cli.app import main
+from stylekit.cli import main
 
 if __name__ == "__main__":
     main()

@@ -13,6 +13,8 @@ from pathlib import Path
 from stylekit.colors import Pixels
 from stylekit.concurrency import prefetch
 from stylekit.config import ApplyConfig, check_shares
+from stylekit.device import memory_errors
+from stylekit.distributed import ALONE, World
 from stylekit.errors import ConfigError, ImageError, OutputExists, StylekitError
 from stylekit.film_painting import FilmReport, paint_film
 from stylekit.formats import format_of_suffix
@@ -20,12 +22,15 @@ from stylekit.images import Photo, load_photo, save_photo
 from stylekit.library import load_style_file_by_name, style_label
 from stylekit.outcomes import BatchReport, FileReport
 from stylekit.paths import clear_stale
+from stylekit.pillow_guard import estimate_pixels
 from stylekit.planning import Plan, plan_outputs
 from stylekit.style_file import StyleFile, weights_hash
 from stylekit.stylization import Style
 
 _WORKERS = 2  # threads that decode where no processes do, and as many that encode
 _TOGETHER = 8  # photos of one size that a GPU paints at once
+_MOST_PIXELS = 100_000_000  # decoded ahead, or painted together, unless it is a single photo
+_LESS_MEMORY = "Use fewer --jobs, or reduce the photo first."
 _AHEAD = 2  # photos decoded, and results waiting to be written, beyond the one in the network
 
 
@@ -37,7 +42,8 @@ def apply_styles(
     *,
     blend: Sequence[float] | None = None,
     dry_run: bool = False,
-    on_plan: Callable[[int], None] = lambda outputs: None,
+    world: World = ALONE,
+    on_plan: Callable[[int, bool], None] = lambda outputs, is_batch: None,
     on_file: Callable[[FileReport], None] = lambda report: None,
     on_frame: Callable[[FilmReport], None] = lambda report: None,
 ) -> BatchReport:
@@ -54,15 +60,16 @@ def apply_styles(
         config: settings.
         blend: shares in which the styles are mixed into one; None applies each by itself.
         dry_run: whether to report what would be done and do nothing.
-        on_plan: called once with the number of outputs.
-        on_file: called for each output as soon as it is done, skipped or failed.
+        world: processes that share photos and films out among themselves; each takes, and reports, its share.
+        on_plan: called once with the number of outputs, and whether they are a batch.
+        on_file: called for each output once it is done, skipped or failed; a single photo's failure is raised then.
         on_frame: called for each frame of a film.
 
     Raises:
         ConfigError: if two outputs would collide, an output would replace its photo, or a blend's shares make no sense.
         StyleNotFound, StyleFileError: if a style is missing or damaged.
         DeviceUnavailable: if the device is missing or full.
-        ImageError, OutOfMemory, OutputExists: if a single photo fails.
+        ImageError, OutOfMemory, OutputExists: if a single photo or film fails.
     """
     config = config or ApplyConfig()
     began = time.monotonic()
@@ -74,12 +81,16 @@ def apply_styles(
         check_shares(blend, len(styles))
         labels = names = ["-".join(labels)]
     plan = plan_outputs([Path(path) for path in inputs], Path(output) if output else None, labels, config)
+    if world.is_shared:
+        plan = plan.share(world.rank, world.size)
     run = _Run(plan, names, files, config, blend, on_frame)
-    on_plan(sum(len(photo.outputs) for photo in plan.photos))
+    on_plan(sum(len(photo.outputs) for photo in plan.photos), plan.is_batch)
     reports = []
     for report in run.preview() if dry_run else run.execute():
         reports.append(report)
         on_file(report)
+    if run.failure is not None and not plan.is_batch:
+        raise run.failure
     return BatchReport(tuple(reports), time.monotonic() - began)
 
 
@@ -100,9 +111,15 @@ def _load(job: _Job, *, max_pixels: int, max_size: int | None) -> _Loaded:
     if job.is_film or not job.wanted:
         return job, None
     try:
-        return job, load_photo(job.source, max_pixels=max_pixels, max_size=max_size)
+        with memory_errors("cpu", _LESS_MEMORY):
+            return job, load_photo(job.source, max_pixels=max_pixels, max_size=max_size)
     except StylekitError as error:
         return job, error
+
+
+def _weight(job: _Job) -> int:
+    # A film is not loaded ahead: it is read frame by frame as it is painted.
+    return estimate_pixels(job.source) if job.wanted and not job.is_film else 0
 
 
 def _pixels(loaded: _Loaded) -> Pixels:
@@ -133,6 +150,7 @@ class _Run:
         self._config = config
         self._blend = blend
         self._on_frame = on_frame
+        self.failure: StylekitError | None = None  # the last
 
     @cached_property
     def _styles(self) -> list[Style]:
@@ -153,19 +171,18 @@ class _Run:
         for photo in self._plan.photos:
             outputs = dict(enumerate(photo.outputs))
             existing = {i: path for i, path in outputs.items() if os.path.lexists(path) and not self._config.overwrite}
-            if existing and not self._plan.is_batch:
-                raise OutputExists(
-                    f"{existing[0]} exists already.", "Replace it with --overwrite, or choose another --output."
-                )
-            yield _Job(
-                photo.source, photo.is_film, {i: path for i, path in outputs.items() if i not in existing}, existing
-            )
+            wanted = {i: path for i, path in outputs.items() if i not in existing}
+            yield _Job(photo.source, photo.is_film, wanted, existing)
 
     def preview(self) -> Iterator[FileReport]:
         """Say what would be done."""
         for job in self._jobs():
             for number, path in sorted((job.wanted | job.existing).items()):
-                yield self._report(job, number, path, "skipped" if number in job.existing else "planned")
+                yield (
+                    self._skipped(job, number, path)
+                    if number in job.existing
+                    else self._report(job, number, path, "planned")
+                )
 
     def execute(self) -> Iterator[FileReport]:
         """Do it."""
@@ -184,9 +201,15 @@ class _Run:
     def _loaded(self) -> Iterator["_Loaded"]:
         load = partial(_load, max_pixels=self._config.max_pixels, max_size=self._config.max_size)
         jobs = self._config.jobs if self._plan.is_batch else 0
-        if not jobs:
-            return prefetch(load, self._jobs(), workers=_WORKERS, ahead=_AHEAD)
-        return prefetch(load, self._jobs(), workers=jobs, ahead=max(jobs, _AHEAD), on_death=_died)
+        return prefetch(
+            load,
+            self._jobs(),
+            workers=jobs or _WORKERS,
+            ahead=max(jobs, _AHEAD),
+            weight=_weight,
+            most_weight=_MOST_PIXELS,
+            on_death=_died if jobs else None,
+        )
 
     def _groups(self) -> Iterator[list[_Loaded]]:
         """What has been loaded; photos of one size that come one after another together, where that is faster."""
@@ -196,20 +219,20 @@ class _Run:
                 yield group
                 group = []
             group.append((job, photo))
-            if not isinstance(photo, Photo) or len(group) == self._most_together:
+            if not isinstance(photo, Photo) or len(group) >= self._most_together(photo):
                 yield group
                 group = []
         if group:
             yield group
 
-    @cached_property
-    def _most_together(self) -> int:
-        return 1 if len(self._names) > 1 or self._styles[0].engine.device == "cpu" else _TOGETHER
+    def _most_together(self, photo: Photo) -> int:
+        alone = len(self._names) > 1 or self._styles[0].engine.device == "cpu"
+        return 1 if alone else min(_TOGETHER, _MOST_PIXELS // photo.pixels[..., 0].size)
 
     def _paint(self, group: list[_Loaded], writers: ThreadPoolExecutor) -> Iterator[Future[FileReport]]:
         job, photo = group[0]
         for number, path in job.existing.items():
-            yield _finished(self._report(job, number, path, "skipped"))
+            yield _finished(self._skipped(job, number, path))
         if job.is_film:
             yield from (_finished(self._paint_film(job, number, path)) for number, path in job.wanted.items())
         elif isinstance(photo, Photo):
@@ -242,9 +265,10 @@ class _Run:
         files = [self._files[number]] if self._blend is None else self._files
         key = repr(([weights_hash(file.weights) for file in files], self._blend))
         try:
-            film = paint_film(
-                job.source, path, self._styles[number], self._config, style_key=key, on_frame=self._on_frame
-            )
+            with memory_errors("cpu", "Use --max-size 1000, or take the film in parts: --start, --end."):
+                film = paint_film(
+                    job.source, path, self._styles[number], self._config, style_key=key, on_frame=self._on_frame
+                )
         except StylekitError as error:
             return self._failed(job, number, path, error)
         report = self._report(job, number, path, "done")
@@ -255,13 +279,14 @@ class _Run:
     def _save(self, job: _Job, number: int, path: Path, picture: Photo, seconds: float) -> FileReport:
         config = self._config
         try:
-            notes = save_photo(
-                picture,
-                path,
-                format=format_of_suffix(path.suffix),
-                quality=config.quality,
-                strip_metadata=config.strip_metadata,
-            )
+            with memory_errors("cpu", _LESS_MEMORY):
+                notes = save_photo(
+                    picture,
+                    path,
+                    format=format_of_suffix(path.suffix),
+                    quality=config.quality,
+                    strip_metadata=config.strip_metadata,
+                )
         except StylekitError as error:
             return self._failed(job, number, path, error)
         height, width = picture.pixels.shape[:2]
@@ -271,10 +296,16 @@ class _Run:
     def _report(self, job: _Job, number: int, path: Path, status: str) -> FileReport:
         return FileReport(job.source, path, self._names[number], status)
 
+    def _skipped(self, job: _Job, number: int, path: Path) -> FileReport:
+        """Report a result that was there already, which in a batch is no failure."""
+        if self._plan.is_batch:
+            return self._report(job, number, path, "skipped")
+        hint = "Replace it with --overwrite, or choose another --output."
+        return self._failed(job, number, path, OutputExists(f"{path} exists already.", hint))
+
     def _failed(self, job: _Job, number: int, path: Path, error: StylekitError) -> FileReport:
-        """Report a failure; a single photo's is raised."""
-        if not self._plan.is_batch:
-            raise error
+        """Report a failure."""
+        self.failure = error
         report = self._report(job, number, path, "failed")
         return dataclasses.replace(report, reason=error.message, hint=error.hint)
 

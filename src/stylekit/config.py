@@ -21,6 +21,7 @@ COMMAND_JOBS = max(1, min(8, (os.cpu_count() or 1) // 2))  # `ApplyConfig.jobs` 
 LEAST_TILE = 64  # px: smaller ones would consist of their surroundings
 OPTIMIZERS = ("lbfgs", "adam")
 STYLE_LOSSES = ("gram", "moments")
+STARTS = ("content", "noise", "style")  # of `gatys`, besides files
 
 
 def _require(condition: bool, message: str) -> None:
@@ -125,7 +126,7 @@ class ApplyConfig:
     Attributes:
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         engine: `torch`, `onnxruntime` (CPU), or `auto`: the fastest that fits the device.
-        threads: CPU threads of the network; None leaves the choice to the engine.
+        threads: CPU threads of the network, at most as many as the CPU has; None leaves the choice to the engine.
         recursive: whether a folder's subfolders are taken too.
         max_size: longer side in pixels to which larger photos are reduced first; None keeps their size.
         stroke_size: strokes in units of the network's own; None fits them to the photo. See `strokes`.
@@ -303,7 +304,7 @@ class GatysConfig:
 
     Attributes:
         size: longer side of the result in pixels; smaller photos keep their size.
-        steps: evaluations of the losses at the last scale; each coarser one has half as many.
+        steps: evaluations of the losses at the last scale; each coarser one has half as many, but a quarter at least.
         optimizer: `lbfgs` or `adam`.
         learning_rate: Adam's step, in units of the pixels' range.
         init: what is optimised at first: `content` (the photo), `noise`, `style` (the first painting), or a file.
@@ -326,7 +327,7 @@ class GatysConfig:
     """
 
     size: int = 512
-    steps: int = 120
+    steps: int = 100
     optimizer: str = "lbfgs"
     learning_rate: float = 0.02
     init: str = "content"

@@ -1,9 +1,12 @@
-"""Photos as training crops, drawn from (seed, step) alone, so that a resumed training sees what it would have seen."""
+"""Photos as training crops, each drawn from its seed, step and number alone.
+
+So a resumed training sees what it would have seen, and several processes see together what one alone would see.
+"""
 
 import itertools
 import os
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -112,16 +115,17 @@ class CropSampler:
         source: the photos.
         crop_size: side of the crops in pixels.
         batch_size: crops a step.
-        seed: with the step, all that the crops depend on.
+        seed: with the step and the crop's number in it, all that a crop depends on.
+        first: number of the first crop in each step.
 
     Attributes:
         unreadable: photos that could not be read so far, with the reason.
     """
 
-    def __init__(self, source: PhotoSource, *, crop_size: int, batch_size: int, seed: int) -> None:
+    def __init__(self, source: PhotoSource, *, crop_size: int, batch_size: int, seed: int, first: int = 0) -> None:
         self._source = source
         self._crop_size = crop_size
-        self._batch_size = batch_size
+        self._numbers = range(first, first + batch_size)
         self._seed = seed
         self.unreadable: dict[str, str] = {}
         self._require_photos()
@@ -155,8 +159,11 @@ class CropSampler:
 
         Some get a plain sky, which may cover them all: a network that never saw an empty one paints blobs on it.
         """
-        random = np.random.default_rng((self._seed, step))
-        return np.stack([self._crop(random) for _ in range(self._batch_size)])
+        return self.crops(step, self._numbers)
+
+    def crops(self, step: int, numbers: Iterable[int]) -> Crops:
+        """Return the crops of these numbers in a step; see `batch`."""
+        return np.stack([self._crop(np.random.default_rng((self._seed, step, number))) for number in numbers])
 
     def examples(self, number: int) -> list[Image.Image]:
         """Return the first readable photos, whole."""

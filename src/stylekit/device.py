@@ -8,12 +8,25 @@ import contextlib
 import ctypes
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 from stylekit.config import check_device
+from stylekit.distributed import read_world
 from stylekit.errors import DeviceUnavailable, OutOfMemory
 
-# What allocators say: torch's for GPUs, and its CPU allocators for Linux and macOS, and for Windows.
-_MEMORY_PHRASES = ("out of memory", "can't allocate memory", "not enough memory")
+# What allocators say: torch's for GPUs, its CPU allocators for Linux and macOS, and for Windows; NVIDIA's libraries.
+_MEMORY_PHRASES = (
+    *("out of memory", "can't allocate memory", "not enough memory"),
+    *("cublas_status_alloc_failed", "cudnn_status_alloc_failed"),
+)
+
+# Of Linux's control groups, version 2 and 1: limit and use of memory, and the files' contents that it would give back.
+_CONTROL_GROUP_FILES = {
+    "": ("memory.max", "memory.current", "inactive_file"),
+    "memory": ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+}
+_CONTROL_GROUPS = Path("/sys/fs/cgroup")
+_OWN_CONTROL_GROUPS = Path("/proc/self/cgroup")
 
 
 def cuda_may_exist() -> bool:
@@ -37,23 +50,24 @@ def available_devices() -> dict[str, str]:
     Returns:
         `cuda:N`, `mps` and `cpu`, as far as they are there and answer; the fastest first.
     """
-    return {**_gpus(), "cpu": "CPU"}
+    return {**{gpu: _describe(gpu) for gpu in _gpus() if _answers(gpu)}, "cpu": "CPU"}
 
 
-def _gpus() -> dict[str, str]:
-    found: dict[str, str] = {}
+def _gpus() -> list[str]:
+    """Name the GPUs that are there, whether or not they answer."""
     if not cuda_may_exist() and not mps_may_exist():
-        return found
+        return []
     try:
         import torch
     except ModuleNotFoundError:  # then there is nothing to run on a GPU with
-        return found
-    for index in range(torch.cuda.device_count()):
-        if _answers(f"cuda:{index}"):
-            found[f"cuda:{index}"] = torch.cuda.get_device_name(index)
-    if mps_may_exist() and _answers("mps"):
-        found["mps"] = "Apple GPU"
-    return found
+        return []
+    return [f"cuda:{index}" for index in range(torch.cuda.device_count())] + ["mps"] * mps_may_exist()
+
+
+def _describe(gpu: str) -> str:
+    import torch
+
+    return "Apple GPU" if gpu == "mps" else torch.cuda.get_device_name(gpu)
 
 
 def _answers(device: str) -> bool:
@@ -66,10 +80,11 @@ def _answers(device: str) -> bool:
 
 
 def select_device(device: str = "auto") -> str:
-    """Choose the device to run on, probing it by an allocation.
+    """Choose the device to run on, probing it, and no other than those before it, by an allocation.
 
     Args:
-        device: `auto` (CUDA, then MPS, then CPU), `cpu`, `cuda` (the first), `cuda:N` or `mps`.
+        device: `auto` (CUDA, then MPS, then CPU), `cpu`, `cuda` (the first that answers), `cuda:N` or `mps`. Where
+            several processes share a machine, each begins with another GPU.
 
     Returns:
         `cpu`, `cuda:N` or `mps`.
@@ -80,15 +95,17 @@ def select_device(device: str = "auto") -> str:
     """
     if check_device(device) == "cpu":
         return device
-    available = available_devices()
+    gpus = [gpu for gpu in _gpus() if device in ("auto", gpu, gpu.partition(":")[0])]
+    first = read_world().local_rank % max(1, len(gpus))
+    for gpu in gpus[first:] + gpus[:first]:
+        if _answers(gpu):
+            return gpu
     if device == "auto":
-        return next(iter(available))
-    wanted = "cuda:0" if device == "cuda" else device
-    if wanted not in available:
-        raise DeviceUnavailable(
-            f"The device {device} is missing or full.", f"There is: {', '.join(available)}. Or leave out --device."
-        )
-    return wanted
+        return "cpu"
+    raise DeviceUnavailable(
+        f"The device {device} is missing or full.",
+        f"There is: {', '.join(available_devices())}. Or leave out --device.",
+    )
 
 
 def free_memory(device: str) -> int:
@@ -100,13 +117,34 @@ def free_memory(device: str) -> int:
     if device == "cpu":
         import psutil
 
-        return int(psutil.virtual_memory().available)
+        return int(min([psutil.virtual_memory().available, *_control_group_memory()]))
     import torch
 
     if device == "mps":
         return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
     kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # by torch, for its next tensors
     return int(torch.cuda.mem_get_info(device)[0] + kept)
+
+
+def _control_group_memory() -> Iterator[int]:
+    """How many bytes each of the control groups that this process is in, such as a container, leaves it."""
+    try:
+        groups = _OWN_CONTROL_GROUPS.read_text().splitlines()
+    except OSError:  # not Linux
+        return
+    for controller, path in (group.split(":", 2)[1:] for group in groups):
+        if controller not in _CONTROL_GROUP_FILES:
+            continue
+        limit, usage, reclaimable = _CONTROL_GROUP_FILES[controller]
+        top = _CONTROL_GROUPS / controller
+        own = top / path.lstrip("/")
+        for folder in (own, *own.parents):  # in a container the path may be the host's, and only the top be there
+            with contextlib.suppress(OSError, ValueError, KeyError):  # there is no limit
+                cached = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())[reclaimable]
+                used = int((folder / usage).read_text()) - int(cached)
+                yield max(0, int((folder / limit).read_text()) - used)
+            if folder == top:
+                break
 
 
 @contextlib.contextmanager

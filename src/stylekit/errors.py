@@ -67,5 +67,9 @@ class DatasetError(StylekitError):
     """Training photos that are absent or too few."""
 
 
+class RankLost(StylekitError):
+    """One of several processes that work together has ended, or cannot be reached."""
+
+
 class TrainingDiverged(StylekitError):
     """A training whose loss is no longer finite."""

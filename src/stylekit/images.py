@@ -1,6 +1,6 @@
 """Pictures between files and arrays: whatever a photo's file holds comes in as upright sRGB and goes out as it came."""
 
-import importlib
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -14,7 +14,7 @@ from stylekit.errors import ConfigError, ImageError
 from stylekit.formats import FORMATS, READABLE
 from stylekit.metadata import declare_srgb, encode_exif, exif_of_size, read_dpi, read_exif, read_xmp, take_orientation
 from stylekit.paths import atomic_write
-from stylekit.pillow_guard import RAISE_LIMIT, pillow, read_errors, write_errors
+from stylekit.pillow_guard import RAISE_LIMIT, formats_of, pillow, read_errors, write_errors
 from stylekit.tiff import encode_tiff
 
 # Pillow's decoders that a file may meet. The others stay out of reach: EPS runs Ghostscript, and few are as well tried.
@@ -176,15 +176,27 @@ def save_photo(photo: Photo, path: Path, *, format: str, quality: int, strip_met
     return tuple(notes)
 
 
+def check_writable(path: Path, *, format: str) -> None:
+    """Make sure, before long work, that a picture can be written there: an encoder and a folder are at hand.
+
+    Nothing stays: a small one is written beside where it would be.
+
+    Raises:
+        ConfigError: if there is no such format.
+        ImageError: if it cannot.
+    """
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    with write_errors(path), tempfile.TemporaryDirectory(prefix=".stylekit-", dir=folder) as trial:
+        save_photo(Photo(np.zeros((64, 64, 3), np.uint8)), Path(trial) / path.name, format=format, quality=1)
+
+
 def _open(file: BinaryIO, name: str) -> Image.Image:
     """Open a picture with one of the decoders that are allowed; its pixels are not decoded yet."""
     head = file.read(12)
     file.seek(0)
     if not head:
         raise ImageError(f"{name} is empty (0 bytes).", "Copy or download it again.")
-    for decoder in _DECODERS:  # by name: Pillow would import all of its forty plug-ins
-        importlib.import_module(f"PIL.{decoder}ImagePlugin")
-    formats = [decoder.upper() for decoder in _DECODERS]
+    formats = formats_of(_DECODERS)
     if head[4:8] == b"ftyp" and head[8:] in _HEIF_BRANDS:
         _register_heif(name)
         formats.append("HEIF")

@@ -32,11 +32,27 @@ def gram_matrix(activations: Tensor, mask: Tensor | None = None) -> Tensor:
     """
     wide = torch.promote_types(activations.dtype, torch.float32)
     with torch.autocast(activations.device.type, enabled=False):
-        flat = activations.to(wide).flatten(2)
-        if mask is None:
-            return flat @ flat.transpose(1, 2) / flat.shape[2]
-        counts = mask.to(wide).flatten(2)
-        return (flat * counts) @ flat.transpose(1, 2) / counts.sum().clamp_min(_TINY)
+        flat, places = activations.to(wide).flatten(2), torch.tensor(activations[0, 0].numel())
+        if mask is not None:
+            counts = mask.to(wide).flatten(2)
+            flat, places = flat * counts.sqrt(), counts.sum().clamp_min(_TINY)
+        product: Tensor = _Product.apply(flat)
+        return product / places
+
+
+class _Product(torch.autograd.Function):
+    """`F Fᵀ`. Its gradient is one product, where autograd, which knows two factors, would take two and their sum."""
+
+    @staticmethod
+    def forward(ctx: Any, flat: Tensor) -> Tensor:
+        ctx.save_for_backward(flat)
+        return flat @ flat.mT
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (flat,) = ctx.saved_tensors
+        product: Tensor = (gradient + gradient.mT) @ flat
+        return product
 
 
 def relative_error(value: Tensor, target: Tensor) -> Tensor:
@@ -109,14 +125,17 @@ class MomentsLoss:
     def statistics(self, activations: Tensor, mask: Tensor | None = None) -> Statistics:
         """See `StyleLoss`."""
         wide = activations.to(torch.promote_types(activations.dtype, torch.float32)).flatten(2)
-        counts = torch.ones_like(wide[:1, :1]) if mask is None else mask.to(wide.dtype).flatten(2)
-        mean = (wide * counts).sum(2, keepdim=True) / counts.sum().clamp_min(_TINY)
-        return mean, gram_matrix(activations - mean.unsqueeze(3), mask)
+        if mask is None:
+            mean = wide.sum(2, keepdim=True) / wide.shape[2]  # `mean` would spread its gradient out in memory
+        else:
+            counts = mask.to(wide.dtype).flatten(2)
+            mean = (wide * counts).sum(2, keepdim=True) / counts.sum().clamp_min(_TINY)
+        return mean, gram_matrix(activations, mask) - mean @ mean.mT  # large activations are gone through as is
 
     def target(self, statistics: Statistics) -> Statistics:
         """See `StyleLoss`."""
         mean, covariance = statistics
-        values, vectors = torch.linalg.eigh(covariance)
+        values, vectors = _eigh(covariance)
         root = (vectors * values.clamp_min(0).sqrt().unsqueeze(-2)) @ vectors.mT
         return mean, covariance, root
 
@@ -134,7 +153,7 @@ class _TraceOfRoot(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, matrices: Tensor) -> Tensor:
-        values, vectors = torch.linalg.eigh(matrices)
+        values, vectors = _eigh(matrices)
         roots = values.clamp_min(0).sqrt()
         ctx.save_for_backward(roots, vectors)
         trace: Tensor = roots.sum(-1)
@@ -147,6 +166,16 @@ class _TraceOfRoot(torch.autograd.Function):
         inverse = (vectors / roots.maximum(least).unsqueeze(-2)) @ vectors.mT
         result: Tensor = gradient[:, None, None] * inverse / 2
         return result
+
+
+def _eigh(matrices: Tensor) -> tuple[Tensor, Tensor]:
+    """Eigenvalues and eigenvectors of symmetric matrices; by the CPU for MPS, which has not always known them.
+
+    What is not finite counts as zero: it is for others to tell, but no eigenvalues would be an exception.
+    """
+    finite = matrices.nan_to_num(0, 0, 0)
+    values, vectors = torch.linalg.eigh(finite.cpu() if finite.device.type == "mps" else finite)
+    return values.to(matrices.device), vectors.to(matrices.device)
 
 
 STYLE_LOSSES: dict[str, StyleLoss] = {"gram": GramLoss(), "moments": MomentsLoss()}
@@ -206,6 +235,7 @@ class PerceptualLoss(nn.Module):
         self.style_loss = STYLE_LOSSES[style_loss]
         self.style_gains = style_gains
         self.mask = mask
+        self._masks: dict[tuple[int, int], Tensor] = {}
         self.content_energy: dict[str, Tensor] = {}
         with torch.no_grad():
             counts = [*painting_weights] or [1.0] * len(paintings)
@@ -232,8 +262,14 @@ class PerceptualLoss(nn.Module):
 
     def _style_distance(self, activations: Tensor, target: Statistics) -> Tensor:
         height, width = activations.shape[-2:]
-        mask = None if self.mask is None else F.adaptive_avg_pool2d(self.mask, (height, width))
+        mask = None if self.mask is None else self._pooled(self.mask, height, width)
         return self.style_loss.distance(self.style_loss.statistics(activations, mask), target)
+
+    def _pooled(self, mask: Tensor, height: int, width: int) -> Tensor:
+        """The mask at a layer's size, worked out once; by the CPU, for MPS knows only sizes that divide."""
+        if (height, width) not in self._masks:
+            self._masks[height, width] = F.adaptive_avg_pool2d(mask.cpu(), (height, width)).to(mask.device)
+        return self._masks[height, width]
 
     def content_of(self, photo: Tensor) -> dict[str, Tensor]:
         """Return what `forward` compares pictures of a photo with: its activations, without gradients."""

@@ -1,6 +1,7 @@
 """Style transfer by optimising a single picture (Gatys et al. 2015), from coarse to fine."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,14 +13,14 @@ from PIL import Image, ImageFilter
 from torch import Tensor
 
 from stylekit.colors import Pixels, to_bytes
-from stylekit.config import GatysConfig
+from stylekit.config import STARTS, GatysConfig
 from stylekit.descent import Adam, Descent, Lbfgs
 from stylekit.device import memory_errors, select_device
-from stylekit.errors import ConfigError, ImageError, TrainingDiverged
+from stylekit.errors import ConfigError, ImageError, OutOfMemory, TrainingDiverged
 from stylekit.images import Photo, load_photo, photo_from_image, photo_to_image
 from stylekit.loss_weights import find_loss_weights, read_loss_weights
 from stylekit.losses import Losses, PerceptualLoss
-from stylekit.scales import GatysReport, Progress, Size, coarse_to_fine
+from stylekit.scales import GatysReport, Progress, Size, coarse_to_fine, largest_side
 from stylekit.stylization import finished
 from stylekit.vgg import VggFeatures, default_content_layers, default_style_layers, highest_layer
 
@@ -52,7 +53,7 @@ def gatys(
         mask: white where the photo is to be painted, black where it is to stay; of the photo's size.
         on_step: called after each evaluation of the losses.
         on_note: called with what is worth knowing once.
-        on_picture: called with the picture so far every `config.save_every` steps, and when it is interrupted.
+        on_picture: called with the picture so far every `config.save_every` steps, and when it ends early.
 
     Returns:
         The picture, of `config.size` or the photo's size, RGB or RGBA, with the photo's metadata.
@@ -64,7 +65,7 @@ def gatys(
         DeviceUnavailable: if the device is missing or full.
         OutOfMemory: if the picture is too large for the device; the hint names a size that fits.
         TrainingDiverged: if the losses are no longer finite.
-        KeyboardInterrupt: as it came, after `on_picture`.
+        KeyboardInterrupt: as it came, after `on_picture`, as after `OutOfMemory` and `TrainingDiverged`.
     """
     config = config or GatysConfig()
     several = [paintings] if isinstance(paintings, Image.Image | Path | str) else list(paintings)
@@ -74,14 +75,16 @@ def gatys(
             "Name one painting or more, and a weight for each or for none.",
         )
     source = _read(photo, config, max_size=config.size)
+    for note in source.notes:
+        on_note(note)
     _check_size(source.pixels, _LEAST_PHOTO, "photo")
     styles = [_read(painting, config).pixels for painting in several]
     for style in styles:
         _check_size(style, _LEAST_PAINTING, "painting")
     shape = source.pixels.shape[:2]
     opacity = None if mask is None else _read_mask(mask, photo, shape, config)
-    starts: dict[str, Pixels | None] = {"content": source.pixels, "style": styles[0], "noise": None}
-    start = starts[config.init] if config.init in starts else _read(Path(config.init), config).pixels
+    starts: dict[str, Pixels | None] = dict(zip(STARTS, (source.pixels, None, styles[0]), strict=True))
+    start = starts[config.init] if config.init in STARTS else _read(Path(config.init), config).pixels
 
     def complete(picture: Tensor) -> Image.Image:
         pixels = finished(_pixels(picture, shape), source.pixels, keep_colors=config.keep_colors)
@@ -92,7 +95,7 @@ def gatys(
     run = _Run(config, source.pixels, styles, opacity, on_note)
     try:
         return complete(run.optimise(start, on_step, lambda picture: on_picture(complete(picture))))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, OutOfMemory, TrainingDiverged):
         if run.picture is not None:
             on_picture(complete(run.picture))
         raise
@@ -121,10 +124,12 @@ class _Run:
         if (self.content_layers, self.style_layers) != (wanted_content, wanted_style):
             content, style = self.content_layers[-1], [*self.style_layers][-1]
             on_note(f"The loss weights reach up to {reach}: content at {content}, style up to {style}.")
-        self.features = VggFeatures({*self.content_layers, *self.style_layers}, weights, config.pooling).to(self.device)
+        self.features = VggFeatures({*self.content_layers, *self.style_layers}, weights, config.pooling)
+        with memory_errors(str(self.device), self._advice(0, 0)):
+            self.features.to(self.device)
         self.photo = photo
         self.paintings = paintings
-        self.mask = None if mask is None else torch.from_numpy(mask)[None, None].to(self.device)
+        self.mask = None if mask is None else torch.from_numpy(mask)[None, None]
         self.descent: Descent = Lbfgs() if config.optimizer == "lbfgs" else Adam(config.learning_rate)
         self.picture: Tensor | None = None  # so far
 
@@ -154,13 +159,17 @@ class _Run:
         progress = Progress(scales, self.config.steps)
         fits = 0
         for number, size in enumerate(scales, start=1):
-            with memory_errors(str(self.device), self._advice(fits)):
+            with memory_errors(str(self.device), self._advice(fits, max(size))):
                 photo = self._tensor(self.photo, size)
                 self.descent.resize((photo + _scaled(change, size)).clamp(0, 1))
 
+                least = math.inf
+
                 def show(losses: Losses, number: int = number) -> None:
+                    nonlocal least
                     report = progress.report(number, losses)
-                    self.picture = self.descent.picture
+                    if report.total <= least or self.picture is None:  # line searches try worse ones too
+                        least, self.picture = report.total, self.descent.picture
                     on_step(report)
                     if self.config.save_every and progress.steps_taken % self.config.save_every == 0:
                         on_picture(self.picture)
@@ -173,7 +182,7 @@ class _Run:
     def _objective(self, photo: Tensor) -> Callable[[Tensor], Losses]:
         """The losses of a picture of this photo's size."""
         config, size = self.config, (photo.shape[2], photo.shape[3])
-        mask = None if self.mask is None else _scaled(self.mask, size).clamp(0, 1)
+        mask = None if self.mask is None else _scaled(self.mask, size).clamp(0, 1).to(self.device)
         loss = PerceptualLoss(
             self.features,
             *(
@@ -199,13 +208,15 @@ class _Run:
 
         return objective
 
-    def _advice(self, fits: int) -> str:
-        """What to do when memory runs out, where pictures of this longer side have fitted."""
+    def _advice(self, fits: int, size: int) -> str:
+        """What to do when memory runs out at a picture of this longer side, where one of the other has just fitted."""
         if not fits:
             return "Use a smaller --size, or --device cpu."
-        if self.device.type == "cuda":  # memory grows with the pixels
-            peak, room = torch.cuda.max_memory_allocated(self.device), torch.cuda.mem_get_info(self.device)[1]
-            fits = max(fits, int(fits * (0.9 * room / max(peak, 1)) ** 0.5))
+        if self.device.type == "cuda":
+            peak = torch.cuda.max_memory_allocated(self.device)
+            room = torch.cuda.mem_get_info(self.device)[0] + torch.cuda.memory_reserved(self.device)
+            fits = largest_side(fits, peak, room, below=size)
+            torch.cuda.reset_peak_memory_stats(self.device)
         return f"--size {fits} would fit."
 
 

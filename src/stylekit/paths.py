@@ -7,17 +7,19 @@ wants them. Nothing here creates a folder before something is written into it.
 import contextlib
 import hashlib
 import os
+import platform
 import re
 import secrets
 import sys
 import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import platformdirs
 
 _TEMPORARY_MARK = ".stylekit-part"
-_WRITER = re.compile(rf"\.([0-9]{{1,9}})-[0-9a-f]{{8}}{re.escape(_TEMPORARY_MARK)}")
+_WRITER = re.compile(rf"\.([0-9]{{1,9}})-([0-9a-f]{{8}})-[0-9a-f]{{8}}{re.escape(_TEMPORARY_MARK)}")
 _STALE_AFTER_SECONDS = 24 * 3600
 
 
@@ -75,14 +77,19 @@ def atomic_write(path: Path) -> Iterator[Path]:
         The temporary path to write to, with the same suffix as `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = (
-        path.parent / f".{_shortened(path.stem)}.{os.getpid()}-{secrets.token_hex(4)}{_TEMPORARY_MARK}{path.suffix}"
-    )
+    writer = f"{os.getpid()}-{_machine()}-{secrets.token_hex(4)}"
+    temporary = path.parent / f".{_shortened(path.stem)}.{writer}{_TEMPORARY_MARK}{path.suffix}"
     try:
         yield temporary
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@cache
+def _machine() -> str:
+    """What tells this machine from others that share a file system with it."""
+    return hashlib.sha256(platform.node().encode()).hexdigest()[:8]
 
 
 def _shortened(stem: str) -> str:
@@ -91,7 +98,10 @@ def _shortened(stem: str) -> str:
 
 
 def clear_stale(folder: Path) -> None:
-    """Delete what killed runs left in `folder`: temporary files of processes that are no more."""
+    """Delete what killed runs left in `folder`: temporary files of this machine's processes that are no more.
+
+    What other machines write there can be told by its age alone.
+    """
     for temporary in folder.glob(f".*{_TEMPORARY_MARK}*"):
         if _is_stale(temporary):
             with contextlib.suppress(OSError):
@@ -103,7 +113,9 @@ def _is_stale(temporary: Path) -> bool:
     try:
         if time.time() - temporary.stat().st_mtime > _STALE_AFTER_SECONDS:
             return True
-        if writer is None or sys.platform == "win32":  # there, signal 0 would end the process
+        if writer is None or writer[2] != _machine():
+            return False
+        if sys.platform == "win32":  # there, signal 0 would end the process
             return False
         os.kill(int(writer[1]), 0)
     except (FileNotFoundError, PermissionError):

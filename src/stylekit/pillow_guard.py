@@ -1,10 +1,11 @@
 """Pillow's process-wide settings, and whatever it raises as our errors."""
 
 import contextlib
+import importlib
 import re
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -12,6 +13,9 @@ from PIL import Image, UnidentifiedImageError
 
 from stylekit.errors import ImageError, StylekitError
 from stylekit.formats import READABLE
+
+_READ_BY_PYTHON = ("Jpeg", "Png", "Tiff", "Bmp", "Gif")  # other headers go to C at once, which may die of them
+_PIXELS_A_BYTE = 8  # about, of WebP, AVIF and HEIC
 
 RAISE_LIMIT = "If you trust the file, raise --max-pixels."
 
@@ -60,6 +64,29 @@ class _PillowSettings:
 
 
 pillow = _PillowSettings()
+
+
+def formats_of(decoders: Sequence[str]) -> list[str]:
+    """Import some of Pillow's decoders, which itself would import all forty, and return what it calls their formats."""
+    for decoder in decoders:
+        importlib.import_module(f"PIL.{decoder}ImagePlugin")
+    return [decoder.upper() for decoder in decoders]
+
+
+def estimate_pixels(path: Path) -> int:
+    """Return how many pixels a picture has by its header, or about, by its file's size, where C would read the header.
+
+    What cannot be read has none; reading it will say why.
+    """
+    try:
+        if not path.is_file():
+            return 0
+        with pillow.set_for(0), Image.open(path, formats=formats_of(_READ_BY_PYTHON)) as image:
+            return image.width * image.height
+    except UnidentifiedImageError:
+        return path.stat().st_size * _PIXELS_A_BYTE
+    except Exception:
+        return 0
 
 
 @contextlib.contextmanager

@@ -54,6 +54,14 @@ class Plan:
     photos: tuple[PlannedPhoto, ...]
     is_batch: bool
 
+    def share(self, rank: int, size: int) -> "Plan":
+        """Return what one of several processes is to do: every `size`-th of the sorted photos. All shares are a batch.
+
+        The whole is planned first, in each process, so that all agree on it.
+        """
+        in_order = sorted(self.photos, key=lambda photo: photo.source)
+        return Plan(tuple(in_order[rank::size]), is_batch=True)
+
 
 @dataclass(frozen=True)
 class _Found:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 
 from stylekit.config import TrainConfig
 from stylekit.errors import ConfigError, StylekitError
@@ -29,6 +29,27 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except (OSError, SafetensorError) as error:
         raise StylekitError(f"{path} cannot be written: {error}.", "Is there room, and may you write there?") from None
+
+
+def pack_state(tensors: Mapping[str, "Tensor"], state: Mapping[str, Any]) -> bytes:
+    """Put tensors and JSON state together, as a safetensors file."""
+    from safetensors.torch import save
+
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    return save(contiguous, metadata={"state": json.dumps(state)})
+
+
+def unpack_state(content: bytes) -> tuple[dict[str, "Tensor"], dict[str, Any]]:
+    """Take apart what `pack_state` put together.
+
+    Raises:
+        SafetensorError, ValueError, TypeError, KeyError: if it is damaged.
+    """
+    from safetensors.torch import load
+
+    tensors = load(content)
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    return tensors, json.loads(header["__metadata__"]["state"])
 
 
 @dataclass(frozen=True)
@@ -117,12 +138,9 @@ class RunFolder:
 
     def save_checkpoint(self, tensors: Mapping[str, "Tensor"], state: Mapping[str, Any]) -> None:
         """Write tensors and JSON state together, whole or not at all."""
-        from safetensors.torch import save_file
-
         clear_stale(self.path)
-        contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
         with writing(self._checkpoint), atomic_write(self._checkpoint) as temporary:
-            save_file(contiguous, temporary, metadata={"state": json.dumps(state)})
+            temporary.write_bytes(pack_state(tensors, state))
 
     def load_checkpoint(self) -> tuple[dict[str, "Tensor"], dict[str, Any]] | None:
         """Read what `save_checkpoint` wrote; None where there is none yet.
@@ -133,9 +151,7 @@ class RunFolder:
         if not self.has_checkpoint:
             return None
         try:
-            with safe_open(self._checkpoint, framework="pt") as file:
-                tensors = {name: file.get_tensor(name) for name in list(file.keys())}
-                return tensors, json.loads(file.metadata()["state"])
+            return unpack_state(self._checkpoint.read_bytes())
         except (SafetensorError, OSError, ValueError, TypeError, KeyError):
             raise ConfigError(
                 f"The checkpoint in {self.path} is damaged.", "Start anew in another --run-dir."

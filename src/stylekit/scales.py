@@ -10,6 +10,8 @@ Size = tuple[int, int]  # height, width
 
 _COARSEST = 128  # pixels, longer side of the first scale
 _FINER = 2  # each scale to the last
+_SAFE = 0.9  # share of a device's memory to count on
+_FEWEST = 1 / 4  # of the last scale's steps: a handful would find no large strokes
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Progress:
     Args:
         scales: their sizes.
         steps: how many there are at the last; each coarser one has half as many, for the next begins from the photo's
-            own detail again.
+            own detail again, but a quarter at least.
 
     Attributes:
         steps: at each scale.
@@ -60,7 +62,8 @@ class Progress:
 
     def __init__(self, scales: Sequence[Size], steps: int) -> None:
         self._scales = scales
-        self.steps = [max(1, steps // 2**coarser) for coarser in reversed(range(len(scales)))]
+        shares = (max(_FEWEST, 1 / 2**coarser) for coarser in reversed(range(len(scales))))
+        self.steps = [max(1, int(steps * share)) for share in shares]
         self._scale = 0
         self._step = 0
         self.steps_taken = 0
@@ -100,3 +103,16 @@ def coarse_to_fine(height: int, width: int, *, least: int) -> list[Size]:
         if max(size) < _COARSEST or min(size) < least:
             return sizes[::-1]
         sizes.append(size)
+
+
+def largest_side(side: int, peak: int, room: int, *, below: int) -> int:
+    """Return how long a picture's side can be, for all that one of another size has taken.
+
+    Args:
+        side: of the picture that fitted, in pixels.
+        peak: memory that it took, in bytes; it grows with the pixels.
+        room: memory that there is.
+        below: a side that did not fit.
+    """
+    estimate = int(side * (_SAFE * room / max(peak, 1)) ** 0.5)
+    return max(side, min(estimate, below - 1))

@@ -1,5 +1,7 @@
 """Strokes that fit the picture: a network's are of a fixed number of pixels, so large photos are painted reduced."""
 
+from math import ceil
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
@@ -8,7 +10,7 @@ from stylekit.colors import Pixels, to_bytes
 
 _USUAL_SIDE = 1000  # shorter side in px at which a network's strokes look right
 _LARGEST_RAW_SIDE = 1400  # up to which a photo is painted as it is
-_BAND = 256  # rows at a time
+_BAND = 256  # rows at a time; a multiple of _BLOCK
 _BLOCK = 4  # side in px of the reduced photo's blocks whose contrast is compared
 _NOISE = 5.0  # deviation, of 255, that is no contrast worth keeping
 
@@ -44,16 +46,12 @@ def restored(painted: Pixels, small: Pixels, pixels: Pixels) -> Pixels:
         small: the reduced photo, `(h, w, 3)`.
         pixels: the photo, `(H, W, 3)`.
     """
-    height, width = pixels.shape[:2]
     result = np.empty_like(pixels)
-    widened = [
-        Image.fromarray(_resized(picture, width, len(picture)))
-        for picture in (painted, small, _kept_contrast(painted, small))
-    ]
-    for top in range(0, height, _BAND):
-        rows = slice(top, min(top + _BAND, height))
-        enlarged, smooth, kept = (_rows_of_heightened(picture, height, rows) for picture in widened)
-        fine = (pixels[rows] - smooth) * (kept[..., None] / np.float32(255))
+    kept = _kept_contrast(painted, small)
+    for top in range(0, len(pixels), _BAND):
+        rows = slice(top, min(top + _BAND, len(pixels)))
+        enlarged, smooth, share = (_rows_of_enlarged(picture, pixels.shape, rows) for picture in (painted, small, kept))
+        fine = (pixels[rows] - smooth) * (share[..., None] / np.float32(255))
         result[rows] = to_bytes(enlarged + fine)
     return result
 
@@ -61,6 +59,14 @@ def restored(painted: Pixels, small: Pixels, pixels: Pixels) -> Pixels:
 def _kept_contrast(painted: Pixels, small: Pixels) -> Pixels:
     """How much of the photo's contrast the painting kept around each pixel, from 0 to 255: the regression of one on the
     other, block by block, which is 0 also where there is nothing but noise."""
+    bands = (slice(top, top + _BAND) for top in range(0, len(small), _BAND))
+    blocks = Image.fromarray(np.concatenate([_kept_by_blocks(painted[rows], small[rows]) for rows in bands]))
+    blocks = blocks.filter(ImageFilter.MaxFilter(3))  # an edge reaches into the next
+    height, width = small.shape[:2]  # the last blocks may lie partly outside
+    return _resized(np.asarray(blocks), blocks.width * _BLOCK, blocks.height * _BLOCK)[:height, :width]
+
+
+def _kept_by_blocks(painted: Pixels, small: Pixels) -> Pixels:
     after, before = (Image.fromarray(picture).convert("F") for picture in (painted, small))
     values, photo = np.asarray(after), np.asarray(before)
     products, squares = (Image.fromarray(array) for array in (values * photo, photo * photo))
@@ -69,16 +75,18 @@ def _kept_contrast(painted: Pixels, small: Pixels) -> Pixels:
     )
     variance = mean_square - mean_before**2
     kept = (mean_product - mean_after * mean_before) / (variance + _NOISE**2)
-    blocks = Image.fromarray(to_bytes(kept * 255)).filter(ImageFilter.MaxFilter(3))  # an edge reaches into the next
-    height, width = small.shape[:2]  # the last blocks may lie partly outside
-    return _resized(np.asarray(blocks), blocks.width * _BLOCK, blocks.height * _BLOCK)[:height, :width]
+    return to_bytes(kept * 255)
 
 
-def _rows_of_heightened(image: Image.Image, height: int, rows: slice) -> NDArray[np.float32]:
-    """Return some rows of an image that is enlarged to a height."""
-    scale = image.height / height
-    box = (0, rows.start * scale, image.width, rows.stop * scale)
-    resized = image.resize((image.width, rows.stop - rows.start), Image.Resampling.BICUBIC, box)
+def _rows_of_enlarged(picture: Pixels, shape: tuple[int, ...], rows: slice) -> NDArray[np.float32]:
+    """Return some rows of a picture that is enlarged, or reduced, to a height and width."""
+    height, width = shape[:2]
+    scale = len(picture) / height
+    reach = ceil(2 * max(scale, 1)) + 1  # of bicubic interpolation
+    first = max(0, int(rows.start * scale) - reach)
+    seen = picture[first : ceil(rows.stop * scale) + reach]
+    box = (0, rows.start * scale - first, picture.shape[1], min(rows.stop * scale - first, len(seen)))
+    resized = Image.fromarray(seen).resize((width, rows.stop - rows.start), Image.Resampling.BICUBIC, box)
     return np.asarray(resized, np.float32)
 
 

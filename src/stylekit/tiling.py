@@ -25,7 +25,7 @@ from stylekit.engines import Engine
 from stylekit.errors import OutOfMemory
 
 _AUTO_SIDES = (1024, 512, 256, 128)  # px, of tiles; the next where the last needs more memory than there is
-_AMPLE = 2_700_000_000  # bytes: enough for 12 megapixels by `fast`
+_AMPLE = 2_700_000_000  # bytes on a CPU: enough for 12 megapixels by `fast`
 _FEW_NORMS = 8  # `fast` has four, and takes about twice as long in tiles; `johnson` has fifteen, and takes nine times
 
 
@@ -65,7 +65,7 @@ def _are_too_large(engine: Engine, photos: Sequence[Pixels]) -> bool:
     """Tell whether photos, each in one piece, would take more than half of the free memory, or than is worth it."""
     needed = sum(photo.shape[0] * photo.shape[1] for photo in photos) * engine.pixel_bytes
     return needed > (free_memory(engine.device) + engine.held_bytes) / 2 or (
-        needed > _AMPLE and engine.norms_in_turn <= _FEW_NORMS
+        engine.device == "cpu" and needed > _AMPLE and engine.norms_in_turn <= _FEW_NORMS
     )
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from stylekit.architectures import complete_config
 from stylekit.config import TrainConfig
 from stylekit.device import memory_errors, select_device
+from stylekit.distributed import ALONE, World
 from stylekit.errors import ConfigError, TrainingDiverged
 from stylekit.library import load_style_file_by_name
 from stylekit.losses import Losses, PerceptualLoss
@@ -38,6 +39,7 @@ class Trainer:
         config: settings.
         painting: `(H, W, 3)` in [0, 1], at the size at which it is to be learnt.
         loss_weights: VGG-19's convolutions.
+        world: processes that train one network, each on crops of its own: steps follow their mean gradient.
 
     Attributes:
         step: steps taken.
@@ -53,9 +55,14 @@ class Trainer:
     """
 
     def __init__(
-        self, config: TrainConfig, painting: NDArray[np.float32], loss_weights: dict[str, NDArray[np.float32]]
+        self,
+        config: TrainConfig,
+        painting: NDArray[np.float32],
+        loss_weights: dict[str, NDArray[np.float32]],
+        world: World = ALONE,
     ) -> None:
         self.config = config
+        self.world = world
         self.step = 0
         self.seconds = 0.0
         self.recent: list[list[float]] = []
@@ -129,10 +136,11 @@ class Trainer:
             self.criterion.calibrate([self._tensor(crop[None]) for crop in crops])
 
     def train_step(self, crops: NDArray[np.float32]) -> list[float]:
-        """Take one step on `(B, 3, S, S)` crops and return total, content, style and tv.
+        """Take one step on `(B, 3, S, S)` crops and return total, content, style and tv, the means over all processes.
 
         Raises:
-            TrainingDiverged: if the total is not finite; the weights are left as they were.
+            TrainingDiverged: if the total is not finite; the weights are left as they were, in all processes.
+            RankLost: if another process is gone.
         """
         with self._memory_errors():
             photo = self._tensor(crops)
@@ -144,9 +152,11 @@ class Trainer:
                     objective = objective + self.config.stability_weight * self._instability(photo, picture)
             self.optimiser.zero_grad(set_to_none=True)
             objective.backward()  # type: ignore[no-untyped-call]
+            values = torch.stack([objective.detach(), *(part.detach() for part in losses[1:])])
+            self.world.average([*(p.grad for p in self.network.parameters() if p.grad is not None), values])
             gradient = nn.utils.clip_grad_norm_(self.network.parameters(), _LONGEST_GRADIENT)
-            values = torch.stack([objective.detach(), *(part.detach() for part in losses[1:]), gradient]).tolist()
-        if not all(map(math.isfinite, values)):
+            *reached, length = torch.cat([values, gradient[None]]).tolist()
+        if not all(map(math.isfinite, (*reached, length))):
             raise TrainingDiverged(
                 f"The loss is no longer finite at step {self.step + 1}; the last checkpoint is kept.",
                 "Lower --lr or the weights, or use --precision float32.",
@@ -154,12 +164,14 @@ class Trainer:
         self.optimiser.step()
         self.schedule.step()
         self.step += 1
-        self.recent = [*self.recent, values[:-1]][-_RECENT:]
-        return self.recent[-1]
+        self.recent = [*self.recent, reached][-_RECENT:]
+        return reached
 
     def _instability(self, photo: Tensor, picture: Tensor) -> Tensor:
         """How much slight noise changes the picture: the mean squared difference."""
-        noise = np.random.default_rng((self.config.seed, self.step, 1)).normal(0, _NOISE, photo.shape)
+        first = self.world.rank * len(photo)
+        seeds = ((self.config.seed, self.step, number, 1) for number in range(first, first + len(photo)))
+        noise = np.stack([np.random.default_rng(seed).normal(0, _NOISE, photo.shape[1:]) for seed in seeds])
         noisy: Tensor = self.network((photo + self._tensor(noise.astype(np.float32))).clamp(0, 1))
         difference = noisy.float() - picture.float()
         return difference.square().mean()

@@ -15,13 +15,14 @@ from stylekit import __version__
 from stylekit.concurrency import prefetch
 from stylekit.config import TrainConfig, check_style_name
 from stylekit.datasets import CropSampler, PhotoSource
+from stylekit.distributed import ALONE, World
 from stylekit.errors import ImageError, TrainingDiverged
 from stylekit.images import load_photo
 from stylekit.library import check_free, load_style_file_by_name, locate_style, save_own_style
 from stylekit.loss_weights import find_loss_weights, read_loss_weights
 from stylekit.paths import file_hash
 from stylekit.report import contact_sheet, save_loss_curves
-from stylekit.run_folder import RunFolder, writing
+from stylekit.run_folder import RunFolder, pack_state, unpack_state, writing
 from stylekit.style_file import (
     SUFFIX,
     Credits,
@@ -76,6 +77,7 @@ def train_style(
     previews: Sequence[Path] = (),
     resume: bool = False,
     force: bool = False,
+    world: World = ALONE,
     on_step: Callable[[StepReport], None] = lambda report: None,
     on_unreadable: Callable[[str, str], None] = lambda photo, reason: None,
     should_stop: Callable[[], bool] = lambda: False,
@@ -92,6 +94,9 @@ def train_style(
         previews: photos for the contact sheets; some of the training photos by default.
         resume: whether to go on from the checkpoint in `run_dir`.
         force: whether the style may replace one of the user's own, or hide a bundled one.
+        world: processes that train together, joined. Each takes `batch_size` crops of its own in a step; rank 0 alone
+            writes. Where torchrun has started them anew, or with `resume`, they go on from the last checkpoint if
+            there is one.
         on_step: called after each step.
         on_unreadable: called once for each photo that is passed over, with the reason.
         should_stop: asked after each step; once it says yes, a checkpoint is written and the training interrupted.
@@ -105,10 +110,12 @@ def train_style(
         DatasetError: if there are too few photos.
         LossWeightsError: if VGG-19's weights are absent or do not reach the layers.
         TrainingDiverged: if the loss is no longer finite; the last checkpoint is kept.
-        KeyboardInterrupt: if `should_stop` said yes.
+        RankLost: if another of the processes is gone.
+        KeyboardInterrupt: if `should_stop` said yes, in one of them.
     """
     config = config or TrainConfig()
     run = RunFolder(run_dir)
+    resume = _goes_on(run, resume, world)
     if force or (resume and run.read_name() == name):
         check_style_name(name)
     else:
@@ -122,16 +129,24 @@ def train_style(
     }
     if resume:
         run.check_same(config, painting_hash)
-    sampler = CropSampler(photos, crop_size=config.crop_size, batch_size=config.batch_size, seed=config.seed)
-    trainer = Trainer(config, _floats(style_image), read_loss_weights(weights_file))
-    batches = -(-_CALIBRATION // config.batch_size)
-    trainer.calibrate(np.concatenate([sampler.batch(step) for step in range(batches)])[:_CALIBRATION])
+    sampler = CropSampler(
+        photos,
+        crop_size=config.crop_size,
+        batch_size=config.batch_size,
+        seed=config.seed,
+        first=world.rank * config.batch_size,
+    )
+    trainer = Trainer(config, _floats(style_image), read_loss_weights(weights_file), world)
+    trainer.calibrate(sampler.crops(0, range(_CALIBRATION)))
     sheet_photos = _sheet_photos(previews, sampler)
-    if not resume:
-        run.start(config, painting_hash, name)
-    elif (checkpoint := run.load_checkpoint()) is not None:
-        trainer.restore(*checkpoint)
-    run.drop_metrics_after(trainer.step)
+    if world.leads:
+        if not resume:
+            run.start(config, painting_hash, name)
+        elif (checkpoint := run.load_checkpoint()) is not None:
+            trainer.restore(*checkpoint)
+        run.drop_metrics_after(trainer.step)
+    if world.is_shared:  # all begin as rank 0 does
+        trainer.restore(*unpack_state(world.from_first(pack_state(*trainer.state()))))
 
     def save_sample() -> None:
         results = [trainer.stylise(photo) for photo in sheet_photos]
@@ -147,9 +162,6 @@ def train_style(
         on_step(report)
 
     _loop(trainer, sampler, run, save_sample, show, should_stop)
-    curves = run.path / "loss.png"
-    with writing(curves):
-        save_loss_curves(run.metrics, curves)
     recipe = {**_recipe(config, painting, painting_hash, trainer), **origins}
     metadata = StyleMetadata(
         name=name,
@@ -159,9 +171,24 @@ def train_style(
         **dataclasses.asdict(credits or Credits()),
     )
     style = StyleFile(metadata, _final_weights(trainer))
-    save_style_file(style, run.path / f"{name}{SUFFIX}")
-    save_own_style(style)
+    if world.leads:
+        curves = run.path / "loss.png"
+        with writing(curves):
+            save_loss_curves(run.metrics, curves)
+        save_style_file(style, run.path / f"{name}{SUFFIX}")
+        save_own_style(style)
     return style
+
+
+def _goes_on(run: RunFolder, resume: bool, world: World) -> bool:
+    """Whether there is a training to go on with.
+
+    Several processes may be started again by whatever watches over them, with the command that began the training.
+    """
+    restarted = world.any(world.restarts > 0)  # each machine counts for itself
+    if not (restarted or world.is_shared):
+        return resume
+    return world.any(world.leads and (resume or restarted) and run.read_name() != "")
 
 
 def _loop(
@@ -172,7 +199,7 @@ def _loop(
     on_step: Callable[[StepReport], None],
     should_stop: Callable[[], bool],
 ) -> None:
-    steps = trainer.config.steps
+    world, steps = trainer.world, trainer.config.steps
     sample_every = max(1, steps // _SAMPLES)
     saved_at = time.monotonic()
     began = saved_at - trainer.seconds
@@ -180,12 +207,14 @@ def _loop(
         total, content, style, tv = trainer.train_step(crops)
         trainer.seconds = time.monotonic() - began
         report = StepReport(trainer.step, steps, total, content, style, tv, trainer.seconds)
-        run.append_metrics((report.step, total, content, style, tv, round(report.seconds, 3)))
+        if world.leads:
+            run.append_metrics((report.step, total, content, style, tv, round(report.seconds, 3)))
         on_step(report)
-        if report.step % sample_every == 0 or report.step == steps:
+        if world.leads and (report.step % sample_every == 0 or report.step == steps):
             save_sample()
-        stopping = should_stop()
-        if stopping or report.step == steps or time.monotonic() - saved_at > _CHECKPOINT_SECONDS:
+        stopping = world.any(should_stop())
+        due = stopping or report.step == steps or time.monotonic() - saved_at > _CHECKPOINT_SECONDS
+        if world.leads and due:
             run.save_checkpoint(*trainer.state())
             saved_at = time.monotonic()
         if stopping and report.step < steps:
@@ -231,6 +260,7 @@ def _recipe(config: TrainConfig, painting: Path, painting_hash: str, trainer: Tr
         **config.to_dict(),
         "style_layers": trainer.style_layers,
         "style_gains": dict(trainer.criterion.style_gains),
+        "processes": trainer.world.size,
         "device": trainer.device.type,
         "precision": str(trainer.precision).removeprefix("torch."),
         "painting": {"file": painting.name, "sha256": painting_hash},

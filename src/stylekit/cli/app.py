@@ -1,9 +1,7 @@
 """The Typer app, and the one place where errors become messages and exit codes."""
 
-import signal
 import sys
-from types import FrameType
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 from typer.exceptions import TyperException
@@ -15,6 +13,7 @@ from stylekit.cli.console import ExitCode, Output
 from stylekit.cli.gatys import gatys
 from stylekit.cli.info import info
 from stylekit.cli.train import train
+from stylekit.distributed import read_world
 from stylekit.errors import ConfigError, StylekitError
 
 app = typer.Typer(
@@ -45,16 +44,6 @@ def _options(
     pass
 
 
-def main() -> NoReturn:
-    """Run the command line and exit."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    sys.exit(run(sys.argv[1:]))
-
-
-def _interrupt(signum: int, frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
-
-
 def run(args: list[str]) -> int:
     """Run the command line and return the exit code. Exceptions that are bugs are let through."""
     console = Output(as_json="--json" in args)
@@ -83,8 +72,17 @@ def run(args: list[str]) -> int:
 
 
 def _fail(console: Output, error: StylekitError, code: ExitCode) -> int:
-    console.document({"error": {"type": type(error).__name__, "message": error.message, "hint": error.hint}})
+    if _leads():
+        console.document({"error": {"type": type(error).__name__, "message": error.message, "hint": error.hint}})
     console.failure(f"error: {error.message}")
     if error.hint:
         console.failure(f"hint: {error.hint}")
     return code
+
+
+def _leads() -> bool:
+    """Whether the document is this process's to print, where there are several."""
+    try:
+        return read_world().leads
+    except ConfigError:
+        return True

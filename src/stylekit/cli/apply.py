@@ -1,5 +1,6 @@
 """`stylekit apply`: photos, films and folders -> stylised ones."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -8,9 +9,11 @@ import typer
 from stylekit.cli import options
 from stylekit.cli.console import ExitCode, Output
 from stylekit.cli.parsing import parse_share, parse_shares, parse_stroke_size, parse_tile, parse_time
-from stylekit.cli.printer import Printer, as_json, report_lines, summary
+from stylekit.cli.printer import Printer, counted
+from stylekit.cli.reports import as_json, report_lines
 from stylekit.cli.streams import STREAM, listed, streamed
 from stylekit.config import COMMAND_JOBS, DEFAULT_STYLE, ApplyConfig, check_shares
+from stylekit.distributed import World, read_world
 from stylekit.errors import ConfigError
 from stylekit.formats import format_of_suffix
 
@@ -96,18 +99,23 @@ def apply(
     ] = _DEFAULT.format,
     quality: options.Quality = _DEFAULT.quality,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing results.")] = _DEFAULT.overwrite,
-    strip_metadata: Annotated[
-        bool, typer.Option("--strip-metadata", help="Leave out EXIF (with its GPS position) and XMP.")
-    ] = _DEFAULT.strip_metadata,
+    strip_metadata: options.StripMetadata = _DEFAULT.strip_metadata,
     max_pixels: options.MaxPixels = _DEFAULT.max_pixels,
     pull: Annotated[bool, typer.Option("--pull", help="Fetch styles that are not downloaded yet.")] = False,
     device: options.Device = _DEFAULT.device,
     engine: Annotated[
         str, typer.Option(metavar="auto|torch|onnxruntime", help="What runs the network; auto is the fastest.")
     ] = _DEFAULT.engine,
-    threads: Annotated[int | None, typer.Option(metavar="N", help="CPU threads of the network.")] = _DEFAULT.threads,
+    threads: Annotated[
+        int | None, typer.Option(metavar="N", help="CPU threads of the network, at most all.")
+    ] = _DEFAULT.threads,
     jobs: Annotated[
-        int, typer.Option(metavar="N", help="Processes that decode a batch's photos; 0 decodes in threads.")
+        int,
+        typer.Option(
+            metavar="N",
+            help="Processes that decode a batch's photos; 0 decodes in threads.",
+            show_default="half as many as the machine has processors, at most 8",
+        ),
     ] = COMMAND_JOBS,
     report: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Append a line of JSON for each file: status, seconds, reason.")
@@ -121,7 +129,8 @@ def apply(
 
     Prints the path of each result. In a folder, results that exist are skipped: run it again to go on after a break.
     """
-    console = Output(quiet=quiet, verbose=verbose, as_json=json)
+    world = read_world()
+    console = Output(quiet=quiet, verbose=verbose, as_json=json, animates=not world.is_shared)
     config = ApplyConfig(
         device=device,
         engine=engine,
@@ -143,13 +152,13 @@ def apply(
         overwrite=overwrite,
         strip_metadata=strip_metadata,
         max_pixels=max_pixels,
-        jobs=jobs,
+        jobs=-(-jobs // world.local_size),
     )
     paths = [*(inputs or []), *(listed(files_from) if files_from else [])]
     if not paths:
         raise ConfigError("There is no photo to paint.", "Name photos or folders, or a list of them by --files-from.")
     styles = style or [DEFAULT_STYLE]
-    if not style:
+    if not style and world.leads:
         console.note(f"Painting with {DEFAULT_STYLE}; `stylekit styles list` shows the others, --style takes one.")
     shares = None
     if blend:
@@ -161,12 +170,29 @@ def apply(
     on_stdout = output == STREAM
     if on_stdout and json:
         raise ConfigError("Standard output cannot take both the picture and --json.", "Leave out one of them.")
+    if world.is_shared:
+        _check_shareable([*paths, files_from, output], json)
     if pull and not dry_run:
         _pull_missing(console, styles)
     outputs = 1 if blend else len(styles)
-    with report_lines(report) as write_report, streamed(paths, output, outputs=outputs, format=config.format) as ends:
+
+    def show_merged(counts: Mapping[str, int]) -> None:
+        console.note(f"all {world.size} processes: {counted(counts)}; see {report}")
+
+    with (
+        report_lines(report, world, on_merged=show_merged) as write_report,
+        streamed(paths, output, outputs=outputs, format=config.format) as ends,
+    ):
         printer = Printer(console, prints_paths=not on_stdout, write_report=write_report)
-        _run(console, printer, *ends, styles, shares, config, dry_run)
+        _run(console, printer, *ends, styles, shares, config, dry_run, world)
+
+
+def _check_shareable(paths: list[Path | None], json: bool) -> None:
+    """Make sure that several processes can share the work."""
+    if STREAM in paths:
+        raise ConfigError("Several processes cannot share standard input or output.", "Name files and folders.")
+    if json:
+        raise ConfigError("Several processes cannot print one JSON document.", "Use --report FILE, which is joined.")
 
 
 def _pull_missing(console: Output, styles: list[str]) -> None:
@@ -189,6 +215,7 @@ def _run(
     shares: list[float] | None,
     config: ApplyConfig,
     dry_run: bool,
+    world: World,
 ) -> None:
     from stylekit.batch import apply_styles
 
@@ -201,6 +228,7 @@ def _run(
                 config,
                 blend=shares,
                 dry_run=dry_run,
+                world=world,
                 on_plan=printer.begin,
                 on_file=printer.show,
                 on_frame=printer.show_frame,
@@ -211,8 +239,9 @@ def _run(
     counts = {status: report.count(status) for status in ("planned", "done", "skipped", "failed")}
     console.document({"files": [as_json(file) for file in report.files], **counts, "seconds": round(report.seconds, 3)})
     if len(report.files) > 1 or report.failures:
-        console.note(summary(counts, report.seconds))
+        whose = f"process {world.rank + 1} of {world.size}: " if world.is_shared else ""
+        console.note(f"{whose}{counted(counts)} in {report.seconds:.1f} s")
     for hint in dict.fromkeys(file.hint for file in report.failures if file.hint):
         console.note(f"hint: {hint}")
-    if report.failures:
+    if report.failures and not world.is_shared:  # torchrun would start all processes again
         raise typer.Exit(ExitCode.PARTIAL)

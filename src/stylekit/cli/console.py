@@ -66,11 +66,13 @@ class Output:
         quiet: only failures.
         verbose: also what is usually not worth a line.
         as_json: one JSON document on stdout instead of lines.
+        animates: whether a live bar may be shown; several processes would draw over each other.
     """
 
     quiet: bool = False
     verbose: bool = False
     as_json: bool = False
+    animates: bool = True
 
     def result(self, line: str) -> None:
         """Print a result."""
@@ -99,7 +101,7 @@ class Output:
     @property
     def animated(self) -> bool:
         """Whether a live bar can be shown."""
-        return not self.quiet and not self.as_json and sys.stderr.isatty()
+        return self.animates and not self.quiet and not self.as_json and sys.stderr.isatty()
 
     @contextmanager
     def bar(self, unit: str, template: str = "") -> Iterator[Bar]:
@@ -155,6 +157,30 @@ class Output:
                 announced = True
 
         return show
+
+
+class Muted(Output):
+    """What a process says that works beside the one that speaks."""
+
+    def result(self, line: str) -> None:
+        """Print nothing."""
+
+    def document(self, document: Mapping[str, Any]) -> None:
+        """Print nothing."""
+
+    def note(self, line: str) -> None:
+        """Print nothing."""
+
+    def detail(self, line: str) -> None:
+        """Print nothing."""
+
+    def failure(self, line: str) -> None:
+        """Print nothing."""
+
+    @property
+    def animated(self) -> bool:
+        """Nothing is shown."""
+        return False
 
 
 def _columns(unit: str) -> Sequence["str | ProgressColumn"]:

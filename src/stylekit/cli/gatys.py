@@ -1,5 +1,6 @@
 """`stylekit gatys`: one picture by optimisation."""
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -7,8 +8,17 @@ import typer
 
 from stylekit.cli import options
 from stylekit.cli.console import Bar, Output
-from stylekit.config import OPTIMIZERS, POOLINGS, STYLE_LOSSES, ApplyConfig, GatysConfig, check_quality, parse_layers
-from stylekit.errors import ConfigError, ImageError, OutputExists
+from stylekit.config import (
+    OPTIMIZERS,
+    POOLINGS,
+    STARTS,
+    STYLE_LOSSES,
+    ApplyConfig,
+    GatysConfig,
+    check_quality,
+    parse_layers,
+)
+from stylekit.errors import ConfigError, ImageError, OutputExists, StylekitError
 from stylekit.formats import format_of_suffix
 
 if TYPE_CHECKING:
@@ -29,7 +39,7 @@ def gatys(
     ] = "",
     size: Annotated[int, typer.Option(metavar="N", help="Longer side of the picture in px.")] = _DEFAULT.size,
     steps: Annotated[
-        int, typer.Option(metavar="N", help="Evaluations of the losses at the last scale; half at each coarser one.")
+        int, typer.Option(metavar="N", help="Evaluations of the losses at the last scale; fewer at coarser ones.")
     ] = _DEFAULT.steps,
     optimizer: Annotated[
         str, typer.Option(metavar="|".join(OPTIMIZERS), help="How the picture is optimised.")
@@ -77,6 +87,7 @@ def gatys(
         typer.Option(metavar="FILE", help="File with VGG-19's weights.", show_default="downloaded once, 575 MB"),
     ] = None,
     quality: options.Quality = ApplyConfig.quality,
+    strip_metadata: options.StripMetadata = ApplyConfig.strip_metadata,
     max_pixels: options.MaxPixels = _DEFAULT.max_pixels,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing picture.")] = False,
     device: options.Device = _DEFAULT.device,
@@ -98,7 +109,7 @@ def gatys(
         painting_weights=_numbers(style_weights),
         style_scale=style_scale,
         style_loss=style_loss,
-        content_layers=tuple(parse_layers(content_layers)),
+        content_layers=_layers(content_layers),
         style_layers=parse_layers(style_layers),
         content_weight=content_weight,
         style_weight=style_weight,
@@ -112,8 +123,10 @@ def gatys(
         max_pixels=max_pixels,
     )
     check_quality(quality)
-    _check_paths(output, [photo, *paintings, *([mask] if mask else [])], overwrite)
-    _run(console, photo, paintings, output, mask, config, quality)
+    start = None if init in STARTS else Path(init)
+    inputs = [photo, *paintings, *(path for path in (mask, start, loss_weights) if path is not None)]
+    _check_paths(output, inputs, overwrite)
+    _run(console, photo, paintings, output, mask, config, quality=quality, strip_metadata=strip_metadata)
 
 
 def _numbers(text: str) -> tuple[float, ...]:
@@ -123,8 +136,14 @@ def _numbers(text: str) -> tuple[float, ...]:
         raise ConfigError(f"{text!r} are not the paintings' weights.", "Write them as --style-weights 2,1.") from None
 
 
+def _layers(text: str) -> tuple[str, ...]:
+    if ":" in text:
+        raise ConfigError("Content layers all count the same.", "Write them as --content-layers relu3_3,relu4_2.")
+    return tuple(parse_layers(text))
+
+
 def _check_paths(output: Path, inputs: list[Path], overwrite: bool) -> None:
-    format_of_suffix(output.suffix)
+    format = format_of_suffix(output.suffix)
     for path in inputs:
         if not path.exists():  # said before torch is loaded, or weights are fetched
             raise ImageError(f"{path} does not exist.", "Check the path.")
@@ -134,6 +153,9 @@ def _check_paths(output: Path, inputs: list[Path], overwrite: bool) -> None:
         raise ConfigError(f"{output} is one of the inputs.", "Name another --output.")
     if output.exists() and not overwrite:
         raise OutputExists(f"{output} exists already.", "Add --overwrite, or name another --output.")
+    from stylekit.images import check_writable
+
+    check_writable(output, format=format)
 
 
 def _run(
@@ -143,7 +165,9 @@ def _run(
     output: Path,
     mask: Path | None,
     config: GatysConfig,
+    *,
     quality: int,
+    strip_metadata: bool,
 ) -> None:
     console.note("Loading torch and the loss network …")
     from stylekit.images import photo_from_image, save_photo
@@ -154,15 +178,19 @@ def _run(
 
     def save(picture: "Image.Image") -> None:
         nonlocal written
-        result = photo_from_image(picture)
-        for note in save_photo(result, output, format=format_of_suffix(output.suffix), quality=quality):
-            console.detail(f"{output}: {note}")
+        result, format = photo_from_image(picture), format_of_suffix(output.suffix)
+        notes = save_photo(result, output, format=format, quality=quality, strip_metadata=strip_metadata)
+        for note in () if written else notes:
+            console.note(f"note {output}: {note}")
         written = True
 
     if config.loss_weights is None:
         with console.downloads() as progress_of:
             find_loss_weights(on_progress=progress_of("VGG-19"))
-    template = "{width} x {height}  total {total:.3f}  content {content:.3f}  style {style:.4f}"
+    template = (
+        "scale {scale}/{scales}, {width} x {height}  step {step}/{steps}  "
+        "total {total:.3f}  content {content:.3f}  style {style:.4f}  tv {tv:.3f}"
+    )
     with console.bar("", template) as bar:
         bar.start(1)
         printer = _Printer(console, bar)
@@ -173,10 +201,10 @@ def _run(
                 config,
                 mask=mask,
                 on_step=printer.show,
-                on_note=console.note,
+                on_note=lambda note: console.note(f"note {photo}: {note}"),
                 on_picture=save,
             )
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, StylekitError):
             if written:
                 console.failure(f"The picture so far is {output}.")
             raise
@@ -194,8 +222,8 @@ class _Printer:
         self._lines = 0
 
     def show(self, report: "GatysReport") -> None:
-        losses = {"total": report.total, "content": report.content, "style": report.style}
-        self._bar.reach(report.done, width=report.width, height=report.height, **losses)
+        fields = dataclasses.asdict(report)
+        self._bar.reach(fields.pop("done"), **fields)
         if not self._console.animated and report.done * _LINES >= self._lines + 1:
             self._lines = int(report.done * _LINES)
             self._console.note(

@@ -3,11 +3,12 @@
 import shutil
 import sys
 import tempfile
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from stylekit.errors import ConfigError
+from stylekit.errors import ConfigError, StylekitError
 
 STREAM = Path("-")
 
@@ -20,10 +21,10 @@ def listed(source: Path) -> list[Path]:
     """
     try:
         text = sys.stdin.buffer.read() if source == STREAM else source.read_bytes()
-        lines = text.decode(sys.getfilesystemencoding(), "surrogateescape").splitlines()
+        lines = text.removeprefix(BOM_UTF8).decode(sys.getfilesystemencoding(), "surrogateescape").split("\n")
     except OSError as error:
         raise ConfigError(f"The list {source} cannot be read: {error.strerror}.", "Check --files-from.") from None
-    return [Path(line) for line in lines if line.strip()]
+    return [Path(line.rstrip("\r")) for line in lines if line.strip()]
 
 
 @contextmanager
@@ -42,6 +43,7 @@ def streamed(
         Inputs and output without `-`. The picture goes out when the block ends without an error.
 
     Raises:
+        StylekitError: if the photo on standard input cannot be kept.
         ConfigError: if more than one picture would go to standard output, it is a terminal, or a photo from standard
             input would go nowhere.
     """
@@ -57,8 +59,7 @@ def streamed(
     with tempfile.TemporaryDirectory(prefix="stylekit-") as folder:
         if STREAM in inputs:
             photo = Path(folder) / "standard input"
-            with photo.open("wb") as file:
-                shutil.copyfileobj(sys.stdin.buffer, file)
+            _keep_standard_input(photo)
             inputs = [photo if path == STREAM else path for path in inputs]
         if output != STREAM:
             yield list(inputs), output
@@ -69,3 +70,14 @@ def streamed(
             with picture.open("rb") as file:
                 shutil.copyfileobj(file, sys.stdout.buffer)
             sys.stdout.buffer.flush()
+
+
+def _keep_standard_input(path: Path) -> None:
+    try:
+        with path.open("wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file)
+    except OSError as error:
+        raise StylekitError(
+            f"Standard input cannot be copied to {path.parent}: {error.strerror}.",
+            "Make room there, or name another folder by TMPDIR.",
+        ) from None

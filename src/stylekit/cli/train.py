@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stylekit.cli import options
-from stylekit.cli.console import Bar, Output
+from stylekit.cli.console import Bar, Muted, Output
 from stylekit.config import TRAIN_PRESETS, TrainConfig, check_style_name, parse_layers
+from stylekit.distributed import World, read_world
 from stylekit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -96,7 +97,8 @@ def train(
 
     Ctrl-C writes a checkpoint; the same command with --resume goes on from it.
     """
-    console = Output(quiet=quiet, verbose=verbose, as_json=json)
+    world = read_world()
+    console = Output(quiet=quiet, verbose=verbose, as_json=json) if world.leads else Muted()
     name = name or _name_from(painting)
     changes = {
         "network": network,
@@ -121,9 +123,12 @@ def train(
     }
     given = {key: value for key, value in changes.items() if value is not None}
     run_dir = run_dir or Path("runs") / name
-    config = _resumed_config(run_dir, preset, given) if resume else TrainConfig.from_preset(preset or _PRESET, **given)
+    if resume and not (world.is_shared and _is_new(run_dir)):
+        config = _resumed_config(run_dir, preset, given)
+    else:
+        config = TrainConfig.from_preset(preset or _PRESET, **given)
     credits = {"title": title, "artist": artist, "year": year, "licence": licence, "source": source}
-    _run(console, painting, content, config, name, run_dir, credits, preview or [], resume, force)
+    _run(console, painting, content, config, name, run_dir, credits, preview or [], resume, force, world)
 
 
 def _plain_layers(text: str) -> tuple[str, ...]:
@@ -134,6 +139,13 @@ def _plain_layers(text: str) -> tuple[str, ...]:
 
 def _name_from(painting: Path) -> str:
     return re.sub(r"[^a-z0-9_-]+", "-", painting.stem.lower()).strip("-_") or "style"
+
+
+def _is_new(run_dir: Path) -> bool:
+    """Whether there is nothing yet to resume, as when a cluster starts for the first time what it may start again."""
+    from stylekit.run_folder import RunFolder
+
+    return not RunFolder(run_dir).read_name()
 
 
 def _resumed_config(run_dir: Path, preset: str | None, given: dict[str, Any]) -> TrainConfig:
@@ -159,10 +171,12 @@ def _run(
     previews: list[Path],
     resume: bool,
     force: bool,
+    world: World,
 ) -> None:
     check_style_name(name)
     console.note("Loading torch, the loss network and the photos …")
     from stylekit.datasets import open_photos
+    from stylekit.device import select_device
     from stylekit.loss_weights import find_loss_weights
     from stylekit.run_folder import RunFolder
     from stylekit.style_file import Credits
@@ -174,8 +188,9 @@ def _run(
             find_loss_weights(on_progress=progress_of("VGG-19"))
     console.note(f"{len(photos.names)} photos in {content}; run folder {run_dir}")
     template = "total {total:.3f}  content {content:.3f}  style {style:.4f}"
-    with console.bar("steps", template) as bar, _handlers_restored():
-        printer = _Printer(console, bar, config.steps)
+    device = select_device(config.device)
+    with world.joined(device), console.bar("steps", template) as bar, _handlers_restored():
+        printer = _Printer(console, bar, config.steps, patient=world.is_shared)
         try:
             train_style(
                 painting,
@@ -187,6 +202,7 @@ def _run(
                 previews=previews,
                 resume=resume,
                 force=force,
+                world=world,
                 on_step=printer.show,
                 on_unreadable=lambda photo, reason: console.failure(f"failed {photo}: {reason}"),
                 should_stop=printer.should_stop,
@@ -213,14 +229,22 @@ def _handlers_restored() -> Iterator[None]:
 
 
 class _Printer:
-    """Shows a training's steps: in a live bar, or as a line now and then."""
+    """Shows a training's steps: in a live bar, or as a line now and then.
 
-    def __init__(self, console: Output, bar: Bar, steps: int) -> None:
+    Args:
+        console: what prints.
+        bar: the live bar.
+        steps: how many there will be.
+        patient: whether a second signal means nothing; torchrun passes Ctrl-C on to processes that have heard of it.
+    """
+
+    def __init__(self, console: Output, bar: Bar, steps: int, *, patient: bool) -> None:
         self._console = console
         self._bar = bar
         self._every = max(1, steps // _LINES)
         self._started = False
         self._asked = False
+        self._patient = patient
 
     def should_stop(self) -> bool:
         """Whether SIGINT or SIGTERM has asked to stop since the first step."""
@@ -228,6 +252,8 @@ class _Printer:
 
     def _ask(self, signum: int, frame: FrameType | None) -> None:
         """Stop after the step under way, so that the checkpoint is exact; a second signal interrupts at once."""
+        if self._asked and self._patient:
+            return
         if self._asked:
             raise KeyboardInterrupt
         self._asked = True

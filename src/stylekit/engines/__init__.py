@@ -1,5 +1,6 @@
 """What runs a network. Nothing outside an engine knows tensors."""
 
+import os
 from typing import Protocol
 
 import numpy as np
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 from stylekit.architectures import Statistics
 from stylekit.config import check_engine
 from stylekit.device import select_device
+from stylekit.distributed import read_world
 from stylekit.engines.moments import Moments
 from stylekit.style_file import StyleFile
 
@@ -99,13 +101,16 @@ def build_engine(style: StyleFile, *, device: str = "auto", engine: str = "auto"
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         engine: `torch`, or `onnxruntime`, which runs on the CPU, is faster there, and spares the seconds that importing
             torch takes; `auto` is the fastest that fits the device.
-        threads: CPU threads; None leaves the choice to the engine.
+        threads: CPU threads, no more than the CPU has; None leaves the choice to the engine, or takes this process's
+            share of the machine's.
 
     Raises:
         ConfigError: if there is no such engine or device, the engine cannot run on it, or there are no threads.
         DeviceUnavailable: if the device that was asked for is missing or full.
     """
     check_engine(engine, device, threads)
+    threads = threads and min(threads, os.cpu_count() or threads)  # each thread more takes memory, and time
+    threads = threads or read_world().threads
     device = select_device("cpu" if engine == "onnxruntime" else device)
     if device == "cpu" and engine != "torch":
         from stylekit.engines.onnxruntime_engine import OnnxruntimeEngine

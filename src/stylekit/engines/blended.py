@@ -28,7 +28,11 @@ class BlendedEngine:
         self.free_norms = sum(engine.free_norms for engine in engines)
         self.norms_in_turn = max(engine.norms_in_turn for engine in engines)
         self.pixel_bytes = max(engine.pixel_bytes for engine in engines)
-        self.held_bytes = max(engine.held_bytes for engine in engines)
+
+    @property
+    def held_bytes(self) -> int:
+        """See `Engine`."""
+        return max(engine.held_bytes for engine in self._engines)
 
     def run(self, pictures: Pictures) -> Pictures:
         """See `Engine.run`."""

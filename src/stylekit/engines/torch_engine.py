@@ -9,13 +9,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stylekit.architectures import Statistics, norm_names, receptive_reach, working_bytes
-from stylekit.device import memory_errors, select_device
+from stylekit.device import memory_errors
 from stylekit.engines import Pictures, UsedStatistics
 from stylekit.engines.moments import Moments, features_within
+from stylekit.errors import OutOfMemory
 from stylekit.networks import build_network
 from stylekit.style_file import StyleFile
 
 _OLDEST_FAST_HALF = (7, 0)  # compute capability from which half precision pays
+_MOST_CUDA_PIXELS = 2**31 // 64 - 1  # of a run: `johnson` makes 64 values of each, which reflection counts in 32 bits
 
 
 class TorchEngine:
@@ -30,7 +32,7 @@ class TorchEngine:
     def __init__(self, style: StyleFile, *, device: str, threads: int | None) -> None:
         if threads is not None:
             torch.set_num_threads(threads)
-        self.device = select_device(device)
+        self.device = device
         about = style.metadata.network, style.metadata.network_config
         self.reach = receptive_reach(*about)
         self.pixel_bytes = working_bytes(*about)
@@ -120,6 +122,9 @@ class TorchEngine:
         return engine
 
     def _batch(self, pictures: Pictures) -> Tensor:
+        pixels = pictures[..., 0].size
+        if self.device.startswith("cuda") and pixels > _MOST_CUDA_PIXELS:
+            raise OutOfMemory(f"{pixels:,} pixels are too many at once for {self.device}.", "Use --tile auto.")
         return torch.from_numpy(pictures).to(self.device).permute(0, 3, 1, 2).contiguous(memory_format=self._layout)
 
     def _forward(self, batch: Tensor) -> Tensor:

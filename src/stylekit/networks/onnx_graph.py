@@ -98,23 +98,33 @@ class _Graph:
         self._tensors[name] = numpy_helper.from_array(array, name)
         return name
 
+    def kernel_side(self, name: str) -> int:
+        """A convolution's rows and columns."""
+        side: int = self._weights[f"{name}.weight"].shape[-1]
+        return side
+
     def padded(self, x: str, border: int, mode: str = "reflect") -> str:
         """Continue a picture on all four sides."""
         return self.node("Pad", x, self.constant([0, 0, border, border] * 2), mode=mode)
 
     def convolution(self, x: str, name: str, stride: int = 1, padding: str = "reflect") -> str:
         """A convolution that keeps the size by padding with `reflect`ion or `zeros`."""
-        kernel = self._weights[f"{name}.weight"].shape[-1]
+        kernel = self.kernel_side(name)
         if padding == "reflect":
             x = self.padded(x, kernel // 2)
         inputs = x, self.parameter(f"{name}.weight"), self.parameter(f"{name}.bias")
         zeros = kernel // 2 if padding == "zeros" else 0
         return self.node("Conv", *inputs, kernel_shape=[kernel] * 2, strides=[stride] * 2, pads=[zeros] * 4)
 
-    def depthwise(self, x: str, kernel: NDArray[Any], width: int, pads: Sequence[int] = (0, 0)) -> str:
-        """The same kernel on each of `width` channels, with as many rows and columns of zeros around them."""
+    def mapped(self, name: str, rows: NDArray[Any], columns: NDArray[Any]) -> str:
+        """A convolution's kernels with linear maps applied to their rows and to their columns."""
+        left = self.node("MatMul", self.constant(rows, np.float32), self.parameter(f"{name}.weight"))
+        return self.node("MatMul", left, self.constant(columns.T, np.float32))
+
+    def depthwise(self, x: str, kernel: NDArray[Any], width: int, pads: Sequence[int] = (0, 0, 0, 0)) -> str:
+        """The same kernel on each of `width` channels, with zeros above, to the left, below and to the right."""
         kernels = np.tile(kernel, (width, 1, 1, 1))
-        return self.node("Conv", x, self.constant(kernels, np.float32), pads=[*pads] * 2, group=width)
+        return self.node("Conv", x, self.constant(kernels, np.float32), pads=[*pads], group=width)
 
     def doubled(self, x: str) -> str:
         """Each value repeated in both directions."""
@@ -213,11 +223,37 @@ def _johnson(graph: _Graph) -> None:
     for i in range(1, 6):
         inner = graph.node("Relu", layer(x, f"res{i}.conv1", f"res{i}.in1"))
         x = graph.node("Add", x, layer(inner, f"res{i}.conv2", f"res{i}.in2"))
-    x = graph.node("Relu", layer(graph.doubled(x), "deconv1", "in4"))
-    x = graph.node("Relu", layer(graph.doubled(x), "deconv2", "in5"))
-    x = graph.convolution(x, "deconv3.conv2d")
+    for name, norm in (("deconv1", "in4"), ("deconv2", "in5")):
+        x = _doubled_and_convolved(graph, x, f"{name}.conv2d")
+        x = graph.node("Relu", graph.norm(x, norm, JOHNSON_VARIANCE_FLOOR))
+    x = _convolved_by_blocks(graph, x, "deconv3.conv2d")
     x = graph.cut_to(x, like="photo")
     graph.node("Div", x, graph.constant(255, np.float32), output="picture")
+
+
+def _doubled_and_convolved(graph: _Graph, x: str, name: str) -> str:
+    """Doubling by repetition, reflection padding and a 3x3 convolution, with 4/9 of the multiplications.
+
+    Each of the four quarters of the result, its even and odd rows and columns, depends on two by two values; where the
+    doubled picture goes on by reflection, what was doubled goes on by its edge. Odd rows and columns come first, as
+    the valid ones of the convolutions begin and end with one that lies outside and is cut off.
+    """
+    x = graph.padded(x, 1, "edge")
+    sums = np.array([[[1, 1, 0], [0, 0, 1]], [[1, 0, 0], [0, 1, 1]]])  # which of the three taps fall on each value
+    bias = graph.parameter(f"{name}.bias")
+    quarters = [graph.node("Conv", x, graph.mapped(name, rows, columns), bias) for rows in sums for columns in sums]
+    x = graph.node("DepthToSpace", graph.node("Concat", *quarters, axis=1), blocksize=2)
+    return graph.node("Slice", x, *(graph.constant(values) for values in ([1, 1], [-1, -1], [2, 3])))
+
+
+def _convolved_by_blocks(graph: _Graph, x: str, name: str, side: int = SIDE_MULTIPLE) -> str:
+    """A convolution to three channels, as one to all pixels of a block at once: three alone leave vectors empty."""
+    kernel = graph.kernel_side(name)
+    shifts = [np.eye(kernel + side - 1, kernel, -shift) for shift in range(side)]
+    weight = graph.node("Concat", *(graph.mapped(name, rows, columns) for rows in shifts for columns in shifts), axis=0)
+    bias = graph.node("Concat", *[graph.parameter(f"{name}.bias")] * side**2, axis=0)
+    x = graph.node("Conv", graph.padded(x, kernel // 2), weight, bias, strides=[side] * 2)
+    return graph.node("DepthToSpace", x, blocksize=side)
 
 
 def _fast(graph: _Graph, channels: int, blocks: int, half_channels: int, full_channels: int) -> None:
@@ -257,30 +293,37 @@ def _low_pass_doubled(graph: _Graph, x: str, width: int) -> str:
 def _doubled_and_out(graph: _Graph, x: str, width: int) -> str:
     """`fast`'s last doubling, ReLU and convolution, at half the resolution: nothing wide is ever as large as the photo.
 
-    The doubled picture's even and odd rows and columns are four pictures of half its size, each by a filter of five of
-    the ten taps; the convolution sees and makes all four at once.
+    The doubled picture, with a pixel more on all sides, is held as the four quarters of its even and odd rows and
+    columns, each made by a filter of five of the ten taps. Four pixels of the result then depend on a square of four
+    by four pixels: on two by two places in each quarter.
     """
-    phases = [np.array(DOUBLING_TAPS[first::2][::-1]) for first in (0, 1)]  # of even rows or columns, of odd ones
-    kernels = [np.outer(rows, columns) for rows in phases for columns in phases]
-    quarters = [graph.node("Relu", graph.depthwise(x, kernel, width, (2, 2))) for kernel in kernels]
+    phases = (  # taps, and the zeros before and after: the outer pixel makes odd rows and columns the first
+        (DOUBLING_TAPS[1::2][::-1], (3, 2)),
+        (DOUBLING_TAPS[::2][::-1], (2, 3)),
+    )
+    quarters = []
+    for rows, (above, below) in phases:
+        for columns, (left, right) in phases:
+            filtered = graph.depthwise(x, np.outer(rows, columns), width, (above, left, below, right))
+            quarters.append(graph.node("Relu", filtered))
     weight = graph.node("Reshape", graph.parameter("out.weight"), graph.constant([3, width, 9]))
     weight = graph.node("Pad", weight, graph.constant([0, 0, 0, 0, 0, 1]))  # a zero for where it does not reach
     weight = graph.node("Gather", weight, graph.constant(_places_in_kernel()), axis=2)
     weight = graph.node("Transpose", weight, perm=[0, 2, 3, 1, 4, 5])
-    weight = graph.node("Reshape", weight, graph.constant([12, 4 * width, 3, 3]))
+    weight = graph.node("Reshape", weight, graph.constant([12, 4 * width, 2, 2]))
     bias = graph.node("Gather", graph.parameter("out.bias"), graph.constant(np.repeat(range(3), 4)))
-    x = graph.node("Conv", graph.node("Concat", *quarters, axis=1), weight, bias, pads=[1] * 4)
+    x = graph.node("Conv", graph.node("Concat", *quarters, axis=1), weight, bias)
     return graph.node("DepthToSpace", x, blocksize=2, mode="CRD")
 
 
 def _places_in_kernel() -> NDArray[np.int64]:
-    """Which of a 3x3 kernel's nine places links a quarter to a quarter: `(made, seen, rows away, columns away)`.
+    """Which of a 3x3 kernel's nine places links a quarter to one of four pixels: `(made, quarter, row, column)`.
 
-    Quarters are numbered by row and column, 0 to 3, and lie one apart at most; place 9 is none.
+    The four pixels and the quarters are numbered by row and column, 0 to 3; place 9 is none.
     """
-    places = np.full((4, 4, 3, 3), 9, np.int64)
+    places = np.full((4, 4, 2, 2), 9, np.int64)
     for made in range(4):
         for place in range(9):
-            row, column = made // 2 + place // 3 - 1, made % 2 + place % 3 - 1
-            places[made, row % 2 * 2 + column % 2, row // 2 + 1, column // 2 + 1] = place
+            row, column = made // 2 + place // 3, made % 2 + place % 3
+            places[made, row % 2 * 2 + column % 2, row // 2, column // 2] = place
     return places

@@ -1,0 +1,46 @@
+"""What several benchmarks share: johnson as scripts run it, and times that a busy machine disturbs alike."""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from torch import nn
+
+from stylekit.architectures import parameter_shapes
+from stylekit.networks import build_network
+from stylekit.style_file import StyleFile, StyleMetadata
+
+
+def random_style(network: str) -> StyleFile:
+    """Return a style with fresh weights, which keep the size of what passes through them."""
+    random = np.random.default_rng(0)
+    weights = {
+        name: random.normal(0, np.prod(shape[1:]) ** -0.5, shape).astype(np.float32)
+        for name, shape in parameter_shapes(network, {}).items()
+    }
+    return StyleFile(StyleMetadata(name=network, network=network), weights)
+
+
+def plain_network(file: StyleFile) -> nn.Module:
+    """Build a network as scripts do: eager, in the default layout.
+
+    It stays in training mode, in which its instance norms are the same and nothing is rearranged.
+    """
+    network = build_network(file.metadata.network, file.metadata.network_config)
+    network.load_state_dict({name: torch.from_numpy(a.astype(np.float32)) for name, a in file.weights.items()})
+    return network.requires_grad_(False)
+
+
+def seconds(call: Callable[[], object]) -> float:
+    """Return how long a call takes."""
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
+
+
+def median_seconds(calls: Mapping[str, Callable[[], object]], runs: int) -> dict[str, float]:
+    """Return each call's median, in turns, after a round that is not counted."""
+    rounds = [{name: seconds(call) for name, call in calls.items()} for _ in range(runs + 1)][1:]
+    return {name: statistics.median(times[name] for times in rounds) for name in calls}
