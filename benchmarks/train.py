@@ -149,7 +149,7 @@ def main() -> None:
             rates[label].append(rate(step, a.steps))
         if trainer.device.type == "cuda":
             peak = max(peak, torch.cuda.max_memory_allocated())
-    crops.close()  # type: ignore[attr-defined]
+    crops.close()
     print(f"{a.network}, batch {a.batch}, {a.crop} px, {a.octaves} octaves, {trainer.device}, {trainer.precision}")
     ours = statistics.median(rates["stylekit train"])
     for label, values in rates.items():

@@ -132,10 +132,12 @@ def test_a_dry_run_prints_what_would_be_written(stylekit, photo, style_path):
     assert not result.exists()
 
 
-def test_the_first_frame_of_an_animation_is_taken_and_said_so(stylekit, tmp_path, style_path, make_photo):
+def test_where_a_picture_is_asked_for_the_first_frame_of_an_animation_is_taken_and_said_so(
+    stylekit, tmp_path, style_path, make_photo
+):
     frames = [make_photo(16, 16, seed=seed) for seed in range(3)]
     frames[0].save(tmp_path / "film.gif", save_all=True, append_images=frames[1:])
-    code, out, err = stylekit("apply", tmp_path / "film.gif", "-s", style_path)
+    code, out, err = stylekit("apply", tmp_path / "film.gif", "-s", style_path, "--format", "png")
     assert (code, out) == (0, f"{tmp_path}/film-small.png\n")
     assert "first" in err
 

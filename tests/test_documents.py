@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import stylekit
+from film_material import photo, write_film
 from stylekit import errors
 from stylekit.paths import loss_weights_path
 
@@ -55,6 +56,9 @@ def workplace(tmp_path, make_photo, vgg_weights, monkeypatch):
 @pytest.mark.skipif(sys.platform == "win32", reason="the commands are written for a POSIX shell")
 @pytest.mark.parametrize("page", [page for page in PAGES if marked_blocks(page)], ids=lambda page: page.stem)
 def test_what_a_page_marks_to_be_run_runs_as_written(page, workplace):
+    if page.stem == "video":
+        pytest.importorskip("av")
+        write_film(workplace / "clip.mp4", [photo(number) for number in range(3)])
     programs = {"": [shutil.which("bash"), "-euo", "pipefail", "-c"], "python": [sys.executable, "-c"]}
     for language, block in marked_blocks(page):
         result = subprocess.run(
@@ -64,7 +68,7 @@ def test_what_a_page_marks_to_be_run_runs_as_written(page, workplace):
 
 
 def test_pages_mark_commands_to_be_run():
-    assert {"README", "index", "apply", "train", "gatys", "catalogs", "python"} <= {
+    assert {"README", "index", "apply", "train", "gatys", "catalogs", "python", "video"} <= {
         page.stem for page in PAGES if marked_blocks(page)
     }
 

@@ -13,6 +13,7 @@ from PIL import Image
 from stylekit.config import ApplyConfig
 from stylekit.engines import build_engine
 from stylekit.engines.onnxruntime_engine import OnnxruntimeEngine
+from stylekit.engines.smoothed import SmoothedEngine
 from stylekit.engines.torch_engine import TorchEngine
 from stylekit.errors import ConfigError, OutOfMemory
 from stylekit.networks import build_network
@@ -147,3 +148,37 @@ def test_what_needs_torch_says_so_in_one_line(tmp_path, make_photo):
             "error: This needs torch, which is not installed.",
             "hint: pip install torch",
         ]
+
+
+@pytest.mark.parametrize("engine", ["torch", "onnxruntime"])
+def test_a_film_begins_as_its_first_picture_alone(small_style, engine):
+    network = build_engine(small_style, device="cpu", engine=engine, threads=1)
+    photo = np.random.default_rng(0).random((1, 20, 28, 3), np.float32)
+    result, _ = network.run_after(photo, (), 0.9)
+    np.testing.assert_allclose(result, network.run(photo), atol=1e-5)
+
+
+def test_both_engines_follow_the_last_picture_alike(small_style):
+    dark, bright = np.random.default_rng(0).random((2, 1, 20, 28, 3), np.float32) * 0.3 + [[[[[0]]]], [[[[0.7]]]]]
+    results = []
+    for name in ("torch", "onnxruntime"):
+        engine = build_engine(small_style, device="cpu", engine=name, threads=1)
+        _, last = engine.run_after(dark.astype(np.float32), (), 0.9)
+        results.append([engine.run_after(bright.astype(np.float32), last, share) for share in (0.0, 0.5, 1.0)])
+    for (one, used), (other, also_used) in zip(*results, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+        for statistics, also in zip(used, also_used, strict=True):
+            np.testing.assert_allclose(statistics, also, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(results[1][2][1][0], last[0], rtol=1e-5, atol=1e-6)
+    assert np.abs(results[0][0][0] - results[0][2][0]).mean() > 0.01
+
+
+def test_a_smoothed_engine_remembers_until_it_forgets(small_style):
+    network = build_engine(small_style, device="cpu", threads=1)
+    photos = np.random.default_rng(0).random((2, 1, 20, 28, 3), np.float32) * np.float32([[[[[0.2]]]], [[[[1]]]]])
+    engine = SmoothedEngine(network, 0.9)
+    engine.run(photos[0])
+    alone = network.run(photos[1])
+    assert np.abs(engine.run(photos[1]) - alone).mean() > 0.01
+    engine.forget()
+    np.testing.assert_allclose(engine.run(photos[1]), alone, atol=1e-5)

@@ -20,13 +20,17 @@ PARTS_OF_IMAGES = [{"colors", "pillow_guard", "strokes", "tiff"}, {"formats", "m
 LAYERS = [
     {"cli"},
     {"training", "optimization", "batch"},
-    {"trainer", "descent", "scales", "run_folder", "report", "stylization", "planning"},
+    {"film_painting"},
+    {"trainer", "descent", "scales", "run_folder", "report", "stylization", "planning", "outcomes"},
     {"tiling"},
     {"engines"},
     {"pulling"},
     {"library"},
     {"catalog", "importers", "loss_weights", "datasets"},
     {"style_file"},
+    {"segments", "animations", "video_writer"},
+    {"video_reader", "steadiness"},
+    {"films", "motion"},
     {"images", "download", "losses"},
     {"locks"},
     *PARTS_OF_IMAGES,
@@ -40,7 +44,8 @@ ENTRIES = {"__init__", "__main__"}  # the lazy API above all, and the command
 
 WITHOUT_TORCH = {
     *("images", "style_file", "stylization", "planning", "batch", "library", "pulling", "catalog", "download", "locks"),
-    *("addresses", "config", "architectures", "paths", "errors", "concurrency", "processes"),
+    *("film_painting", "segments", "animations", "video_reader", "video_writer", "films", "steadiness", "motion"),
+    *("outcomes", "addresses", "config", "architectures", "paths", "errors", "concurrency", "processes"),
     *set.union(*PARTS_OF_IMAGES),
 }
 TORCH_INSIDE_FUNCTIONS_ONLY = {"importers", "loss_weights", "device", "cli", *ENTRIES}

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from stylekit.batch import FileReport
 from stylekit.cli.reports import report_lines
 from stylekit.distributed import ALONE, World
 from stylekit.errors import ConfigError
+from stylekit.outcomes import FileReport
 
 
 def file(name, status="done", **more):

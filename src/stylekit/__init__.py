@@ -7,13 +7,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from stylekit.batch import BatchReport, FileReport, apply_styles
+    from stylekit.batch import apply_styles
     from stylekit.catalog import list_styles
     from stylekit.config import ApplyConfig, GatysConfig, TrainConfig
     from stylekit.datasets import open_photos
     from stylekit.errors import StylekitError
+    from stylekit.film_painting import FilmReport
     from stylekit.library import import_style
     from stylekit.optimization import gatys
+    from stylekit.outcomes import BatchReport, FileReport
     from stylekit.pulling import pull_style
     from stylekit.scales import GatysReport
     from stylekit.stylization import Style, blend_styles, load_style
@@ -23,8 +25,9 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "ApplyConfig": "config",
-    "BatchReport": "batch",
-    "FileReport": "batch",
+    "BatchReport": "outcomes",
+    "FileReport": "outcomes",
+    "FilmReport": "film_painting",
     "GatysConfig": "config",
     "GatysReport": "scales",
     "StepReport": "training",
@@ -46,6 +49,7 @@ __all__ = [
     "ApplyConfig",
     "BatchReport",
     "FileReport",
+    "FilmReport",
     "GatysConfig",
     "GatysReport",
     "StepReport",

@@ -1,4 +1,4 @@
-"""Photos to stylised photos: one style load for all, decoding and encoding beside the network."""
+"""Photos and films to stylised ones: one style load for all, decoding and encoding beside the network."""
 
 import dataclasses
 import os
@@ -16,13 +16,15 @@ from stylekit.config import ApplyConfig, check_shares
 from stylekit.device import memory_errors
 from stylekit.distributed import ALONE, World
 from stylekit.errors import ConfigError, ImageError, OutputExists, StylekitError
+from stylekit.film_painting import FilmReport, paint_film
 from stylekit.formats import format_of_suffix
 from stylekit.images import Photo, load_photo, save_photo
 from stylekit.library import load_style_file_by_name, style_label
+from stylekit.outcomes import BatchReport, FileReport
 from stylekit.paths import clear_stale
 from stylekit.pillow_guard import estimate_pixels
 from stylekit.planning import Plan, plan_outputs
-from stylekit.style_file import StyleFile
+from stylekit.style_file import StyleFile, weights_hash
 from stylekit.stylization import Style
 
 _WORKERS = 2  # threads that decode where no processes do, and as many that encode
@@ -30,52 +32,6 @@ _TOGETHER = 8  # photos of one size that a GPU paints at once
 _MOST_PIXELS = 100_000_000  # decoded ahead, or painted together, unless it is a single photo
 _LESS_MEMORY = "Use fewer --jobs, or reduce the photo first."
 _AHEAD = 2  # photos decoded, and results waiting to be written, beyond the one in the network
-
-
-@dataclass(frozen=True)
-class FileReport:
-    """What became of one output.
-
-    Attributes:
-        source: the photo.
-        output: the result's path.
-        style: the style as it was named.
-        status: `done`, `skipped` (it was there already) or `failed`; `planned` in a dry run.
-        reason: why it failed; empty otherwise.
-        hint: what to do about it.
-        width: of the result in pixels; 0 where there is none.
-        height: likewise.
-        seconds: spent in the network.
-        notes: what a user may want to know, such as that only the first frame was taken.
-    """
-
-    source: Path
-    output: Path
-    style: str
-    status: str
-    reason: str = ""
-    hint: str = ""
-    width: int = 0
-    height: int = 0
-    seconds: float = 0.0
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class BatchReport:
-    """What became of all outputs, in the order of the photos."""
-
-    files: tuple[FileReport, ...]
-    seconds: float
-
-    def count(self, status: str) -> int:
-        """Return how many files have a status."""
-        return sum(file.status == status for file in self.files)
-
-    @property
-    def failures(self) -> tuple[FileReport, ...]:
-        """The files that failed."""
-        return tuple(file for file in self.files if file.status == "failed")
 
 
 def apply_styles(
@@ -89,29 +45,31 @@ def apply_styles(
     world: World = ALONE,
     on_plan: Callable[[int, bool], None] = lambda outputs, is_batch: None,
     on_file: Callable[[FileReport], None] = lambda report: None,
+    on_frame: Callable[[FilmReport], None] = lambda report: None,
 ) -> BatchReport:
-    """Stylise photos and folders of photos.
+    """Stylise photos and films, and folders of them.
 
     In a batch (a folder, or more than one output) a bad photo costs only itself, and outputs that exist are skipped,
     so that a broken batch goes on when it is run again. A single photo's failure is raised.
 
     Args:
-        inputs: photos and folders.
-        output: the result's file (one photo, one style) or the results' folder; None puts results beside photos and
-            folders.
+        inputs: photos, films and folders.
+        output: the result's file (one input, one style) or the results' folder; None puts results beside photos, films
+            and folders.
         styles: names, or paths to style files or importable weights.
         config: settings.
         blend: shares in which the styles are mixed into one; None applies each by itself.
         dry_run: whether to report what would be done and do nothing.
-        world: processes that share the photos out among themselves; each takes, and reports, its share.
+        world: processes that share photos and films out among themselves; each takes, and reports, its share.
         on_plan: called once with the number of outputs, and whether they are a batch.
         on_file: called for each output once it is done, skipped or failed; a single photo's failure is raised then.
+        on_frame: called for each frame of a film.
 
     Raises:
         ConfigError: if two outputs would collide, an output would replace its photo, or a blend's shares make no sense.
         StyleNotFound, StyleFileError: if a style is missing or damaged.
         DeviceUnavailable: if the device is missing or full.
-        ImageError, OutOfMemory, OutputExists: if a single photo fails.
+        ImageError, OutOfMemory, OutputExists: if a single photo or film fails.
     """
     config = config or ApplyConfig()
     began = time.monotonic()
@@ -125,7 +83,7 @@ def apply_styles(
     plan = plan_outputs([Path(path) for path in inputs], Path(output) if output else None, labels, config)
     if world.is_shared:
         plan = plan.share(world.rank, world.size)
-    run = _Run(plan, names, files, config, blend)
+    run = _Run(plan, names, files, config, blend, on_frame)
     on_plan(sum(len(photo.outputs) for photo in plan.photos), plan.is_batch)
     reports = []
     for report in run.preview() if dry_run else run.execute():
@@ -138,9 +96,10 @@ def apply_styles(
 
 @dataclass(frozen=True)
 class _Job:
-    """A photo with the outputs that are wanted of it, and those that are there already, by the style's number."""
+    """A photo or film with the outputs that are wanted of it, and those that are there already, by style's number."""
 
     source: Path
+    is_film: bool
     wanted: dict[int, Path]
     existing: dict[int, Path]
 
@@ -149,7 +108,7 @@ _Loaded = tuple[_Job, Photo | StylekitError | None]
 
 
 def _load(job: _Job, *, max_pixels: int, max_size: int | None) -> _Loaded:
-    if not job.wanted:
+    if job.is_film or not job.wanted:
         return job, None
     try:
         with memory_errors("cpu", _LESS_MEMORY):
@@ -159,7 +118,8 @@ def _load(job: _Job, *, max_pixels: int, max_size: int | None) -> _Loaded:
 
 
 def _weight(job: _Job) -> int:
-    return estimate_pixels(job.source) if job.wanted else 0
+    # A film is not loaded ahead: it is read frame by frame as it is painted.
+    return estimate_pixels(job.source) if job.wanted and not job.is_film else 0
 
 
 def _pixels(loaded: _Loaded) -> Pixels:
@@ -182,12 +142,14 @@ class _Run:
         files: list[StyleFile],
         config: ApplyConfig,
         blend: Sequence[float] | None,
+        on_frame: Callable[[FilmReport], None],
     ) -> None:
         self._plan = plan
         self._names = names
         self._files = files
         self._config = config
         self._blend = blend
+        self._on_frame = on_frame
         self.failure: StylekitError | None = None  # the last
 
     @cached_property
@@ -209,7 +171,8 @@ class _Run:
         for photo in self._plan.photos:
             outputs = dict(enumerate(photo.outputs))
             existing = {i: path for i, path in outputs.items() if os.path.lexists(path) and not self._config.overwrite}
-            yield _Job(photo.source, {i: path for i, path in outputs.items() if i not in existing}, existing)
+            wanted = {i: path for i, path in outputs.items() if i not in existing}
+            yield _Job(photo.source, photo.is_film, wanted, existing)
 
     def preview(self) -> Iterator[FileReport]:
         """Say what would be done."""
@@ -270,7 +233,9 @@ class _Run:
         job, photo = group[0]
         for number, path in job.existing.items():
             yield _finished(self._skipped(job, number, path))
-        if isinstance(photo, Photo):
+        if job.is_film:
+            yield from (_finished(self._paint_film(job, number, path)) for number, path in job.wanted.items())
+        elif isinstance(photo, Photo):
             for number in job.wanted:
                 yield from self._paint_in(number, group, writers)
         elif photo is not None:
@@ -295,6 +260,21 @@ class _Run:
             assert isinstance(photo, Photo)
             picture = dataclasses.replace(photo, pixels=pixels)
             yield writers.submit(self._save, job, number, job.wanted[number], picture, seconds)
+
+    def _paint_film(self, job: _Job, number: int, path: Path) -> FileReport:
+        files = [self._files[number]] if self._blend is None else self._files
+        key = repr(([weights_hash(file.weights) for file in files], self._blend))
+        try:
+            with memory_errors("cpu", "Use --max-size 1000, or take the film in parts: --start, --end."):
+                film = paint_film(
+                    job.source, path, self._styles[number], self._config, style_key=key, on_frame=self._on_frame
+                )
+        except StylekitError as error:
+            return self._failed(job, number, path, error)
+        report = self._report(job, number, path, "done")
+        return dataclasses.replace(
+            report, width=film.width, height=film.height, frames=film.frames, seconds=film.seconds, notes=film.notes
+        )
 
     def _save(self, job: _Job, number: int, path: Path, picture: Photo, seconds: float) -> FileReport:
         config = self._config

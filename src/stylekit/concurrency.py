@@ -1,11 +1,11 @@
 """Work done ahead of its use."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from itertools import islice
-from typing import TypeVar
+from itertools import islice, repeat
+from typing import TypeVar, cast
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -20,7 +20,7 @@ def prefetch(
     weight: Callable[[_Item], int] = lambda item: 0,
     most_weight: int = 0,
     on_death: Callable[[_Item], _Result] | None = None,
-) -> Iterator[_Result]:
+) -> Generator[_Result]:
     """Yield `function(item)` for each item in order, computed by workers while earlier results are in use.
 
     Args:
@@ -51,3 +51,19 @@ def prefetch(
                 yield pending.popleft()[1].result()
         while pending:
             yield pending.popleft()[1].result()
+
+
+def ahead(items: Iterable[_Item], number: int) -> Generator[_Item]:
+    """Yield items as they come, made by a thread of their own while earlier ones are in use.
+
+    Args:
+        items: they, and exceptions too, come out in order.
+        number: how many may wait for their use.
+    """
+    source = iter(items)
+    end = object()
+    with closing(prefetch(lambda _: next(source, end), repeat(None), workers=1, ahead=number)) as results:
+        for item in results:
+            if item is end:
+                return
+            yield cast(_Item, item)

@@ -13,6 +13,7 @@ from stylekit.errors import ConfigError
 DEVICE_PATTERN = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 DEFAULT_STYLE = "starry-night"
 STYLE_NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+CODECS = ("auto", "h264", "hevc", "vp9")
 ENGINES = ("auto", "torch", "onnxruntime")
 PRECISIONS = ("auto", "float32", "bfloat16")
 POOLINGS = ("max", "avg")
@@ -133,6 +134,12 @@ class ApplyConfig:
         keep_colors: whether the photo's chroma is kept under the painting's luma.
         tile: side in pixels of the tiles in which a picture is painted; 0 paints it in one piece, None decides by the
             memory that is free.
+        steady: how much of a film's last picture stays where the scene has not changed, 0 to 1.
+        codec: what films are coded by (`h264`, `hevc`, `vp9`); `auto` leaves it to the kind of file.
+        crf: constant rate factor of films, 0 to 63, lower is better; None takes the codec's usual.
+        fps: frames a second of films; None keeps each frame's time.
+        start: second from which on films are taken.
+        end: second up to which films are taken; None goes to the end.
         format: format of the outputs (`jpeg`, `png`, `webp`, `tiff`, `bmp`, `avif`, `heic`); None follows the input.
         quality: JPEG, WebP, AVIF and HEIC quality, 1 to 100.
         overwrite: whether existing outputs are replaced.
@@ -151,6 +158,12 @@ class ApplyConfig:
     strength: float = 1.0
     keep_colors: bool = False
     tile: int | None = None
+    steady: float = 0.9
+    codec: str = "auto"
+    crf: int | None = None
+    fps: float | None = None
+    start: float = 0.0
+    end: float | None = None
     format: str | None = None
     quality: int = 92
     overwrite: bool = False
@@ -166,6 +179,15 @@ class ApplyConfig:
         check_painting(self.stroke_size, self.strength, self.tile)
         check_quality(self.quality)
         _require(self.max_pixels >= 1, f"max pixels must be 1 or more, not {self.max_pixels}.")
+        self._check_films()
+
+    def _check_films(self) -> None:
+        _require(0 <= self.steady <= 1, f"steady must lie between 0 and 1, not {self.steady:g}.")
+        _require(self.codec in CODECS, f"codec must be one of {', '.join(CODECS)}, not {self.codec!r}.")
+        _require(self.crf is None or 0 <= self.crf <= 63, f"crf must lie between 0 and 63, not {self.crf}.")
+        _require(self.fps is None or 1 <= self.fps <= 1000, f"fps must lie between 1 and 1000, not {self.fps}.")
+        _require(0 <= self.start < float("inf"), f"start must be 0 or more, not {self.start:g}.")
+        _require(self.end is None or self.start < self.end < float("inf"), f"end must lie after start, not {self.end}.")
 
 
 @dataclass(frozen=True)

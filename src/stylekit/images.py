@@ -232,7 +232,7 @@ def _frame_notes(image: Image.Image) -> list[str]:
     return [f"animated: only the first of {frames} frames is taken"]
 
 
-def _reduced(size: tuple[int, int], max_size: int | None) -> tuple[int, int]:
+def reduced_size(size: tuple[int, int], max_size: int | None) -> tuple[int, int]:
     """Return the size at which the longer side has at most `max_size` pixels, and the shorter one at least 1."""
     if max_size is None or max(size) <= max_size:
         return size
@@ -262,7 +262,7 @@ def _develop(image: Image.Image, max_size: int | None, notes: list[str]) -> Phot
     xmp, orientation = read_xmp(image, notes)
 
     picture = plain(image)
-    size = _reduced(picture.size, max_size)
+    size = reduced_size(picture.size, max_size)
     if size != picture.size:
         picture = picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
     turn = _TURNS.get(take_orientation(exif) or orientation or 1)

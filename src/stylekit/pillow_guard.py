@@ -11,7 +11,7 @@ from typing import cast
 
 from PIL import Image, UnidentifiedImageError
 
-from stylekit.errors import ImageError
+from stylekit.errors import ImageError, StylekitError
 from stylekit.formats import READABLE
 
 _READ_BY_PYTHON = ("Jpeg", "Png", "Tiff", "Bmp", "Gif")  # other headers go to C at once, which may die of them
@@ -125,7 +125,7 @@ def write_errors(path: Path) -> Iterator[None]:
     """Turn what goes wrong in writing `path` into an `ImageError`."""
     try:
         yield
-    except ImageError:
+    except StylekitError:
         raise
     except OSError as error:
         reason = error.strerror or _reason(error)

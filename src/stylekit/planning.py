@@ -1,4 +1,7 @@
-"""Which photos a command means, and where their results go. Looks at file names alone; opens nothing."""
+"""Which photos and films a command means, and where their results go.
+
+Looks at file names alone, and opens nothing but GIF and WebP, which may be either.
+"""
 
 import os
 from collections import Counter
@@ -6,22 +9,37 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from stylekit.animations import is_animation
 from stylekit.config import ApplyConfig
 from stylekit.errors import ConfigError, ImageError
-from stylekit.formats import FORMATS, READABLE_SUFFIXES, format_of_suffix, output_suffix
+from stylekit.formats import (
+    ANIMATION_SUFFIXES,
+    FORMATS,
+    READABLE_SUFFIXES,
+    VIDEO_FORMATS,
+    VIDEO_SUFFIXES,
+    format_of_suffix,
+    output_suffix,
+    video_codec,
+    video_suffix,
+)
+
+_SUFFIXES = READABLE_SUFFIXES | VIDEO_SUFFIXES
 
 
 @dataclass(frozen=True)
 class PlannedPhoto:
-    """A photo and its results.
+    """A photo or film and its results.
 
     Attributes:
-        source: the photo.
+        source: the photo or film.
         outputs: the result of each style, in the order of the styles.
+        is_film: whether it moves, and its results do.
     """
 
     source: Path
     outputs: tuple[Path, ...]
+    is_film: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,7 +89,7 @@ def plan_outputs(inputs: Sequence[Path], output: Path | None, labels: Sequence[s
     found = list(_unique(_find(inputs, config.recursive)))
     folders = [path for path in inputs if os.path.isdir(path)]  # noqa: PTH112 - is_dir raises on what may not be read
     if output is not None and _names_a_file(output, found, folders, labels):
-        plan = Plan((PlannedPhoto(found[0].source, (_output_file(output, config),)),), is_batch=False)
+        plan = Plan((_planned_file(found[0].source, output, config),), is_batch=False)
     elif output is not None and output.is_file():
         raise ConfigError(f"{output} is a file, not a folder for the results.", "Choose another --output.")
     else:
@@ -81,9 +99,11 @@ def plan_outputs(inputs: Sequence[Path], output: Path | None, labels: Sequence[s
     if not plan.photos:
         raise ImageError(
             f"There are no photos in {', '.join(map(str, inputs))}.",
-            f"Photos end in {', '.join(sorted(READABLE_SUFFIXES))}; hidden files are passed over.",
+            f"Photos and films end in {', '.join(sorted(_SUFFIXES))}; hidden files are passed over.",
         )
     _check_collisions(plan.photos)
+    for path in (path for photo in plan.photos for path in photo.outputs if path.suffix.lower() in VIDEO_FORMATS):
+        video_codec(path, config.codec)
     return plan
 
 
@@ -106,7 +126,7 @@ def _walk(folder: Path, recursive: bool) -> Iterator[Path]:
         seen.add(real)
         folders[:] = sorted(name for name in folders if recursive and not name.startswith("."))
         for name in sorted(files):
-            if not name.startswith(".") and Path(name).suffix.lower() in READABLE_SUFFIXES:
+            if not name.startswith(".") and Path(name).suffix.lower() in _SUFFIXES:
                 yield Path(root) / name
 
 
@@ -123,17 +143,24 @@ def _unique(found: Iterator[_Found]) -> Iterator[_Found]:
 def _names_a_file(output: Path, found: list[_Found], folders: list[Path], labels: Sequence[str]) -> bool:
     if folders or len(found) != 1 or len(labels) != 1 or output.is_dir():
         return False
-    return output.suffix.lower() in READABLE_SUFFIXES
+    return output.suffix.lower() in {*READABLE_SUFFIXES, *VIDEO_FORMATS}
 
 
-def _output_file(output: Path, config: ApplyConfig) -> Path:
-    """Return the path, whose suffix sets the format, if nothing contradicts it."""
-    if format_of_suffix(output.suffix) != (config.format or format_of_suffix(output.suffix)):
+def _planned_file(source: Path, output: Path, config: ApplyConfig) -> PlannedPhoto:
+    """Plan the one result, whose suffix sets the format, if nothing contradicts it."""
+    suffix = output.suffix.lower()
+    is_video = source.suffix.lower() in VIDEO_SUFFIXES
+    if suffix in {*VIDEO_FORMATS, *ANIMATION_SUFFIXES} and (is_video or is_animation(source)):
+        return PlannedPhoto(source, (output,), is_film=True)
+    if is_video or suffix in VIDEO_FORMATS:
+        kind, suffixes = ("film", {*VIDEO_FORMATS, *ANIMATION_SUFFIXES}) if is_video else ("photo", READABLE_SUFFIXES)
+        raise ConfigError(f"The {kind} {source.name} does not become {suffix}.", f"Use {', '.join(sorted(suffixes))}.")
+    if format_of_suffix(suffix) != (config.format or format_of_suffix(suffix)):
         raise ConfigError(
             f"{output.name} and --format {config.format} contradict each other.",
             "The suffix of --output sets the format; leave out --format.",
         )
-    return output
+    return PlannedPhoto(source, (output,))
 
 
 def _lies_in(source: Path, output: Path, folders: list[Path]) -> bool:
@@ -151,15 +178,21 @@ def _place(found: list[_Found], output: Path | None, labels: Sequence[str], conf
         collides = any(taken[_key(path)] > 1 for path in outputs)
         stem = f"{photo.source.stem}-{photo.source.suffix.lower().lstrip('.')}"
         final = _outputs(photo, output, labels, config, stem) if collides else outputs
-        placed.append(PlannedPhoto(photo.source, final))
+        placed.append(PlannedPhoto(photo.source, final, _is_film(photo.source, config)))
     return placed
 
 
 def _outputs(
     photo: _Found, output: Path | None, labels: Sequence[str], config: ApplyConfig, stem: str
 ) -> tuple[Path, ...]:
-    suffix = output_suffix(photo.source, config.format)
+    is_film = _is_film(photo.source, config)
+    suffix = video_suffix(photo.source) if is_film else output_suffix(photo.source, config.format)
     return tuple(_folder(photo, output, label) / f"{stem}-{label}{suffix}" for label in labels)
+
+
+def _is_film(source: Path, config: ApplyConfig) -> bool:
+    """Whether a result moves; an animation's does not where a format for pictures is asked for."""
+    return source.suffix.lower() in VIDEO_SUFFIXES or (config.format is None and is_animation(source))
 
 
 def _folder(photo: _Found, output: Path | None, label: str) -> Path:

@@ -181,7 +181,7 @@ def load_style_file(path: Path) -> StyleFile:
         expected = (file.metadata() or {}).get(_HASH_KEY)
     with _naming(path):
         check_weights(weights, metadata.network, metadata.network_config)
-        if expected is not None and _weights_hash(weights) != expected:
+        if expected is not None and weights_hash(weights) != expected:
             raise StyleFileError(
                 "The weights are damaged: their hash is another.", "Delete it, and fetch or train it anew."
             )
@@ -200,7 +200,7 @@ def save_style_file(style: StyleFile, path: Path) -> None:
     try:
         with atomic_write(path) as temporary:
             # not save_file, which would hide it from other users
-            temporary.write_bytes(save(arrays, {**style.metadata.to_strings(), _HASH_KEY: _weights_hash(arrays)}))
+            temporary.write_bytes(save(arrays, {**style.metadata.to_strings(), _HASH_KEY: weights_hash(arrays)}))
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or error
         raise StyleFileError(
@@ -208,7 +208,7 @@ def save_style_file(style: StyleFile, path: Path) -> None:
         ) from None
 
 
-def _weights_hash(weights: Mapping[str, NDArray[Any]]) -> str:
+def weights_hash(weights: Mapping[str, NDArray[Any]]) -> str:
     """The SHA-256 over all parameters in the order of their names: a file that rots on its disk is noticed."""
     digest = hashlib.sha256()
     for name in sorted(weights):

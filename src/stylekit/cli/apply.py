@@ -1,15 +1,16 @@
-"""`stylekit apply`: photos and folders -> stylised photos."""
+"""`stylekit apply`: photos, films and folders -> stylised ones."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from stylekit.cli import options
 from stylekit.cli.console import ExitCode, Output
-from stylekit.cli.reports import WriteReport, as_json, report_lines
+from stylekit.cli.parsing import parse_share, parse_shares, parse_stroke_size, parse_tile, parse_time
+from stylekit.cli.printer import Printer, counted
+from stylekit.cli.reports import as_json, report_lines
 from stylekit.cli.streams import STREAM, listed, streamed
 from stylekit.config import COMMAND_JOBS, DEFAULT_STYLE, ApplyConfig, check_shares
 from stylekit.distributed import World, read_world
@@ -22,7 +23,9 @@ _DEFAULT = ApplyConfig()
 def apply(
     inputs: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="INPUT...", help="Photos and folders of photos; - is standard input.", show_default=""),
+        typer.Argument(
+            metavar="INPUT...", help="Photos, films, and folders of them; - is standard input.", show_default=""
+        ),
     ] = None,
     style: Annotated[
         list[str] | None,
@@ -43,8 +46,8 @@ def apply(
             "--output",
             "-o",
             metavar="PATH",
-            help="File for one photo (- is standard output), else a folder. Without it results lie beside the photos, "
-            "as PHOTO-STYLE.jpg.",
+            help="File for one photo or film (- is standard output), else a folder. Without it results lie beside the "
+            "photos, as PHOTO-STYLE.jpg.",
         ),
     ] = None,
     files_from: Annotated[
@@ -74,9 +77,25 @@ def apply(
             help="Paint in tiles of N px; auto does so where a photo is too large for memory. The result is the same.",
         ),
     ] = "auto",
+    steady: Annotated[
+        float, typer.Option(metavar="0..1", help="How much of a film's last picture stays where nothing has changed.")
+    ] = _DEFAULT.steady,
+    codec: Annotated[
+        str, typer.Option(metavar="auto|h264|hevc|vp9", help="What films are coded by; auto is what any player knows.")
+    ] = _DEFAULT.codec,
+    crf: Annotated[
+        int | None, typer.Option(metavar="0..63", help="Quality of films; lower is better.", show_default="the codec's")
+    ] = _DEFAULT.crf,
+    fps: Annotated[
+        float | None, typer.Option(metavar="N", help="Frames a second of films.", show_default="as they come")
+    ] = _DEFAULT.fps,
+    start: Annotated[str, typer.Option(metavar="TIME", help="Take films from here: seconds, or 1:02:03.5.")] = "0",
+    end: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Take films up to here.", show_default="the end")
+    ] = None,
     format: Annotated[
         str | None,
-        typer.Option(metavar="FORMAT", help="Write jpeg, png, webp, tiff, bmp, avif or heic instead of the input's."),
+        typer.Option(metavar="FORMAT", help="Write photos as jpeg, png, webp, tiff, bmp, avif or heic."),
     ] = _DEFAULT.format,
     quality: options.Quality = _DEFAULT.quality,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing results.")] = _DEFAULT.overwrite,
@@ -99,14 +118,14 @@ def apply(
         ),
     ] = COMMAND_JOBS,
     report: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Append a line of JSON for each photo: status, seconds, reason.")
+        Path | None, typer.Option(metavar="FILE", help="Append a line of JSON for each file: status, seconds, reason.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be written, and do nothing.")] = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Stylise photos and folders of photos.
+    """Stylise photos and films, and folders of them.
 
     Prints the path of each result. In a folder, results that exist are skipped: run it again to go on after a break.
     """
@@ -118,10 +137,16 @@ def apply(
         threads=threads,
         recursive=recursive,
         max_size=max_size,
-        stroke_size=_stroke_size(stroke_size),
+        stroke_size=parse_stroke_size(stroke_size),
         strength=strength,
         keep_colors=keep_colors,
-        tile=_tile(tile),
+        tile=parse_tile(tile),
+        steady=steady,
+        codec=codec,
+        crf=crf,
+        fps=fps,
+        start=parse_time(start),
+        end=None if end is None else parse_time(end),
         format=format_of_suffix(f".{format}") if format else None,
         quality=quality,
         overwrite=overwrite,
@@ -137,8 +162,8 @@ def apply(
         console.note(f"Painting with {DEFAULT_STYLE}; `stylekit styles list` shows the others, --style takes one.")
     shares = None
     if blend:
-        styles, shares = _shares(styles)
-    elif shared := [style for style in styles if _share(style)[0] != style]:
+        styles, shares = parse_shares(styles)
+    elif shared := [style for style in styles if parse_share(style)[0] != style]:
         raise ConfigError(f"{shared[0]} has a share, and shares are for blends.", "Add --blend.")
     if shares is not None:
         check_shares(shares, len(styles))
@@ -152,13 +177,13 @@ def apply(
     outputs = 1 if blend else len(styles)
 
     def show_merged(counts: Mapping[str, int]) -> None:
-        console.note(f"all {world.size} processes: {_counted(counts)}; see {report}")
+        console.note(f"all {world.size} processes: {counted(counts)}; see {report}")
 
     with (
         report_lines(report, world, on_merged=show_merged) as write_report,
         streamed(paths, output, outputs=outputs, format=config.format) as ends,
     ):
-        printer = _Printer(console, prints_paths=not on_stdout, write_report=write_report)
+        printer = Printer(console, prints_paths=not on_stdout, write_report=write_report)
         _run(console, printer, *ends, styles, shares, config, dry_run, world)
 
 
@@ -168,38 +193,6 @@ def _check_shareable(paths: list[Path | None], json: bool) -> None:
         raise ConfigError("Several processes cannot share standard input or output.", "Name files and folders.")
     if json:
         raise ConfigError("Several processes cannot print one JSON document.", "Use --report FILE, which is joined.")
-
-
-def _shares(styles: list[str]) -> tuple[list[str], list[float]]:
-    """Split `NAME:SHARE`, where a share is 1 unless given."""
-    if len(styles) == 1:
-        raise ConfigError("A blend needs two styles or more.", "Add --style NAME:SHARE for each.")
-    parts = [_share(style) for style in styles]
-    return [name for name, _ in parts], [share for _, share in parts]
-
-
-def _share(style: str) -> tuple[str, float]:
-    name, _, share = style.rpartition(":")
-    try:
-        return name, float(share)
-    except ValueError:
-        return style, 1.0
-
-
-def _stroke_size(text: str) -> float | None:
-    try:
-        return None if text == "auto" else float(text)
-    except ValueError:
-        raise ConfigError(f"The stroke size must be auto or a number, not {text!r}.") from None
-
-
-def _tile(text: str) -> int | None:
-    if text == "off":
-        return 0
-    try:
-        return None if text == "auto" else int(text)
-    except ValueError:
-        raise ConfigError(f"The tile size must be auto, off or a whole number, not {text!r}.") from None
 
 
 def _pull_missing(console: Output, styles: list[str]) -> None:
@@ -215,7 +208,7 @@ def _pull_missing(console: Output, styles: list[str]) -> None:
 
 def _run(
     console: Output,
-    printer: "_Printer",
+    printer: Printer,
     inputs: list[Path],
     output: Path | None,
     styles: list[str],
@@ -238,6 +231,7 @@ def _run(
                 world=world,
                 on_plan=printer.begin,
                 on_file=printer.show,
+                on_frame=printer.show_frame,
             )
         except KeyboardInterrupt:
             printer.interrupted()
@@ -246,53 +240,8 @@ def _run(
     console.document({"files": [as_json(file) for file in report.files], **counts, "seconds": round(report.seconds, 3)})
     if len(report.files) > 1 or report.failures:
         whose = f"process {world.rank + 1} of {world.size}: " if world.is_shared else ""
-        console.note(f"{whose}{_counted(counts)} in {report.seconds:.1f} s")
+        console.note(f"{whose}{counted(counts)} in {report.seconds:.1f} s")
     for hint in dict.fromkeys(file.hint for file in report.failures if file.hint):
         console.note(f"hint: {hint}")
     if report.failures and not world.is_shared:  # torchrun would start all processes again
         raise typer.Exit(ExitCode.PARTIAL)
-
-
-class _Printer:
-    """Prints a batch's files as they come."""
-
-    def __init__(self, console: Output, *, prints_paths: bool, write_report: WriteReport) -> None:
-        self._console = console
-        self._prints_paths = prints_paths
-        self._write_report = write_report
-        self._total = 0
-        self._is_batch = False
-        self._finished = 0
-
-    @contextmanager
-    def live(self) -> Iterator[None]:
-        """Show a bar meanwhile."""
-        with self._console.bar("images", "{name}") as self._bar:
-            yield
-
-    def begin(self, total: int, is_batch: bool) -> None:
-        self._total = total
-        self._is_batch = is_batch
-        self._bar.start(total)
-
-    def show(self, file: Any) -> None:
-        self._finished += 1
-        self._write_report(file)
-        self._bar.advance(name=file.source.name)
-        if file.status == "failed":
-            if self._is_batch:  # else it is the command's failure, which is printed in the end
-                self._console.failure(f"failed {file.source}: {file.reason}")
-        elif file.status == "skipped":
-            self._console.detail(f"skipped {file.source}: {file.output} exists already")
-        elif self._prints_paths:
-            self._console.result(str(file.output))
-        for note in file.notes:
-            self._console.note(f"note {file.source}: {note}")
-
-    def interrupted(self) -> None:
-        if self._total > 1:
-            self._console.failure(f"{self._finished} of {self._total} done; run the same command again to go on.")
-
-
-def _counted(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{number} {status}" for status, number in counts.items() if number)

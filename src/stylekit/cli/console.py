@@ -37,6 +37,10 @@ class Bar(Protocol):
         """Say how much is done, with what is worth showing of it."""
         ...
 
+    def part(self, done: int, total: int, unit: str) -> None:
+        """Say how much of the step at work is done, counted in a unit of its own; 0 is an unknown total."""
+        ...
+
 
 class _Silence:
     """The bar where none is to be seen."""
@@ -48,6 +52,9 @@ class _Silence:
         pass
 
     def reach(self, done: float, **fields: object) -> None:
+        pass
+
+    def part(self, done: int, total: int, unit: str) -> None:
         pass
 
 
@@ -186,7 +193,8 @@ def _columns(unit: str) -> Sequence["str | ProgressColumn"]:
 
     class Rate(ProgressColumn):
         def render(self, task: Task) -> Text:
-            return Text(f"{task.speed:.2f} {unit}/s" if task.speed else f"– {unit}/s")
+            counted = task.fields.get("unit", unit)
+            return Text(f"{task.speed:.2f} {counted}/s" if task.speed else f"– {counted}/s")
 
     return (BarColumn(24), MofNCompleteColumn(), Rate(), left, text)
 
@@ -196,15 +204,24 @@ class _LiveBar:
         self._progress = progress
         self._template = template
         self._task = progress.add_task("", total=None)
+        self._part: Any = None
 
     def start(self, total: int) -> None:
         self._progress.update(self._task, total=total)
 
     def advance(self, **fields: object) -> None:
+        if self._part is not None:
+            self._progress.remove_task(self._part)
+            self._part = None
         self._progress.update(self._task, advance=1, description=self._described(fields))
 
     def reach(self, done: float, **fields: object) -> None:
         self._progress.update(self._task, completed=done, description=self._described(fields))
+
+    def part(self, done: int, total: int, unit: str) -> None:
+        if self._part is None:
+            self._part = self._progress.add_task("", completed=done, unit=unit)
+        self._progress.update(self._part, completed=done, total=total or None)
 
     def _described(self, fields: Mapping[str, object]) -> str:
         from rich.markup import escape

@@ -1,4 +1,4 @@
-"""`--report`: a line of JSON for each photo. Several processes each write a part, and rank 0 joins the parts."""
+"""`--report`: a line of JSON for each file. Several processes each write a part, and rank 0 joins the parts."""
 
 import contextlib
 import dataclasses
@@ -9,22 +9,20 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from stylekit.distributed import World
 from stylekit.errors import ConfigError, StylekitError
-from stylekit.formats import READABLE_SUFFIXES
+from stylekit.formats import READABLE_SUFFIXES, VIDEO_SUFFIXES
+from stylekit.outcomes import FileReport
 
-if TYPE_CHECKING:
-    from stylekit.batch import FileReport
-
-WriteReport = Callable[["FileReport"], None]
+WriteReport = Callable[[FileReport], None]
 
 _LOOK_EVERY = 0.2  # seconds, for the others' parts
 _BEST_FIRST = ("done", "skipped", "planned", "failed")  # what counts where an output was tried more than once
 
 
-def as_json(file: "FileReport") -> dict[str, Any]:
+def as_json(file: FileReport) -> dict[str, Any]:
     """Return a file's report as JSON's types."""
     return {key: str(value) if isinstance(value, Path) else value for key, value in dataclasses.asdict(file).items()}
 
@@ -44,11 +42,11 @@ def report_lines(
         on_merged: called by rank 0 of several, with how many files have each status.
 
     Raises:
-        ConfigError: if the report cannot be written, or has a picture's name.
+        ConfigError: if the report cannot be written, or has a picture's or a film's name.
         StylekitError: if it can no longer be written.
     """
-    if path is not None and path.suffix.lower() in READABLE_SUFFIXES:  # it might be a photo, which must stay whole
-        raise ConfigError(f"The report {path} has a picture's name.", "Name it report.jsonl, for example.")
+    if path is not None and path.suffix.lower() in READABLE_SUFFIXES | VIDEO_SUFFIXES:  # it might be one, to be kept
+        raise ConfigError(f"The report {path} has the name of a picture or film.", "Name it report.jsonl, for example.")
     if path is None:
         yield lambda file: None
     elif not world.is_shared:
@@ -71,7 +69,7 @@ def _appending(path: Path, report: Path) -> Iterator[WriteReport]:
             f"The report {report} cannot be written: {error.strerror}.", "Choose another --report."
         ) from None
 
-    def write(file: "FileReport") -> None:
+    def write(file: FileReport) -> None:
         try:
             print(json.dumps(as_json(file)), file=lines, flush=True)
         except OSError as error:

@@ -1,7 +1,7 @@
 """What runs a network. Nothing outside an engine knows tensors."""
 
 import os
-from typing import Protocol, Self
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from stylekit.engines.moments import Moments
 from stylekit.style_file import StyleFile
 
 Pictures = NDArray[np.float32]
+UsedStatistics = NDArray[np.float32]  # of a normalisation: (2, C, 1, 1), mean and variance of each channel
 
 
 class Engine(Protocol):
@@ -55,6 +56,24 @@ class Engine(Protocol):
         """
         ...
 
+    def run_after(
+        self, picture: Pictures, last: tuple[UsedStatistics, ...], share: float
+    ) -> tuple[Pictures, tuple[UsedStatistics, ...]]:
+        """Stylise a picture of a film so that its colours follow those of the one before. All normalisations are free.
+
+        Args:
+            picture: `(1, H, W, 3)`, RGB in [0, 1].
+            last: the statistics that each normalisation used in the picture before; empty at the beginning.
+            share: of those in the ones that are used now, 0 to 1; the rest is the picture's own.
+
+        Returns:
+            An array of the same shape, and the statistics used.
+
+        Raises:
+            OutOfMemory: as `run`.
+        """
+        ...
+
     def moments(self, tile: Pictures, rows: slice, columns: slice) -> Moments:
         """Gather what the first free normalisation would normalise, as long as those before it are fixed.
 
@@ -69,7 +88,7 @@ class Engine(Protocol):
         """
         ...
 
-    def with_norm(self, statistics: Statistics) -> Self:
+    def with_norm(self, statistics: Statistics) -> "Engine":
         """Return an engine whose first free normalisation is fixed to mean and variance of each channel."""
         ...
 

@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from stylekit.architectures import Statistics
-from stylekit.engines import Engine, Pictures
+from stylekit.engines import Engine, Pictures, UsedStatistics
 from stylekit.engines.moments import Moments
 
 
@@ -38,6 +40,19 @@ class BlendedEngine:
         for engine, share in zip(self._engines[1:], self._shares[1:], strict=True):
             mixed += engine.run(pictures) * share
         return mixed
+
+    def run_after(
+        self, picture: Pictures, last: tuple[UsedStatistics, ...], share: float
+    ) -> tuple[Pictures, tuple[UsedStatistics, ...]]:
+        """See `Engine.run_after`."""
+        mixed: Pictures = np.zeros_like(picture)
+        used: tuple[UsedStatistics, ...] = ()
+        for engine, part in zip(self._engines, self._shares, strict=True):
+            first = len(used)
+            result, statistics = engine.run_after(picture, last[first : first + engine.free_norms], share)
+            mixed += result * np.float32(part)
+            used += statistics
+        return mixed, used
 
     def moments(self, tile: Pictures, rows: slice, columns: slice) -> Moments:
         """See `Engine.moments`."""

@@ -1,7 +1,7 @@
 """Networks run by onnxruntime on the CPU: faster there than torch, and without the seconds that importing it takes."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
 from typing import Any
 
@@ -12,7 +12,7 @@ from onnxruntime.capi.onnxruntime_pybind11_state import Fail, RuntimeException
 
 from stylekit.architectures import Statistics, norm_names, receptive_reach, working_bytes
 from stylekit.device import memory_errors
-from stylekit.engines import Pictures
+from stylekit.engines import Pictures, UsedStatistics
 from stylekit.engines.moments import Moments, features_within
 from stylekit.networks.onnx_graph import build_graph
 from stylekit.style_file import StyleFile
@@ -45,7 +45,9 @@ class OnnxruntimeEngine:
         self._norms = norms
         network = style.metadata.network, style.metadata.network_config
         self.reach = receptive_reach(*network)
-        self.norms_in_turn = len(norm_names(*network))
+        names = norm_names(*network)
+        self._norm_widths = [len(style.weights[f"{name}.weight"]) for name in names]
+        self.norms_in_turn = len(names)
         self.free_norms = self.norms_in_turn - len(norms)
         self.pixel_bytes = working_bytes(*network)
 
@@ -57,7 +59,11 @@ class OnnxruntimeEngine:
     def _up_to_free_norm(self) -> onnxruntime.InferenceSession:
         return self._session(self._norms)
 
-    def _session(self, norms: Sequence[Statistics] | None) -> onnxruntime.InferenceSession:
+    @cached_property
+    def _smoothing(self) -> onnxruntime.InferenceSession:
+        return self._session(None, smooths=True)
+
+    def _session(self, norms: Sequence[Statistics] | None, *, smooths: bool = False) -> onnxruntime.InferenceSession:
         _share_arena()
         options = onnxruntime.SessionOptions()
         options.add_session_config_entry("session.use_env_allocators", "1")
@@ -65,13 +71,23 @@ class OnnxruntimeEngine:
         options.intra_op_num_threads = self._threads or 0  # 0 leaves it to onnxruntime
         options.log_severity_level = _ERRORS_ONLY
         about = self._style.metadata
-        graph = build_graph(about.network, about.network_config, self._style.weights, norms)
+        graph = build_graph(about.network, about.network_config, self._style.weights, norms, smooths=smooths)
         return onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
     def run(self, pictures: Pictures) -> Pictures:
         """See `Engine.run`."""
-        result: Pictures = self._output(self._network, pictures).transpose(0, 2, 3, 1)
+        result: Pictures = self._outputs(self._network, pictures)[0].transpose(0, 2, 3, 1)
         return result
+
+    def run_after(
+        self, picture: Pictures, last: tuple[UsedStatistics, ...], share: float
+    ) -> tuple[Pictures, tuple[UsedStatistics, ...]]:
+        """See `Engine.run_after`."""
+        values = last or tuple(np.zeros((2, width, 1, 1), np.float32) for width in self._norm_widths)
+        known: dict[str, Any] = {f"last_{number}": array for number, array in enumerate(values)}
+        known["share"] = np.asarray(share if last else 0, np.float32)
+        result, *used = self._outputs(self._smoothing, picture, known)
+        return result.transpose(0, 2, 3, 1), tuple(used)
 
     @property
     def held_bytes(self) -> int:
@@ -80,18 +96,20 @@ class OnnxruntimeEngine:
 
     def moments(self, tile: Pictures, rows: slice, columns: slice) -> Moments:
         """See `Engine.moments`."""
-        features = self._output(self._up_to_free_norm, tile[None])[0]
+        features = self._outputs(self._up_to_free_norm, tile[None])[0][0]
         return Moments.of(features_within(features, self._style.metadata.network, tile.shape[:2], rows, columns))
 
     def with_norm(self, statistics: Statistics) -> "OnnxruntimeEngine":
         """See `Engine.with_norm`."""
         return OnnxruntimeEngine(self._style, threads=self._threads, norms=(*self._norms, statistics))
 
-    def _output(self, session: onnxruntime.InferenceSession, pictures: Pictures) -> NDArray[Any]:
+    def _outputs(
+        self, session: onnxruntime.InferenceSession, pictures: Pictures, others: Mapping[str, Any] | None = None
+    ) -> list[NDArray[Any]]:
         with memory_errors(self.device, "Use --max-size 1000, or a larger --stroke-size."):
             batch = np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))
             try:
-                out: NDArray[Any] = session.run(None, {"photo": batch})[0]
+                out: list[NDArray[Any]] = session.run(None, {"photo": batch, **(others or {})})
             except RuntimeException as error:
                 if "alloc" in str(error):  # "Failed to allocate memory", "bad_alloc"
                     raise MemoryError from None

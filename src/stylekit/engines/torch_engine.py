@@ -5,11 +5,12 @@ from contextlib import AbstractContextManager
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stylekit.architectures import Statistics, norm_names, receptive_reach, working_bytes
 from stylekit.device import memory_errors
-from stylekit.engines import Pictures
+from stylekit.engines import Pictures, UsedStatistics
 from stylekit.engines.moments import Moments, features_within
 from stylekit.errors import OutOfMemory
 from stylekit.networks import build_network
@@ -61,6 +62,34 @@ class TorchEngine:
                 out = self._forward(batch)
             result: Pictures = out.permute(0, 2, 3, 1).float().cpu().numpy()
             return result
+
+    @torch.inference_mode()
+    def run_after(
+        self, picture: Pictures, last: tuple[UsedStatistics, ...], share: float
+    ) -> tuple[Pictures, tuple[UsedStatistics, ...]]:
+        """See `Engine.run_after`."""
+        used: list[Tensor] = []
+
+        def normalise(norm: nn.Module, inputs: tuple[Tensor], output: Tensor) -> Tensor:
+            assert isinstance(norm, nn.InstanceNorm2d)
+            x = inputs[0].float()
+            statistics = torch.cat([x.mean((2, 3), keepdim=True), x.var((2, 3), unbiased=False, keepdim=True)])
+            if last:
+                before = torch.from_numpy(last[len(used) % len(last)]).to(self.device)
+                statistics = torch.lerp(statistics, before, share)
+            used.append(statistics)
+            mean, variance = statistics
+            result = F.batch_norm(x, mean.flatten(), variance.flatten(), norm.weight, norm.bias, eps=norm.eps)
+            return result.to(output.dtype)
+
+        norms = [self._network.get_submodule(name) for name in self._norms]
+        hooks = [norm.register_forward_hook(normalise) for norm in norms]
+        try:
+            result = self.run(picture)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return result, tuple(statistics.cpu().numpy() for statistics in used[-len(norms) :])  # of `run`'s last try
 
     @torch.inference_mode()
     def moments(self, tile: Pictures, rows: slice, columns: slice) -> Moments:

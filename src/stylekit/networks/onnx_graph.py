@@ -28,6 +28,8 @@ def build_graph(
     config: Mapping[str, Any],
     weights: Mapping[str, NDArray[Any]],
     norms: Sequence[Statistics] | None = None,
+    *,
+    smooths: bool = False,
 ) -> onnx.ModelProto:
     """Build a network as an ONNX graph, `photo` -> `picture`: `(B, 3, H, W)`, RGB in [0, 1], any height and width.
 
@@ -38,12 +40,15 @@ def build_graph(
         norms: mean and variance of each channel for the network's normalisations, in their order, instead of the
             picture's own. If they are fewer than the network has, the graph ends before the first one without, and is
             `photo` -> `features`.
+        smooths: whether the graph, of one photo, also takes for each normalisation the mean and the variance that it
+            used last, `last_N` `(2, C, 1, 1)`, and how much of them goes into those that it uses now, `share`, and
+            gives the latter, `used_N`.
 
     Raises:
         ConfigError: if the network or a setting is unknown.
     """
     complete = complete_config(network, config)
-    graph = _Graph(weights, norms)
+    graph = _Graph(weights, norms, smooths)
     try:
         if network == "johnson":
             _johnson(graph)
@@ -64,8 +69,12 @@ class _OutOfStatistics(Exception):
 class _Graph:
     """A graph under construction. Methods take and return tensors' names."""
 
-    def __init__(self, weights: Mapping[str, NDArray[Any]], norms: Sequence[Statistics] | None) -> None:
+    def __init__(
+        self, weights: Mapping[str, NDArray[Any]], norms: Sequence[Statistics] | None, smooths: bool = False
+    ) -> None:
         self._weights = weights
+        self._smooths = smooths
+        self._smoothed = 0
         self._norms = None if norms is None else iter(norms)
         self._nodes: list[onnx.NodeProto] = []
         self._tensors: dict[str, onnx.TensorProto] = {}
@@ -126,12 +135,29 @@ class _Graph:
     def norm(self, x: str, name: str, floor: float) -> str:
         """Instance normalisation, or the same by statistics that were given: runtimes merge it with convolutions."""
         parameters = self.parameter(f"{name}.weight"), self.parameter(f"{name}.bias")
+        if self._smooths:
+            return self._smooth_norm(x, *parameters, floor)
         if self._norms is None:
             return self.node("InstanceNormalization", x, *parameters, epsilon=floor)
         if (statistics := next(self._norms, None)) is None:
             raise _OutOfStatistics(x)
         mean_and_variance = (self.constant(values, np.float32) for values in statistics)
         return self.node("BatchNormalization", x, *parameters, *mean_and_variance, epsilon=floor)
+
+    def _smooth_norm(self, x: str, weight: str, bias: str, floor: float) -> str:
+        """Normalisation by statistics between the picture's own and those of the last one."""
+        number, axes = self._smoothed, self.constant([2, 3])
+        self._smoothed += 1
+        mean = self.node("ReduceMean", x, axes)
+        centred = self.node("Sub", x, mean)
+        own = self.node("Concat", mean, self.node("ReduceMean", self.node("Mul", centred, centred), axes), axis=0)
+        change = self.node("Mul", self.node("Sub", f"last_{number}", own), "share")
+        used = self.node("Add", own, change, output=f"used_{number}")
+        mean, variance = (self.node("Gather", used, self.constant([which]), axis=0) for which in (0, 1))
+        weight, bias = (self.node("Reshape", name, self.constant([-1, 1, 1])) for name in (weight, bias))
+        deviation = self.node("Sqrt", self.node("Add", variance, self.constant(floor, np.float32)))
+        scaled = self.node("Mul", self.node("Sub", x, mean), self.node("Div", weight, deviation))
+        return self.node("Add", scaled, bias)
 
     def padded_to_multiple(self, x: str, border: int = 0) -> str:
         """As `padding.pad_to_multiple`: what is added are rows and columns gathered by reflected indices."""
@@ -167,8 +193,19 @@ class _Graph:
             "picture": ["batch", 3, "height", "width"],
         }
         shapes["features"] = ["batch", "channels", "rows", "columns"]
-        ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shapes[name]) for name in ("photo", output)]
-        graph = helper.make_graph(self._nodes, "stylekit", ends[:1], ends[1:], list(self._tensors.values()))
+        inputs, outputs = ["photo"], [output]
+        for number in range(self._smoothed):
+            shapes[f"last_{number}"] = shapes[f"used_{number}"] = [2, f"channels_{number}", 1, 1]
+            inputs.append(f"last_{number}")
+            outputs.append(f"used_{number}")
+        if self._smooths:
+            shapes["share"] = []
+            inputs.append("share")
+        takes, gives = (
+            [helper.make_tensor_value_info(name, TensorProto.FLOAT, shapes[name]) for name in names]
+            for names in (inputs, outputs)
+        )
+        graph = helper.make_graph(self._nodes, "stylekit", takes, gives, list(self._tensors.values()))
         opset = [helper.make_opsetid("", _OPSET)]
         model = helper.make_model(graph, opset_imports=opset, ir_version=_IR_VERSION, producer_name="stylekit")
         onnx.checker.check_model(model)

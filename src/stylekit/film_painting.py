@@ -1,0 +1,249 @@
+"""A style put on a film: its frames painted one after another, steadily, with its sound."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
+from itertools import chain, islice
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from stylekit import __version__
+from stylekit.animations import animation_frames, probe_animation, write_animation
+from stylekit.colors import Pixels, on_white
+from stylekit.concurrency import ahead
+from stylekit.config import ApplyConfig
+from stylekit.engines.smoothed import SmoothedEngine
+from stylekit.errors import ImageError
+from stylekit.films import Film, Frame, at_rate, lasting
+from stylekit.formats import ANIMATION_SUFFIXES, VIDEO_CODECS, video_codec
+from stylekit.segments import Memory, Segments
+from stylekit.steadiness import Change, steadied, watched
+from stylekit.stylization import Style
+from stylekit.video_reader import probe_video, video_frames
+from stylekit.video_writer import join, write_segment
+
+_SEGMENT_SECONDS = 5  # of the film: what is painted anew after a break
+_AHEAD = 2  # frames that wait between two stages
+# Settings on which a result depends; others may change between a break and going on.
+_SETTINGS = ("max_size", "stroke_size", "strength", "keep_colors", "steady", "codec", "crf", "fps", "start", "end")
+
+
+@dataclass(frozen=True)
+class FilmReport:
+    """How the painting of a film is getting on, or what came of it.
+
+    Attributes:
+        source: the film.
+        frames: how many are painted.
+        length: how many there are, about; 0 where the file does not tell.
+        width: of the result in pixels.
+        height: likewise.
+        seconds: spent so far in this run.
+        notes: what a user may want to know, once it is finished.
+    """
+
+    source: Path
+    frames: int
+    length: int
+    width: int
+    height: int
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Painted:
+    """A frame that is painted, with what the next one goes on from."""
+
+    time: int
+    picture: Pixels
+    alpha: Pixels | None
+    memory: Memory
+
+
+def paint_film(
+    source: Path,
+    output: Path,
+    style: Style,
+    config: ApplyConfig,
+    *,
+    style_key: str = "",
+    on_frame: Callable[[FilmReport], None] = lambda report: None,
+) -> FilmReport:
+    """Put a style on a film.
+
+    A film is painted in segments of some seconds, which are kept beside the result until it is finished: when the same
+    is to be painted after a break, it goes on where it was. An animated GIF or WebP is painted in one go.
+
+    Args:
+        source: a film, or an animated GIF or WebP.
+        output: the file to write; its suffix sets the format.
+        style: what to paint it with.
+        config: settings.
+        style_key: what tells the style from others, when a broken film goes on.
+        on_frame: called for each frame that is finished.
+
+    Raises:
+        ConfigError: if the format cannot hold the codec that was asked for.
+        ImageError: if the film cannot be read, or the result cannot be written.
+        OutOfMemory: if the device has too little memory.
+    """
+    animated = source.suffix.lower() in ANIMATION_SUFFIXES
+    probe, read = (probe_animation, animation_frames) if animated else (probe_video, video_frames)
+    film = probe(source, start=config.start, end=config.end, max_size=config.max_size, max_pixels=config.max_pixels)
+    frames = lasting(read(film))
+    shown = film
+    if config.fps is not None:
+        rate = Fraction(config.fps).limit_denominator(1001)
+        frames = at_rate(frames, film.time_base, rate)
+        shown = dataclasses.replace(film, time_base=1 / rate, rate=rate, length=round(film.length * rate / film.rate))
+    report = FilmReport(source, 0, shown.length, shown.width, shown.height, 0.0)
+    began = time.monotonic()
+
+    def count(painted: _Painted) -> None:
+        nonlocal report
+        seconds = time.monotonic() - began
+        report = dataclasses.replace(report, frames=painted.memory.frames, seconds=seconds)
+        on_frame(report)
+
+    paint = partial(_painted, frames, style, config, count)
+    notes: tuple[str, ...] = ()
+    if output.suffix.lower() in ANIMATION_SUFFIXES:
+        memory = _write_animation(paint, output, shown, config)
+    else:
+        segments = Segments(output, _key(source, style_key, config))
+        memory, notes = _write_film(paint, segments, output, film, shown, config)
+    if memory.broken:
+        frames_are = "frame" if memory.broken == 1 else "frames"
+        notes = (f"{memory.broken} broken {frames_are}: the frame before is shown again", *notes)
+    return dataclasses.replace(report, frames=memory.frames, seconds=time.monotonic() - began, notes=notes)
+
+
+_Paint = Callable[[Memory], Generator[_Painted]]
+
+
+def _write_animation(paint: _Paint, output: Path, film: Film, config: ApplyConfig) -> Memory:
+    memory = Memory()
+
+    def pictures() -> Iterator[tuple[Fraction, Pixels, Pixels | None]]:
+        nonlocal memory
+        with closing(paint(memory)) as frames:
+            for painted in frames:
+                memory = painted.memory
+                yield memory.end * film.time_base, painted.picture, painted.alpha
+
+    write_animation(pictures(), output, film, quality=config.quality)
+    return memory
+
+
+def _write_film(
+    paint: _Paint, segments: Segments, output: Path, film: Film, shown: Film, config: ApplyConfig
+) -> tuple[Memory, tuple[str, ...]]:
+    codec = video_codec(output, config.codec)
+    crf = VIDEO_CODECS[codec].crf if config.crf is None else config.crf
+    memory = segments.memory
+
+    def write(frames: Iterable[_Painted], path: Path) -> Memory:
+        nonlocal memory
+
+        def pictures() -> Iterator[tuple[int, Pixels]]:
+            nonlocal memory
+            for painted in frames:
+                memory = painted.memory
+                yield painted.time, _opaque(painted)
+
+        write_segment(pictures(), path, shown, codec=codec, crf=crf)
+        return memory
+
+    most = max(1, round(_SEGMENT_SECONDS * shown.rate))
+    with closing(paint(memory)) as frames:
+        for first in frames:
+            segments.add(partial(write, chain([first], islice(frames, most - 1))))
+    if not segments.paths:
+        raise ImageError(f"{film.path.name} has no frames in that time.", "Check --start and --end.")
+    end = memory.end * shown.time_base
+    notes = join(segments.paths, film, output, end=end, strip_metadata=config.strip_metadata)
+    segments.clear()
+    return memory, notes
+
+
+def _opaque(painted: _Painted) -> Pixels:
+    """Return a picture without transparency, which films have none of."""
+    if painted.alpha is None:
+        return painted.picture
+    image = Image.fromarray(painted.picture)
+    image.putalpha(Image.fromarray(painted.alpha))
+    return np.asarray(on_white(image))
+
+
+def _painted(
+    frames: Iterator[Frame], style: Style, config: ApplyConfig, count: Callable[[_Painted], None], memory: Memory
+) -> Generator[_Painted]:
+    """Paint frames: one is read, one compared with those before, one painted and one written at the same time."""
+    wanted = ahead(islice(frames, memory.frames, None), _AHEAD)
+    changes = ahead(_changes(wanted, memory.seen, config.steady), _AHEAD)
+    with closing(ahead(_in_style(changes, style, config, memory), _AHEAD)) as pictures:
+        for painted in pictures:
+            yield painted
+            count(painted)
+
+
+def _changes(frames: Iterable[Frame], seen: Pixels | None, steady: float) -> Iterator[tuple[Frame, Change | None]]:
+    """Compare each frame with those before."""
+    for frame in frames:
+        if frame.pixels is None or not steady:
+            yield frame, None
+            continue
+        change = watched(frame.pixels, seen, steady)
+        seen = change.seen
+        yield frame, change
+
+
+def _in_style(
+    changes: Iterable[tuple[Frame, Change | None]], style: Style, config: ApplyConfig, memory: Memory
+) -> Iterator[_Painted]:
+    """Paint each frame, and keep of the last picture what has not changed."""
+    picture, alpha = memory.picture, None
+    engine = SmoothedEngine(style.engine, config.steady, memory.statistics)
+    if config.steady:
+        style = Style(style.metadata, engine)
+    for frame, change in changes:
+        if frame.pixels is not None:
+            alpha = frame.alpha
+            if change is not None and change.is_cut:
+                engine.forget()
+            new = style.stylize(
+                frame.pixels,
+                stroke_size=config.stroke_size,
+                strength=config.strength,
+                keep_colors=config.keep_colors,
+                tile=config.tile,
+            )
+            picture = new if change is None else steadied(new, picture, change)
+        assert picture is not None  # no film begins with a frame that repeats the one before
+        memory = Memory(
+            picture,
+            seen=memory.seen if change is None else change.seen,
+            statistics=engine.last,
+            frames=memory.frames + 1,
+            broken=memory.broken + frame.is_broken,
+            end=frame.time + frame.duration,
+        )
+        yield _Painted(frame.time, picture, alpha, memory)
+
+
+def _key(source: Path, style_key: str, config: ApplyConfig) -> str:
+    """Tell by what a film would become the same."""
+    file = source.stat()
+    settings = {name: getattr(config, name) for name in _SETTINGS}
+    parts = [__version__, os.path.realpath(source), file.st_size, file.st_mtime_ns, style_key, settings]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]

@@ -1,0 +1,66 @@
+"""Films made for tests: small, short, of known frames and sound."""
+
+from fractions import Fraction
+
+import numpy as np
+
+SIZE = (64, 48)
+
+
+def photo(number, size=SIZE):
+    """A smooth picture that moves to the left by two pixels a frame."""
+    rows, columns = np.mgrid[0 : size[1], 0 : size[0]]
+    waves = [np.sin((columns + 2 * number) / 7 + phase) + np.cos(rows / 5 + phase) for phase in (0, 1, 2)]
+    return np.stack([(60 * wave + 128) for wave in waves], axis=-1).clip(0, 255).astype(np.uint8)
+
+
+def write_film(path, pictures, *, times=None, time_base=Fraction(1, 25), sound=True, rotation=0, colors=(1, 1)):
+    """Write pictures as H.264, with a sine as AAC, at times in units of the time base."""
+    import av
+
+    times = list(range(len(pictures))) if times is None else times
+    with av.open(str(path), "w") as container:
+        options = {"preset": "ultrafast", "crf": "10", "g": "10"}
+        video = container.add_stream("libx264", rate=25, options=options)
+        video.height, video.width = pictures[0].shape[:2]
+        video.pix_fmt, video.time_base = "yuv420p", time_base
+        context = video.codec_context
+        context.time_base, context.max_b_frames = time_base, 0
+        context.colorspace, context.color_range = colors
+        if rotation:
+            video.set_display_rotation(rotation)
+        audio = container.add_stream("aac", rate=48000, layout="stereo") if sound else None
+        for time, picture in zip(times, pictures, strict=True):
+            frame = av.VideoFrame.from_ndarray(picture, "rgb24").reformat(
+                format="yuv420p", dst_colorspace=colors[0], dst_color_range=colors[1]
+            )
+            frame.pts, frame.time_base = time, time_base
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+        if audio is not None:
+            wave = np.sin(np.arange(int(len(pictures) / 25 * 48000)) / 20).astype(np.float32) / 3
+            for start in range(0, len(wave) - 1023, 1024):
+                frame = av.AudioFrame.from_ndarray(np.stack([wave[start : start + 1024]] * 2), "fltp", "stereo")
+                frame.sample_rate, frame.pts, frame.time_base = 48000, start, Fraction(1, 48000)
+                container.mux(audio.encode(frame))
+            container.mux(audio.encode(None))
+    return path
+
+
+def frames_of(path):
+    """Decode a film to its frames' times in seconds, and its RGB pictures."""
+    import av
+
+    with av.open(str(path)) as container:
+        frames = list(container.decode(video=0))
+        return [frame.pts * frame.time_base for frame in frames], [frame.to_ndarray(format="rgb24") for frame in frames]
+
+
+def packets_of(path, kind):
+    """Read the packets of a film's sound or subtitles: each with its time and its bytes."""
+    import av
+
+    with av.open(str(path)) as container:
+        stream = next(stream for stream in container.streams if stream.type == kind)
+        packets = [packet for packet in container.demux(stream) if packet.pts is not None]
+        return [(packet.pts * packet.time_base, bytes(packet)) for packet in packets]

@@ -1,0 +1,310 @@
+"""Films: every frame at its time, the sound untouched, nothing painted twice, and what is broken costs little."""
+
+import json
+from fractions import Fraction
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from film_material import frames_of, packets_of, photo, write_film
+from stylekit.batch import apply_styles
+from stylekit.config import ApplyConfig
+from stylekit.distributed import World
+from stylekit.errors import ImageError
+from stylekit.film_painting import paint_film
+from stylekit.style_file import StyleMetadata
+from stylekit.stylization import Style
+
+pytest.importorskip("av")
+
+
+@pytest.fixture
+def film(tmp_path):
+    return write_film(tmp_path / "clip.mp4", [photo(number) for number in range(20)])
+
+
+@pytest.fixture(autouse=True)
+def _short_segments(monkeypatch):
+    monkeypatch.setattr("stylekit.film_painting._SEGMENT_SECONDS", 0.2)  # 5 frames
+
+
+class Copyist:
+    """An engine that paints what it sees, and remembers how often."""
+
+    device, reach, free_norms, norms_in_turn, pixel_bytes, held_bytes = "cpu", 8, 0, 0, 100, 0
+
+    def __init__(self):
+        self.painted = 0
+
+    def run(self, pictures):
+        self.painted += 1
+        return pictures.copy()
+
+    def run_after(self, picture, last, share):
+        count = last[0] + 1 if last else np.zeros((2, 1, 1, 1), np.float32)
+        return self.run(picture), (count,)
+
+
+def paint(source, output, engine=None, on_frame=lambda report: None, **settings):
+    style = Style(StyleMetadata(name="copyist", network="fast"), engine or Copyist())
+    return paint_film(source, output, style, ApplyConfig(**settings), on_frame=on_frame)
+
+
+def difference(one, other):
+    return np.abs(np.asarray(one, int) - np.asarray(other, int)).mean()
+
+
+def test_each_frame_is_painted_at_its_time_with_the_sound_as_it_was(film, tmp_path):
+    report = paint(film, tmp_path / "out.mp4")
+    assert (report.frames, report.width, report.height, report.notes) == (20, 64, 48, ())
+    assert frames_of(tmp_path / "out.mp4")[0] == frames_of(film)[0]
+    assert packets_of(tmp_path / "out.mp4", "audio") == packets_of(film, "audio")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.mp4", "out.mp4"]
+
+
+def test_through_the_command_a_film_is_styled(film, style_path, tmp_path, stylekit):
+    code, out, err = stylekit("apply", film, "-s", style_path, "--json")
+    (report,) = json.loads(out)["files"]
+    assert (code, err) == (0, "")
+    assert (report["status"], report["frames"], report["output"]) == ("done", 20, f"{tmp_path}/clip-small.mp4")
+    assert difference(frames_of(tmp_path / "clip-small.mp4")[1][3], photo(3)) > 10
+
+
+def test_photos_and_films_of_a_folder_are_painted_alike(film, style_path, tmp_path, make_photo, stylekit):
+    folder = tmp_path / "holiday"
+    folder.mkdir()
+    film.rename(folder / "clip.mp4")
+    make_photo(40, 30).save(folder / "lion.jpg")
+    (folder / "broken.mov").write_bytes(b"no film")
+    command = ("apply", folder, "-s", style_path, "-o", tmp_path / "out")
+    code, out, err = stylekit(*command)
+    assert code == 3
+    assert [line.rpartition("/")[2] for line in out.splitlines()] == ["clip-small.mp4", "lion-small.jpg"]
+    assert f"failed {folder}/broken.mov: broken.mov is no film that can be read" in err
+    assert "2 skipped, 1 failed" in stylekit(*command)[2]
+
+
+def test_a_single_films_failure_is_reported_and_the_commands(style_path, tmp_path, stylekit):
+    (tmp_path / "broken.mov").write_bytes(b"no film")
+    code, out, err = stylekit("apply", tmp_path / "broken.mov", "-s", style_path, "--report", tmp_path / "report.jsonl")
+    assert (code, out) == (1, "")
+    assert err.startswith("error: broken.mov is no film that can be read")
+    assert json.loads((tmp_path / "report.jsonl").read_text())["status"] == "failed"
+
+
+def test_processes_share_films_as_they_share_photos(film, style_path, tmp_path, make_photo):
+    make_photo(40, 30).save(tmp_path / "lion.jpg")
+    shares = [
+        apply_styles([film, tmp_path / "lion.jpg"], tmp_path / "out", [str(style_path)], world=World(rank, 2)).files
+        for rank in range(2)
+    ]
+    assert [[(file.output.name, file.status, file.frames) for file in share] for share in shares] == [
+        [("clip-small.mp4", "done", 20)],
+        [("lion-small.jpg", "done", 0)],
+    ]
+
+
+def test_memory_that_runs_out_for_a_film_costs_only_it(film, style_path, tmp_path, make_photo, monkeypatch):
+    def full(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr("stylekit.batch.paint_film", full)
+    make_photo(40, 30).save(tmp_path / "lion.jpg")
+    report = apply_styles([film, tmp_path / "lion.jpg"], tmp_path / "out", [str(style_path)])
+    assert [(file.status, file.reason) for file in report.files] == [("failed", "Out of memory on cpu."), ("done", "")]
+
+
+def test_frames_at_any_times_keep_them(tmp_path):
+    times = [0, 1001, 2002, 2500, 9000, 9001, 20000]
+    pictures = [photo(number) for number in range(len(times))]
+    film = write_film(tmp_path / "a.mp4", pictures, times=times, time_base=Fraction(1, 30000), sound=False)
+    paint(film, tmp_path / "b.mp4")
+    assert frames_of(tmp_path / "b.mp4")[0] == [Fraction(time, 30000) for time in times]
+
+
+def test_a_turned_film_comes_out_upright(tmp_path):
+    pictures = [photo(0)] * 3
+    film = write_film(tmp_path / "a.mp4", pictures, rotation=-90, sound=False)
+    report = paint(film, tmp_path / "b.mp4")
+    assert (report.width, report.height) == (48, 64)
+    painted = frames_of(tmp_path / "b.mp4")[1][0]
+    assert difference(painted, np.rot90(photo(0), -1)) < 8 < difference(painted, np.rot90(photo(0), 1))
+
+
+@pytest.mark.parametrize("colors", [(1, 1), (1, 2), (5, 1), (5, 2)])
+def test_a_frame_looks_as_its_photo_whatever_matrix_and_range_code_it(tmp_path, colors):
+    flat = np.full((48, 64, 3), (200, 90, 40), np.uint8)
+    film = write_film(tmp_path / "a.mp4", [flat] * 2, colors=colors, sound=False)
+    seen = []
+
+    class Witness(Copyist):
+        def run(self, pictures):
+            seen.append(pictures[0] * 255)
+            return super().run(pictures)
+
+    paint(film, tmp_path / "b.mp4", Witness())
+    assert np.abs(seen[0] - flat).max() <= 3
+    assert np.abs(frames_of(tmp_path / "b.mp4")[1][0].astype(int) - flat).max() <= 5
+
+
+def test_what_is_painted_is_not_painted_again_after_a_break(film, tmp_path):
+    paint(film, tmp_path / "whole.mp4")
+    engine = Copyist()
+
+    def stop(report):
+        if report.frames == 12:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        paint(film, tmp_path / "out.mp4", engine, stop)
+    assert not (tmp_path / "out.mp4").exists()
+    engine.painted = 0
+    assert paint(film, tmp_path / "out.mp4", engine).frames == 20
+    assert engine.painted == 10  # two segments were finished
+    assert (tmp_path / "out.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes()
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_break_before_the_first_segment_leaves_nothing(film, tmp_path):
+    def stop(report):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        paint(film, tmp_path / "out.mp4", on_frame=stop)
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
+
+
+def test_other_settings_begin_anew(film, tmp_path):
+    def stop(report):
+        if report.frames == 12:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        paint(film, tmp_path / "out.mp4", on_frame=stop)
+    engine = Copyist()
+    paint(film, tmp_path / "out.mp4", engine, steady=0.5)
+    assert engine.painted == 20
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_broken_frame_is_repeated_and_counted(tmp_path):
+    import av
+
+    film = write_film(tmp_path / "a.mp4", [photo(number) for number in range(20)], sound=False)
+    with av.open(str(film)) as container:
+        positions = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    data = bytearray(film.read_bytes())
+    position, size = positions[9]  # the last before a key frame
+    data[position + 4 : position + size] = b"\xff" * (size - 4)
+    film.write_bytes(data)
+    report = paint(film, tmp_path / "b.mp4", steady=0)
+    times, pictures = frames_of(tmp_path / "b.mp4")
+    assert (report.frames, report.notes) == (20, ("1 broken frame: the frame before is shown again",))
+    assert times == [Fraction(number, 25) for number in range(20)]
+    assert difference(pictures[9], pictures[8]) < 2 < difference(pictures[10], pictures[9])
+
+
+def test_a_part_of_a_film_is_painted_with_its_sound(film, tmp_path):
+    assert paint(film, tmp_path / "b.mp4", start=0.2, end=0.6).frames == 10
+    times, pictures = frames_of(tmp_path / "b.mp4")
+    assert (times[0], times[-1]) == (0, Fraction(9, 25))
+    assert difference(pictures[0], photo(5)) < 8
+    whole, part = (packets_of(path, "audio") for path in (film, tmp_path / "b.mp4"))
+    assert 0 < len(part) < len(whole)
+    assert {data for _, data in part} < {data for _, data in whole}
+    with pytest.raises(ImageError, match="no frames"):
+        paint(film, tmp_path / "c.mp4", start=100)
+
+
+@pytest.mark.parametrize(("fps", "frames", "painted"), [(12.5, 10, 10), (50, 40, 20)])
+def test_frames_a_second_can_be_chosen(film, tmp_path, fps, frames, painted):
+    engine = Copyist()
+    assert paint(film, tmp_path / "b.mp4", engine, fps=fps).frames == frames
+    assert engine.painted == painted
+    assert frames_of(tmp_path / "b.mp4")[0] == [number / Fraction(fps) for number in range(frames)]
+
+
+@pytest.mark.parametrize("name", ["b.gif", "b.webp"])
+def test_animations_are_read_and_written(tmp_path, name):
+    frames = [Image.fromarray(photo(8 * number)) for number in range(4)]
+    durations = [100, 200, 50, 400]
+    frames[0].save(tmp_path / "a.webp", save_all=True, append_images=frames[1:], duration=durations, lossless=True)
+    paint(tmp_path / "a.webp", tmp_path / name, steady=0)
+    with Image.open(tmp_path / name) as animation:
+        for number, duration in enumerate(durations):
+            animation.seek(number)
+            animation.load()
+            assert animation.info["duration"] == duration
+            assert difference(animation.convert("RGB"), frames[number]) < 10
+    paint(tmp_path / "a.webp", tmp_path / "c.mp4", steady=0)
+    assert frames_of(tmp_path / "c.mp4")[0] == [0, Fraction(1, 10), Fraction(3, 10), Fraction(7, 20)]
+
+
+def test_transparency_of_animations_is_kept(tmp_path):
+    alpha = np.zeros((48, 64), np.uint8)
+    alpha[10:30, 10:40] = 255
+    frames = [Image.fromarray(np.dstack([photo(8 * number), alpha])) for number in range(3)]
+    frames[0].save(tmp_path / "a.webp", save_all=True, append_images=frames[1:], duration=100, lossless=True)
+    paint(tmp_path / "a.webp", tmp_path / "b.gif")
+    with Image.open(tmp_path / "b.gif") as animation:
+        animation.seek(2)
+        assert (np.asarray(animation.convert("RGBA"))[..., 3] == alpha).all()
+
+
+def test_without_the_extra_it_is_named(film, tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "av", None)
+    with pytest.raises(ImageError, match="needs an extra") as caught:
+        paint(film, tmp_path / "b.mp4")
+    assert "[video]" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [(b"", "empty"), (b"no film", "no film"), (b"#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1/x\n", "no film")],
+)
+def test_what_is_no_film_is_an_error(tmp_path, data, message):
+    (tmp_path / "a.mp4").write_bytes(data)
+    with pytest.raises(ImageError, match=message):
+        paint(tmp_path / "a.mp4", tmp_path / "b.mp4")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
+
+
+def test_still_parts_are_still_and_cuts_clean(tmp_path):
+    """A style that boils: with steadiness the boiling is gone, and of the scene before a cut nothing is left."""
+    random = np.random.default_rng(0)
+
+    class Boiling(Copyist):
+        def run(self, pictures):
+            return (pictures + random.normal(0, 0.05, pictures.shape)).astype(np.float32)
+
+    scenes = [photo(0, (160, 96))] * 12 + [255 - photo(30, (160, 96))] * 2
+    film = write_film(tmp_path / "a.mp4", scenes, sound=False)
+    results = []
+    for steady in (0, ApplyConfig.steady):
+        paint(film, tmp_path / f"{steady}.mp4", Boiling(), steady=steady, crf=1)
+        results.append(frames_of(tmp_path / f"{steady}.mp4")[1])
+    raw, steadied = ([difference(one, other) for one, other in pairwise(r[6:12])] for r in results)
+    assert np.mean(steadied) < 0.35 * np.mean(raw)
+    assert difference(results[1][12], scenes[12]) < 1.1 * difference(results[0][12], scenes[12])
+
+
+def test_subtitles_are_copied_where_the_file_can_hold_them(film, tmp_path):
+    import av
+
+    with av.open(str(film)) as source, av.open(str(tmp_path / "a.mkv"), "w") as copy:
+        streams = {stream: copy.add_stream_from_template(stream, opaque=True) for stream in source.streams}
+        subtitles = copy.add_mux_stream("subrip", time_base=Fraction(1, 1000))
+        for packet in source.demux():
+            if packet.pts is not None:
+                packet.stream = streams[packet.stream]
+                copy.mux(packet)
+        line = av.Packet(b"Ahoy")
+        line.pts, line.dts, line.duration, line.time_base, line.stream = 100, 100, 300, Fraction(1, 1000), subtitles
+        copy.mux(line)
+    assert paint(tmp_path / "a.mkv", tmp_path / "b.mkv").notes == ()
+    for kind in ("audio", "subtitle"):
+        assert packets_of(tmp_path / "b.mkv", kind) == packets_of(tmp_path / "a.mkv", kind) != []
+    left_out = ("sound left out: webm holds no aac", "subtitles left out: webm holds no subrip")
+    assert paint(tmp_path / "a.mkv", tmp_path / "b.webm").notes == left_out
