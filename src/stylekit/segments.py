@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
 
 from stylekit.colors import Pixels
 from stylekit.paths import atomic_write, clear_stale
@@ -59,10 +60,10 @@ class Segments:
         """What the next segment goes on from."""
         if not self.paths:
             return Memory()
-        with np.load(self._memory_of(self.paths[-1]), allow_pickle=False) as arrays:
-            frames, broken, end = (int(arrays[name]) for name in ("frames", "broken", "end"))
-            statistics = tuple(arrays[name] for name in sorted(arrays) if name.startswith(_STATISTICS))
-            return Memory(arrays["picture"], arrays.get("seen"), statistics, frames, broken, end)
+        arrays = load_file(self._memory_of(self.paths[-1]))
+        frames, broken, end = (int(arrays[name].item()) for name in ("frames", "broken", "end"))
+        statistics = tuple(arrays[name] for name in sorted(arrays) if name.startswith(_STATISTICS))
+        return Memory(arrays.get("picture"), arrays.get("seen"), statistics, frames, broken, end)
 
     def add(self, write: Callable[[Path], Memory]) -> None:
         """Have the next segment written.
@@ -80,8 +81,8 @@ class Segments:
         arrays = {name: value for name, value in vars(memory).items() if value is not None and name != "statistics"}
         arrays |= {f"{_STATISTICS}{number:03}": value for number, value in enumerate(memory.statistics)}
         with write_errors(path):
-            with atomic_write(self._memory_of(path)) as temporary, temporary.open("wb") as file:
-                np.savez(file, **arrays)
+            with atomic_write(self._memory_of(path)) as temporary:
+                save_file({name: np.ascontiguousarray(value) for name, value in arrays.items()}, temporary)
             self._unfinished.replace(path)  # only now does the segment count: it has what follows it
             for before in self.paths[-1:]:
                 self._memory_of(before).unlink()
@@ -97,4 +98,4 @@ class Segments:
 
     @staticmethod
     def _memory_of(segment: Path) -> Path:
-        return segment.with_suffix(".npz")
+        return segment.with_suffix(".safetensors")
