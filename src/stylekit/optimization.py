@@ -15,7 +15,7 @@ from torch import Tensor
 from stylekit.colors import Pixels, to_bytes
 from stylekit.config import STARTS, GatysConfig
 from stylekit.descent import Adam, Descent, Lbfgs
-from stylekit.device import memory_errors, select_device
+from stylekit.device import free_memory, memory_errors, select_device
 from stylekit.errors import ImageError, OutOfMemory, TrainingDiverged
 from stylekit.images import Photo, load_photo, photo_from_image, photo_to_image
 from stylekit.loss_weights import find_loss_weights, read_loss_weights
@@ -155,7 +155,10 @@ class _Run:
         progress = Progress(scales, self.config.steps)
         fits = 0
         for number, size in enumerate(scales, start=1):
-            with memory_errors(str(self.device), self._advice(fits, max(size))):
+            advice = self._advice(fits, max(size))
+            if self.device.type == "cuda":
+                torch.cuda.reset_peak_memory_stats(self.device)  # the next advice is by what this scale takes
+            with memory_errors(str(self.device), advice):
                 photo = self._tensor(self.photo, size)
                 self.descent.resize((photo + _scaled(change, size)).clamp(0, 1))
 
@@ -210,9 +213,8 @@ class _Run:
             return "Use a smaller --size, or --device cpu."
         if self.device.type == "cuda":
             peak = torch.cuda.max_memory_allocated(self.device)
-            room = torch.cuda.mem_get_info(self.device)[0] + torch.cuda.memory_reserved(self.device)
+            room = free_memory(str(self.device)) + torch.cuda.memory_allocated(self.device)
             fits = largest_side(fits, peak, room, below=size)
-            torch.cuda.reset_peak_memory_stats(self.device)
         return f"--size {fits} would fit."
 
 

@@ -248,12 +248,17 @@ def _doubled_and_convolved(graph: _Graph, x: str, name: str) -> str:
 
 def _convolved_by_blocks(graph: _Graph, x: str, name: str, side: int = SIDE_MULTIPLE) -> str:
     """A convolution to three channels, as one to all pixels of a block at once: three alone leave vectors empty."""
+    weight, bias = _kernels_of_blocks(graph, name, side)
+    x = graph.node("Conv", graph.padded(x, graph.kernel_side(name) // 2), weight, bias, strides=[side] * 2)
+    return graph.node("DepthToSpace", x, blocksize=side)
+
+
+def _kernels_of_blocks(graph: _Graph, name: str, side: int) -> tuple[str, str]:
+    """Weight and bias by which a convolution makes all pixels of a block: its kernel at each of their places."""
     kernel = graph.kernel_side(name)
     shifts = [np.eye(kernel + side - 1, kernel, -shift) for shift in range(side)]
     weight = graph.node("Concat", *(graph.mapped(name, rows, columns) for rows in shifts for columns in shifts), axis=0)
-    bias = graph.node("Concat", *[graph.parameter(f"{name}.bias")] * side**2, axis=0)
-    x = graph.node("Conv", graph.padded(x, kernel // 2), weight, bias, strides=[side] * 2)
-    return graph.node("DepthToSpace", x, blocksize=side)
+    return weight, graph.node("Concat", *[graph.parameter(f"{name}.bias")] * side**2, axis=0)
 
 
 def _fast(graph: _Graph, channels: int, blocks: int, half_channels: int, full_channels: int) -> None:
@@ -306,24 +311,9 @@ def _doubled_and_out(graph: _Graph, x: str, width: int) -> str:
         for columns, (left, right) in phases:
             filtered = graph.depthwise(x, np.outer(rows, columns), width, (above, left, below, right))
             quarters.append(graph.node("Relu", filtered))
-    weight = graph.node("Reshape", graph.parameter("out.weight"), graph.constant([3, width, 9]))
-    weight = graph.node("Pad", weight, graph.constant([0, 0, 0, 0, 0, 1]))  # a zero for where it does not reach
-    weight = graph.node("Gather", weight, graph.constant(_places_in_kernel()), axis=2)
-    weight = graph.node("Transpose", weight, perm=[0, 2, 3, 1, 4, 5])
+    weight, bias = _kernels_of_blocks(graph, "out", 2)
+    weight = graph.node("Reshape", weight, graph.constant([12, width, 2, 2, 2, 2]))
+    weight = graph.node("Transpose", weight, perm=[0, 3, 5, 1, 2, 4])
     weight = graph.node("Reshape", weight, graph.constant([12, 4 * width, 2, 2]))
-    bias = graph.node("Gather", graph.parameter("out.bias"), graph.constant(np.repeat(range(3), 4)))
     x = graph.node("Conv", graph.node("Concat", *quarters, axis=1), weight, bias)
-    return graph.node("DepthToSpace", x, blocksize=2, mode="CRD")
-
-
-def _places_in_kernel() -> NDArray[np.int64]:
-    """Which of a 3x3 kernel's nine places links a quarter to one of four pixels: `(made, quarter, row, column)`.
-
-    The four pixels and the quarters are numbered by row and column, 0 to 3; place 9 is none.
-    """
-    places = np.full((4, 4, 2, 2), 9, np.int64)
-    for made in range(4):
-        for place in range(9):
-            row, column = made // 2 + place // 3, made % 2 + place % 3
-            places[made, row % 2 * 2 + column % 2, row // 2, column // 2] = place
-    return places
+    return graph.node("DepthToSpace", x, blocksize=2)
