@@ -14,6 +14,7 @@ from stylekit.config import ApplyConfig
 from stylekit.distributed import World
 from stylekit.errors import ImageError
 from stylekit.film_painting import paint_film
+from stylekit.segments import Segments
 from stylekit.style_file import StyleMetadata
 from stylekit.stylization import Style
 
@@ -224,6 +225,31 @@ def test_frames_a_second_can_be_chosen(film, tmp_path, fps, frames, painted):
     assert paint(film, tmp_path / "b.mp4", engine, fps=fps).frames == frames
     assert engine.painted == painted
     assert frames_of(tmp_path / "b.mp4")[0] == [number / Fraction(fps) for number in range(frames)]
+
+
+def test_a_part_of_a_broadcast_begins_where_it_should(tmp_path):
+    source = write_film(tmp_path / "clip.ts", [photo(i) for i in range(40)], sound=False)  # a keyframe in ten
+    paint(source, tmp_path / "part.mp4", start=1.0)
+    times, _ = frames_of(tmp_path / "part.mp4")
+    assert len(times) == 15
+
+
+def test_an_animation_without_frames_in_the_time_asked_for_is_an_error(tmp_path):
+    source = tmp_path / "clip.gif"
+    first, *others = [Image.fromarray(photo(i)) for i in range(3)]
+    first.save(source, save_all=True, append_images=others, duration=100)
+    with pytest.raises(ImageError, match="no frames in that time"):
+        paint(source, tmp_path / "out.gif", start=60.0)
+    assert not (tmp_path / "out.gif").exists()
+
+
+def test_segments_of_another_film_are_left_alone(tmp_path):
+    other = tmp_path / ".film.mp4.mkv.0123456789abcdef.stylekit-segments"
+    stale = tmp_path / ".film.mp4.fedcba9876543210.stylekit-segments"
+    for folder in (other, stale):
+        folder.mkdir()
+    Segments(tmp_path / "film.mp4", "0123456789abcdef")
+    assert (other.exists(), stale.exists()) == (True, False)
 
 
 @pytest.mark.parametrize("name", ["b.gif", "b.webp"])

@@ -99,6 +99,7 @@ def write_animation(
     suffix = path.suffix.lower()
     images: list[Image.Image] = []
     durations: list[int] = []
+    transparent = False
     palette: Image.Image | None = None
     for end, pixels, alpha in pictures:
         image = Image.fromarray(pixels)
@@ -106,11 +107,13 @@ def write_animation(
             palette = _fitting(image, palette)
             image = image.quantize(palette=palette, dither=Image.Dither.NONE)
         if alpha is not None:
-            image = _cut_out(image, alpha)
+            image, transparent = _cut_out(image, alpha), True
         images.append(image)
         durations.append(round(end * 1000 / _STEPS[suffix]) * _STEPS[suffix] - sum(durations))
+    if not images:
+        raise ImageError(f"{film.path.name} has no frames in that time.", "Check --start and --end.")
     options: dict[str, Any] = {"loop": film.loop} if film.loop != 1 or suffix == ".webp" else {}
-    if suffix == ".gif" and alpha is not None:
+    if suffix == ".gif" and transparent:
         options |= {"transparency": _TRANSPARENT, "disposal": 2}
     with write_errors(path), atomic_write(path) as temporary:
         images[0].save(

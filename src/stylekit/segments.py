@@ -1,6 +1,7 @@
 """A film in parts that outlive the process: what is painted is not painted again."""
 
 import contextlib
+import glob
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -44,13 +45,14 @@ class Segments:
 
     Args:
         output: the film.
-        key: what tells films from one another that are to become this one, by what they come from and how.
+        key: hexadecimal digits that tell films from one another that are to become this one, by what they come from
+            and how.
     """
 
     def __init__(self, output: Path, key: str) -> None:
         self._folder = output.with_name(f".{output.name}.{key}{_MARK}")
-        for folder in output.parent.glob(f".*{_MARK}"):
-            if folder.name.startswith(f".{output.name}.") and folder != self._folder:
+        for folder in output.parent.glob(f".{glob.escape(output.name)}.{'[0-9a-f]' * len(key)}{_MARK}"):
+            if folder != self._folder:
                 shutil.rmtree(folder, ignore_errors=True)
         clear_stale(self._folder)
         self.paths = sorted(self._folder.glob("*.nut"))

@@ -121,7 +121,7 @@ def video_frames(film: Film) -> Iterator[Frame]:
     """
     with opened(film.path) as container:
         stream = _moving(container, film.path.name)
-        if film.begin is not None:
+        if film.begin is not None and container.format.name not in _ARBITRARY_START:  # those miss keyframes
             container.seek(film.begin, stream=stream)
         usual = round(1 / (film.rate * film.time_base))
         began = False  # with a frame that can be read
