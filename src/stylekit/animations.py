@@ -87,7 +87,8 @@ def write_animation(
     """Write pictures as an animated GIF or WebP.
 
     Args:
-        pictures: each with the second in which it ends, `(H, W, 3)` RGB values, and `(H, W)` alpha or None.
+        pictures: one or more, each with the second in which it ends, `(H, W, 3)` RGB values, and `(H, W)` alpha or
+            None.
         path: the file to write, whole or not at all; its suffix sets the format.
         film: what they come from.
         quality: of WebP, 1 to 100.
@@ -110,8 +111,6 @@ def write_animation(
             image, transparent = _cut_out(image, alpha), True
         images.append(image)
         durations.append(round(end * 1000 / _STEPS[suffix]) * _STEPS[suffix] - sum(durations))
-    if not images:
-        raise ImageError(f"{film.path.name} has no frames in that time.", "Check --start and --end.")
     options: dict[str, Any] = {"loop": film.loop} if film.loop != 1 or suffix == ".webp" else {}
     if suffix == ".gif" and transparent:
         options |= {"transparency": _TRANSPARENT, "disposal": 2}

@@ -115,7 +115,7 @@ def paint_film(
         report = dataclasses.replace(report, frames=painted.memory.frames, seconds=seconds)
         on_frame(report)
 
-    paint = partial(_painted, frames, style, config, count)
+    paint = partial(_painted, _one_or_more(frames, source.name), style, config, count)
     notes: tuple[str, ...] = ()
     if output.suffix.lower() in ANIMATION_SUFFIXES:
         memory = _write_animation(paint, output, shown, config)
@@ -126,6 +126,15 @@ def paint_film(
         frames_are = "frame" if memory.broken == 1 else "frames"
         notes = (f"{memory.broken} broken {frames_are}: the frame before is shown again", *notes)
     return dataclasses.replace(report, frames=memory.frames, seconds=time.monotonic() - began, notes=notes)
+
+
+def _one_or_more(frames: Iterator[Frame], name: str) -> Iterator[Frame]:
+    """Pass frames on; none at all are an error."""
+    first = next(frames, None)
+    if first is None:
+        raise ImageError(f"{name} has no frames in that time.", "Check --start and --end.")
+    yield first
+    yield from frames
 
 
 _Paint = Callable[[Memory], Generator[_Painted]]
@@ -168,8 +177,6 @@ def _write_film(
     with closing(paint(memory)) as frames:
         for first in frames:
             segments.add(partial(write, chain([first], islice(frames, most - 1))))
-    if not segments.paths:
-        raise ImageError(f"{film.path.name} has no frames in that time.", "Check --start and --end.")
     end = memory.end * shown.time_base
     notes = join(segments.paths, film, output, end=end, strip_metadata=config.strip_metadata)
     segments.clear()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # Files alone, and of films alone: a playlist that calls itself a film could make us fetch anything.
 _OPTIONS = {"protocol_whitelist": "file", "format_whitelist": "mov,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,nut"}
 _STRICT = {"err_detect": "explode"}  # or else decoders make up what they cannot read
-_ARBITRARY_START = ("mpegts", "mpeg")  # formats whose clocks begin anywhere
+_BROADCAST_FORMATS = ("mpegts", "mpeg")  # clocks begin anywhere, and seeking goes past keyframes
 _RGB, _UNKNOWN = 0, 2  # as matrix
 _SWSCALE_MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}  # by their numbers in ITU-T H.273
 _LARGEST_SD = 576  # rows; films up to it that do not tell are BT.601, as players have it
@@ -91,7 +91,7 @@ def probe_video(path: Path, *, start: float, end: float | None, max_size: int | 
         aspect = stream.sample_aspect_ratio or Fraction(1)
         time_base, rate = stream.time_base or Fraction(1, 1000), stream.average_rate or stream.guessed_rate
         origin = 0
-        if container.format.name in _ARBITRARY_START and container.start_time is not None:
+        if container.format.name in _BROADCAST_FORMATS and container.start_time is not None:
             origin = round(Fraction(container.start_time, 1_000_000) / time_base)
         begin = origin + round(start / time_base)
         return Film(
@@ -121,7 +121,7 @@ def video_frames(film: Film) -> Iterator[Frame]:
     """
     with opened(film.path) as container:
         stream = _moving(container, film.path.name)
-        if film.begin is not None and container.format.name not in _ARBITRARY_START:  # those miss keyframes
+        if film.begin is not None and container.format.name not in _BROADCAST_FORMATS:
             container.seek(film.begin, stream=stream)
         usual = round(1 / (film.rate * film.time_base))
         began = False  # with a frame that can be read
