@@ -32,6 +32,7 @@ LAYERS = [
     {"video_reader", "steadiness"},
     {"films", "motion"},
     {"images", "download", "losses"},
+    {"style_losses"},
     {"locks"},
     *PARTS_OF_IMAGES,
     {"networks", "vgg"},

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from stylekit import config
-from stylekit.losses import STYLE_LOSSES, PerceptualLoss, gram_matrix, relative_error, total_variation
+from stylekit.losses import PerceptualLoss, total_variation
+from stylekit.style_losses import STYLE_LOSSES, gram_matrix, relative_error
 from stylekit.vgg import VggFeatures
 
 

@@ -24,10 +24,10 @@ from stylekit.errors import (
     StyleNotFound,
     TrainingDiverged,
 )
-from stylekit.losses import gram_matrix
 from stylekit.paths import file_hash, loss_weights_path, own_styles_dir
 from stylekit.report import save_loss_curves
 from stylekit.style_file import Credits, load_style_file
+from stylekit.style_losses import gram_matrix
 from stylekit.stylization import load_style
 from stylekit.trainer import Trainer
 from stylekit.training import train_style
