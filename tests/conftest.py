@@ -1,6 +1,7 @@
 """What every test relies on: a home of its own, and no network but loopback."""
 
 import os
+import signal
 import socket
 from pathlib import Path
 
@@ -9,6 +10,9 @@ import pytest
 from PIL import Image
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # networks this small are slower with more, above all on a busy machine
+
+# A shell that starts the tests in the background has SIGINT ignored, which processes that they start would inherit.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SHARED = Path(os.environ.get("STYLEKIT_TEST_DATA", Path(__file__).parents[2] / "shared"))
 

@@ -86,9 +86,7 @@ def start():
     def begin(*args, before=(), **environment):
         command = [*before, sys.executable, "-m", "stylekit", *map(str, args)]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        # A shell that starts the tests in the background has SIGINT ignored, which is inherited.
-        heard = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
-        processes.append(subprocess.Popen(command, env={**os.environ, **environment}, **pipes, **heard))
+        processes.append(subprocess.Popen(command, env={**os.environ, **environment}, **pipes))
         return processes[-1]
 
     yield begin
