@@ -16,7 +16,8 @@ HIDDEN_BELOW = 16  # alpha below which nobody sees a pixel's own colour, so that
 
 def to_bytes(values: NDArray[np.floating[Any]]) -> Pixels:
     """Round values on the scale from 0 to 255, and take the nearest for those beyond it."""
-    result: Pixels = np.rint(values).clip(0, 255).astype(np.uint8)
+    rounded = np.rint(values)
+    result: Pixels = np.clip(rounded, 0, 255, out=rounded).astype(np.uint8)
     return result
 
 

@@ -68,7 +68,7 @@ class VideoCodec:
 
 VIDEO_CODECS = {
     # Presets that leave a CPU to the network.
-    "h264": VideoCodec("libx264", 18, {"preset": "veryfast"}),
+    "h264": VideoCodec("libx264", 18, {"preset": "superfast"}),
     "hevc": VideoCodec("libx265", 20, {"preset": "veryfast", "x265-params": "log-level=none"}, tag="hvc1"),
     "vp9": VideoCodec("libvpx-vp9", 24, {"b": "0", "deadline": "realtime", "cpu-used": "6", "row-mt": "1"}),
 }

@@ -20,6 +20,7 @@ from stylekit.pillow_guard import RAISE_LIMIT, read_errors
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.frame import VideoFrame
+    from av.video.reformatter import VideoReformatter
     from av.video.stream import VideoStream
 
 # Files alone, and of films alone: a playlist that calls itself a film could make us fetch anything.
@@ -124,6 +125,7 @@ def video_frames(film: Film) -> Iterator[Frame]:
         if film.begin is not None and container.format.name not in _BROADCAST_FORMATS:
             container.seek(film.begin, stream=stream)
         usual = round(1 / (film.rate * film.time_base))
+        reformatter = new_reformatter()
         began = False  # with a frame that can be read
         for time, frame in _decoded(container, stream):
             began = began or (frame is not None and (film.begin is None or time >= film.begin))
@@ -132,7 +134,7 @@ def video_frames(film: Film) -> Iterator[Frame]:
             if film.end is not None and time >= film.end:
                 return
             duration = (frame.duration if frame is not None else 0) or usual
-            pixels = None if frame is None else _pixels(frame, film)
+            pixels = None if frame is None else _pixels(frame, film, reformatter)
             yield Frame(time - film.shift, duration, pixels, is_broken=frame is None)
 
 
@@ -206,12 +208,18 @@ def _colors(frame: "VideoFrame") -> Colors:
     return Colors(matrix, _FULL if full else 1, frame.color_primaries, frame.color_trc)
 
 
-def _pixels(frame: "VideoFrame", film: Film) -> Pixels:
+def _pixels(frame: "VideoFrame", film: Film, reformatter: "VideoReformatter") -> Pixels:
     """Return a frame upright, in RGB, and of the film's size, though it may change on the way."""
     width, height = (film.height, film.width) if film.turns % 2 else (film.width, film.height)
     colors = {} if frame.format.is_rgb else swscale_colors(film.colors, "src")
-    rgb = frame.reformat(width=width, height=height, format="rgb24", interpolation="BICUBIC", **colors)
+    rgb = reformatter.reformat(frame, width, height, "rgb24", interpolation="BICUBIC", **colors)
     return np.ascontiguousarray(np.rot90(rgb.to_ndarray(), film.turns))
+
+
+def new_reformatter() -> "VideoReformatter":
+    """Return what converts frames: one for all of a film, for its tables take longer than a frame."""
+    reformatter: VideoReformatter = load_av("").video.reformatter.VideoReformatter()
+    return reformatter
 
 
 def swscale_colors(colors: Colors, end: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from stylekit.films import Film
 from stylekit.formats import VIDEO_CODECS, VIDEO_FORMATS
 from stylekit.paths import atomic_write
 from stylekit.pillow_guard import write_errors
-from stylekit.video_reader import load_av, opened, swscale_colors
+from stylekit.video_reader import load_av, new_reformatter, opened, swscale_colors
 
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
@@ -47,9 +47,10 @@ def write_segment(pictures: Iterable[tuple[int, Pixels]], path: Path, film: Film
         av.open(str(temporary), "w", _SEGMENT_FORMAT) as container,
     ):
         stream = None
+        reformatter = new_reformatter()
         for time, picture in pictures:
             even = picture[: len(picture) // 2 * 2, : picture.shape[1] // 2 * 2]
-            frame = av.VideoFrame.from_ndarray(even, "rgb24").reformat(format="yuv420p", **colors)
+            frame = reformatter.reformat(av.VideoFrame.from_ndarray(even, "rgb24"), format="yuv420p", **colors)
             frame.pts, frame.time_base = time, film.time_base
             if stream is None:
                 options = {**coding.options, "crf": str(crf)}
