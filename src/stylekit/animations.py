@@ -74,10 +74,7 @@ def animation_frames(film: Film) -> Iterator[Frame]:
                 if not number:
                     raise
             duration = int(image.info.get("duration", 0)) or _USUAL_DURATION
-            if film.end is not None and time >= film.end:
-                return
-            if time >= (film.begin or 0):
-                yield Frame(time - film.shift, duration, pixels, alpha, is_broken=pixels is None)
+            yield Frame(time - film.shift, duration, pixels, alpha, is_broken=pixels is None)
             time += duration
 
 

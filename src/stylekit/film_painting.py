@@ -23,15 +23,17 @@ from stylekit.concurrency import ahead
 from stylekit.config import ApplyConfig
 from stylekit.engines.smoothed import SmoothedEngine
 from stylekit.errors import ImageError
-from stylekit.films import Film, Frame, at_rate, lasting
+from stylekit.films import Film, Frame, at_rate, lasting, part
 from stylekit.formats import ANIMATION_SUFFIXES, VIDEO_CODECS, video_codec
+from stylekit.locks import claimed
 from stylekit.segments import Memory, Segments
 from stylekit.steadiness import Change, steadied, watched
 from stylekit.stylization import Style
 from stylekit.video_reader import probe_video, video_frames
-from stylekit.video_writer import join, write_segment
+from stylekit.video_writer import find_companions, join, write_segment
 
 _SEGMENT_SECONDS = 5  # of the film: what is painted anew after a break
+_MOST_MISSING = 1.0  # s at a film's end that are not spoken of
 _AHEAD = 2  # frames that wait between two stages
 # Settings on which a result depends; others may change between a break and going on.
 _SETTINGS = ("max_size", "stroke_size", "strength", "keep_colors", "steady", "codec", "crf", "fps", "start", "end")
@@ -94,19 +96,40 @@ def paint_film(
 
     Raises:
         ConfigError: if the format cannot hold the codec that was asked for.
-        ImageError: if the film cannot be read, or the result cannot be written.
+        ImageError: if the film cannot be read, or the result cannot be written, or another run is writing it.
         OutOfMemory: if the device has too little memory.
     """
-    animated = source.suffix.lower() in ANIMATION_SUFFIXES
-    probe, read = (probe_animation, animation_frames) if animated else (probe_video, video_frames)
-    film = probe(source, start=config.start, end=config.end, max_size=config.max_size, max_pixels=config.max_pixels)
-    frames = lasting(read(film))
+    film = probe_film(source, config)
+    with claimed(output):
+        return _paint(film, output, style, config, style_key, on_frame)
+
+
+def probe_film(source: Path, config: ApplyConfig) -> Film:
+    """Look at a film, or an animated GIF or WebP.
+
+    Raises:
+        ImageError: if it cannot be read.
+    """
+    probe = probe_animation if source.suffix.lower() in ANIMATION_SUFFIXES else probe_video
+    return probe(source, start=config.start, end=config.end, max_size=config.max_size, max_pixels=config.max_pixels)
+
+
+def _paint(
+    film: Film,
+    output: Path,
+    style: Style,
+    config: ApplyConfig,
+    style_key: str,
+    on_frame: Callable[[FilmReport], None],
+) -> FilmReport:
+    read = animation_frames if film.is_animation else video_frames
+    frames = part(lasting(read(film)), film)
     shown = film
     if config.fps is not None:
         rate = Fraction(config.fps).limit_denominator(1001)
         frames = at_rate(frames, film.time_base, rate)
         shown = dataclasses.replace(film, time_base=1 / rate, rate=rate, length=round(film.length * rate / film.rate))
-    report = FilmReport(source, 0, shown.length, shown.width, shown.height, 0.0)
+    report = FilmReport(film.path, 0, shown.length, shown.width, shown.height, 0.0)
     began = time.monotonic()
 
     def count(painted: _Painted) -> None:
@@ -115,17 +138,25 @@ def paint_film(
         report = dataclasses.replace(report, frames=painted.memory.frames, seconds=seconds)
         on_frame(report)
 
-    paint = partial(_painted, _one_or_more(frames, source.name), style, config, count)
+    paint = partial(_painted, _one_or_more(frames, film.path.name), style, config, count)
     notes: tuple[str, ...] = ()
     if output.suffix.lower() in ANIMATION_SUFFIXES:
         memory = _write_animation(paint, output, shown, config)
     else:
-        segments = Segments(output, _key(source, style_key, config))
+        segments = Segments(output, _key(film.path, style_key, config))
         memory, notes = _write_film(paint, segments, output, film, shown, config)
+    notes = (*_notes(memory, film, shown), *notes)
+    return dataclasses.replace(report, frames=memory.frames, seconds=time.monotonic() - began, notes=notes)
+
+
+def _notes(memory: Memory, film: Film, shown: Film) -> Iterator[str]:
+    """Tell what a film lacked."""
     if memory.broken:
         frames_are = "frame" if memory.broken == 1 else "frames"
-        notes = (f"{memory.broken} broken {frames_are}: the frame before is shown again", *notes)
-    return dataclasses.replace(report, frames=memory.frames, seconds=time.monotonic() - began, notes=notes)
+        yield f"{memory.broken} broken {frames_are}: the frame before is shown again"
+    missing = film.seconds - float(memory.end * shown.time_base)
+    if missing > _MOST_MISSING:
+        yield f"the pictures end {missing:.1f} seconds before the film is said to: is it cut short?"
 
 
 def _one_or_more(frames: Iterator[Frame], name: str) -> Iterator[Frame]:
@@ -160,6 +191,9 @@ def _write_film(
     codec = video_codec(output, config.codec)
     crf = VIDEO_CODECS[codec].crf if config.crf is None else config.crf
     memory = segments.memory
+    companions, notes = find_companions(film, output)
+    if segments.is_damaged:
+        notes = ("what was painted before a break was damaged, and is painted anew", *notes)
 
     def write(frames: Iterable[_Painted], path: Path) -> Memory:
         nonlocal memory
@@ -178,7 +212,7 @@ def _write_film(
         for first in frames:
             segments.add(partial(write, chain([first], islice(frames, most - 1))))
     end = memory.end * shown.time_base
-    notes = join(segments.paths, film, output, end=end, strip_metadata=config.strip_metadata)
+    join(segments.paths, film, output, companions=companions, end=end, strip_metadata=config.strip_metadata)
     segments.clear()
     return memory, notes
 
@@ -219,7 +253,7 @@ def _in_style(
     changes: Iterable[tuple[Frame, Change | None]], style: Style, config: ApplyConfig, memory: Memory
 ) -> Iterator[_Painted]:
     """Paint each frame, and keep of the last picture what has not changed."""
-    picture, alpha = memory.picture, None
+    picture, alpha = memory.picture, memory.alpha
     engine = SmoothedEngine(style.engine, config.steady, memory.statistics)
     if config.steady:
         style = Style(style.metadata, engine)
@@ -244,6 +278,7 @@ def _in_style(
             frames=memory.frames + 1,
             broken=memory.broken + frame.is_broken,
             end=frame.time + frame.duration,
+            alpha=alpha,
         )
         yield _Painted(frame.time, picture, alpha, memory)
 

@@ -38,6 +38,7 @@ class Film:
         time_base: a unit of time in seconds.
         rate: frames a second, on average.
         length: how many frames there are, as far as the file tells; 0 where it does not.
+        seconds: how long the wanted part is, as far as the file tells; 0 where it does not.
         begin: the first moment that is wanted.
         end: the first one that is not wanted any more; None goes to the file's end.
         shift: what is to be subtracted from all times.
@@ -54,6 +55,7 @@ class Film:
     time_base: Fraction
     rate: Fraction
     length: int = 0
+    seconds: float = 0
     begin: int | None = None
     end: int | None = None
     shift: int = 0
@@ -94,6 +96,30 @@ def lasting(frames: Iterable[Frame]) -> Iterator[Frame]:
         yield waiting
 
 
+def part(frames: Iterable[Frame], film: Film) -> Iterator[Frame]:
+    """Take the wanted part of a film: what is on screen when it begins is shown from then on.
+
+    Args:
+        frames: each lasting until the next one.
+        film: what tells the part.
+    """
+    end = None if film.end is None else film.end - film.shift
+    on_screen: Frame | None = None
+    for frame in frames:
+        stop = frame.time + frame.duration
+        if end is not None:
+            if frame.time >= end:
+                return
+            stop = min(stop, end)
+        if film.begin is None or frame.time > 0:
+            yield dataclasses.replace(frame, duration=stop - frame.time)
+            continue
+        if frame.pixels is not None:
+            on_screen = frame
+        if on_screen is not None and stop > 0:
+            yield dataclasses.replace(frame, time=0, duration=stop, pixels=on_screen.pixels, alpha=on_screen.alpha)
+
+
 def at_rate(frames: Iterable[Frame], time_base: Fraction, rate: Fraction) -> Iterator[Frame]:
     """Show the frames of a film at regular times: those in between are left out, and gaps are filled.
 
@@ -102,7 +128,12 @@ def at_rate(frames: Iterable[Frame], time_base: Fraction, rate: Fraction) -> Ite
         time_base: of the frames' times, in seconds.
         rate: frames a second; the result's times are in units of one of them.
     """
+    unseen: Frame | None = None  # the last that could be read, until it has been shown
     for frame in frames:
+        if frame.pixels is not None:
+            unseen = frame
         first, end = (ceil(time * time_base * rate) for time in (frame.time, frame.time + frame.duration))
         for time in range(first, end):
-            yield Frame(time, 1, frame.pixels if time == first else None, frame.alpha, frame.is_broken)
+            pixels, alpha = (None, None) if unseen is None else (unseen.pixels, unseen.alpha)
+            yield Frame(time, 1, pixels, alpha, frame.is_broken)
+            unseen = None

@@ -3,13 +3,17 @@
 import atexit
 import contextlib
 import errno
+import hashlib
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import BaseFileLock, FileLock, Timeout
 
-from stylekit.errors import DownloadError
+from stylekit.errors import DownloadError, ImageError
+from stylekit.pillow_guard import write_errors
 
+_MOST_CHARACTERS = 40  # of up to four bytes; file systems allow names of 255
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -24,6 +28,39 @@ def locked(path: Path) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path.parent / f".{path.name}.lock")
         lock.acquire()
+    with _releasing(lock):
+        yield
+
+
+@contextlib.contextmanager
+def claimed(path: Path) -> Iterator[None]:
+    """Keep other processes from claiming `path` until the block ends. Missing folders are made.
+
+    Raises:
+        ImageError: if another one has claimed it, or nothing can be written there.
+    """
+    with write_errors(path):
+        lock_file = hidden_beside(path, ".lock")
+        lock_file.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(lock_file)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            hint = "Wait for it, or choose another --output."
+            raise ImageError(f"{path} is being written by another run.", hint) from None
+    with _releasing(lock):
+        yield
+
+
+def hidden_beside(path: Path, suffix: str) -> Path:
+    """Return a hidden path beside a file that belongs to it alone, and is not too long however long its name is."""
+    digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]
+    return path.with_name(f".{path.name[:_MOST_CHARACTERS]}.{digest}{suffix}")
+
+
+@contextlib.contextmanager
+def _releasing(lock: BaseFileLock) -> Iterator[None]:
+    """Release a lock when the block ends, and remove its file."""
 
     def remove() -> None:
         with contextlib.suppress(OSError):  # Windows deletes no open file

@@ -2,16 +2,19 @@
 
 import contextlib
 import glob
+import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from stylekit.colors import Pixels
+from stylekit.locks import hidden_beside
 from stylekit.paths import atomic_write, clear_stale
 from stylekit.pillow_guard import write_errors
 
@@ -30,6 +33,7 @@ class Memory:
         frames: how many there have been.
         broken: how many of them could not be read.
         end: when the last one ends, in units of the film's time.
+        alpha: the last picture's; None where there is no transparency.
     """
 
     picture: Pixels | None = None
@@ -38,6 +42,7 @@ class Memory:
     frames: int = 0
     broken: int = 0
     end: int = 0
+    alpha: Pixels | None = None
 
 
 class Segments:
@@ -47,25 +52,39 @@ class Segments:
         output: the film.
         key: hexadecimal digits that tell films from one another that are to become this one, by what they come from
             and how.
+
+    Attributes:
+        paths: the finished segments, in order.
+        memory: what the next segment goes on from.
+        is_damaged: whether there were finished segments that could not be used.
     """
 
     def __init__(self, output: Path, key: str) -> None:
-        self._folder = output.with_name(f".{output.name}.{key}{_MARK}")
-        for folder in output.parent.glob(f".{glob.escape(output.name)}.{'[0-9a-f]' * len(key)}{_MARK}"):
+        self._folder = hidden_beside(output, f".{key}{_MARK}")
+        others = glob.escape(hidden_beside(output, "").name) + f".{'[0-9a-f]' * len(key)}{_MARK}"
+        for folder in output.parent.glob(others):
             if folder != self._folder:
                 shutil.rmtree(folder, ignore_errors=True)
         clear_stale(self._folder)
         self.paths = sorted(self._folder.glob("*.nut"))
+        remembered = self._remembered() if self.paths else Memory()
+        self.is_damaged = remembered is None
+        if remembered is None:
+            self.clear()
+        self.memory = remembered or Memory()
 
-    @property
-    def memory(self) -> Memory:
-        """What the next segment goes on from."""
-        if not self.paths:
-            return Memory()
-        arrays = load_file(self._memory_of(self.paths[-1]))
-        frames, broken, end = (int(arrays[name].item()) for name in ("frames", "broken", "end"))
+    def _remembered(self) -> Memory | None:
+        """Read from what the next segment goes on; None where that, or a segment, is damaged."""
+        try:
+            arrays = load_file(self._memory_of(self.paths[-1]))
+            frames, broken, end, size = (int(arrays[name].item()) for name in ("frames", "broken", "end", "bytes"))
+        except (OSError, SafetensorError, KeyError, ValueError):
+            return None
+        if size != self._bytes(self.paths):
+            return None
         statistics = tuple(arrays[name] for name in sorted(arrays) if name.startswith(_STATISTICS))
-        return Memory(arrays.get("picture"), arrays.get("seen"), statistics, frames, broken, end)
+        picture, seen, alpha = (arrays.get(name) for name in ("picture", "seen", "alpha"))
+        return Memory(picture, seen, statistics, frames, broken, end, alpha)
 
     def add(self, write: Callable[[Path], Memory]) -> None:
         """Have the next segment written.
@@ -83,8 +102,11 @@ class Segments:
         arrays = {name: value for name, value in vars(memory).items() if value is not None and name != "statistics"}
         arrays |= {f"{_STATISTICS}{number:03}": value for number, value in enumerate(memory.statistics)}
         with write_errors(path):
+            arrays["bytes"] = self._bytes([*self.paths, self._unfinished])
             with atomic_write(self._memory_of(path)) as temporary:
                 save_file({name: np.ascontiguousarray(value) for name, value in arrays.items()}, temporary)
+                _reach_the_disk(temporary)
+            _reach_the_disk(self._unfinished)
             self._unfinished.replace(path)  # only now does the segment count: it has what follows it
             for before in self.paths[-1:]:
                 self._memory_of(before).unlink()
@@ -97,7 +119,18 @@ class Segments:
     def clear(self) -> None:
         """Remove all of them."""
         shutil.rmtree(self._folder, ignore_errors=True)
+        self.paths = []
+
+    @staticmethod
+    def _bytes(paths: Iterable[Path]) -> int:
+        return sum(path.stat().st_size for path in paths)
 
     @staticmethod
     def _memory_of(segment: Path) -> Path:
         return segment.with_suffix(".safetensors")
+
+
+def _reach_the_disk(path: Path) -> None:
+    """Wait until a file would outlive a power cut."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())

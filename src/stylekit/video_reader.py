@@ -33,6 +33,7 @@ _LARGEST_SD = 576  # rows; films up to it that do not tell are BT.601, as player
 _FULL = 2  # as range
 _PROGRESSIVE = (0, 1)  # as order of fields, 0 being unknown
 _USUAL_RATE = Fraction(25)
+_EARLIER = "Choose an earlier --start."
 
 
 def load_av(name: str) -> Any:
@@ -95,13 +96,18 @@ def probe_video(path: Path, *, start: float, end: float | None, max_size: int | 
         if container.format.name in _BROADCAST_FORMATS and container.start_time is not None:
             origin = round(Fraction(container.start_time, 1_000_000) / time_base)
         begin = origin + round(start / time_base)
+        seconds = (container.duration or 0) / 1_000_000
+        if seconds and start >= seconds + max(0, container.start_time or 0) / 1_000_000:
+            raise ImageError(f"{path.name} is {seconds:.1f} seconds long, and --start is after its end.", _EARLIER)
+        wanted = max(0.0, min(seconds, end or seconds) - start)
         return Film(
             path=path,
             width=height if turns % 2 else width,
             height=width if turns % 2 else height,
             time_base=time_base,
             rate=rate or _USUAL_RATE,
-            length=_length(container, stream, start, end),
+            length=_length(stream, start, end, wanted),
+            seconds=wanted,
             begin=begin if start else None,
             end=None if end is None else origin + round(end / time_base),
             shift=begin,
@@ -112,7 +118,7 @@ def probe_video(path: Path, *, start: float, end: float | None, max_size: int | 
 
 
 def video_frames(film: Film) -> Iterator[Frame]:
-    """Read a film's frames; one that is broken is reported as such, and the film goes on.
+    """Read a film's frames from some moment before its wanted part; one that is broken is reported as such.
 
     Args:
         film: as `probe_video` found it.
@@ -122,17 +128,15 @@ def video_frames(film: Film) -> Iterator[Frame]:
     """
     with opened(film.path) as container:
         stream = _moving(container, film.path.name)
-        if film.begin is not None and container.format.name not in _BROADCAST_FORMATS:
+        if film.begin is not None and film.seconds and container.format.name not in _BROADCAST_FORMATS:
             container.seek(film.begin, stream=stream)
         usual = round(1 / (film.rate * film.time_base))
         reformatter = new_reformatter()
         began = False  # with a frame that can be read
         for time, frame in _decoded(container, stream):
-            began = began or (frame is not None and (film.begin is None or time >= film.begin))
+            began = began or frame is not None
             if not began:
                 continue
-            if film.end is not None and time >= film.end:
-                return
             duration = (frame.duration if frame is not None else 0) or usual
             pixels = None if frame is None else _pixels(frame, film, reformatter)
             yield Frame(time - film.shift, duration, pixels, is_broken=frame is None)
@@ -158,6 +162,7 @@ def _decoded(container: "InputContainer", stream: "VideoStream") -> Iterator[tup
     av = load_av("")
     due: list[int] = []
     last: int | None = None
+    unordered = container.format.name == "avi" and stream.codec_context.has_b_frames
     whole = stream.codec_context.field_order in _PROGRESSIVE  # else a frame may come in two packets
 
     def dropped(until: float) -> Iterator[tuple[int, None]]:
@@ -176,7 +181,9 @@ def _decoded(container: "InputContainer", stream: "VideoStream") -> Iterator[tup
         except av.error.FFmpegError:
             continue
         for frame in frames:
-            time = frame.pts if frame.pts is not None else (0 if last is None else last + 1)
+            time = due[0] if unordered and due else frame.pts
+            if time is None:
+                time = 0 if last is None else last + 1
             yield from dropped(time)
             if due and due[0] == time:
                 heappop(due)
@@ -188,13 +195,11 @@ def _decoded(container: "InputContainer", stream: "VideoStream") -> Iterator[tup
     yield from dropped(float("inf"))
 
 
-def _length(container: "InputContainer", stream: "VideoStream", start: float, end: float | None) -> int:
-    """Return about how many frames there will be; 0 where nothing tells."""
-    rate = float(stream.average_rate or stream.guessed_rate or 0)
+def _length(stream: "VideoStream", start: float, end: float | None, wanted: float) -> int:
+    """Return about how many frames there will be in the wanted seconds; 0 where nothing tells."""
     if stream.frames and not start and end is None:
         return stream.frames
-    seconds = (container.duration or 0) / 1_000_000
-    return max(0, round((min(seconds, end or seconds) - start) * rate))
+    return round(wanted * float(stream.average_rate or stream.guessed_rate or 0))
 
 
 def _colors(frame: "VideoFrame") -> Colors:

@@ -1,11 +1,15 @@
 """Films by PyAV: pictures as segments of a film, and segments joined with the sound of the film they come from."""
 
+import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
 from heapq import merge
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from stylekit.colors import Pixels
 from stylekit.films import Film
@@ -29,7 +33,8 @@ def write_segment(pictures: Iterable[tuple[int, Pixels]], path: Path, film: Film
     """Encode pictures as a segment of a film, so that segments can be joined as they are.
 
     Args:
-        pictures: each with its time, `(H, W, 3)`; the last row or column is cut off where they are odd in number.
+        pictures: each with its time, `(H, W, 3)`; the last row or column is cut off where they are odd in number, and
+            doubled where there is no other.
         path: the file to write, whole or not at all.
         film: what time, rate, colours and aspect are taken from.
         codec: a key of `formats.VIDEO_CODECS`.
@@ -49,8 +54,8 @@ def write_segment(pictures: Iterable[tuple[int, Pixels]], path: Path, film: Film
         stream = None
         reformatter = new_reformatter()
         for time, picture in pictures:
-            even = picture[: len(picture) // 2 * 2, : picture.shape[1] // 2 * 2]
-            frame = reformatter.reformat(av.VideoFrame.from_ndarray(even, "rgb24"), format="yuv420p", **colors)
+            rgb = av.VideoFrame.from_ndarray(_even(picture), "rgb24")
+            frame = reformatter.reformat(rgb, format="yuv420p", **colors)
             frame.pts, frame.time_base = time, film.time_base
             if stream is None:
                 options = {**coding.options, "crf": str(crf)}
@@ -63,6 +68,12 @@ def write_segment(pictures: Iterable[tuple[int, Pixels]], path: Path, film: Film
             container.mux(stream.encode(None))
 
 
+def _even(picture: Pixels) -> Pixels:
+    height, width = picture.shape[:2]
+    doubled = np.pad(picture, ((0, height == 1), (0, width == 1), (0, 0)), "edge") if 1 in (height, width) else picture
+    return doubled[: max(2, height // 2 * 2), : max(2, width // 2 * 2)]
+
+
 def _describe(context: Any, film: Film) -> None:
     context.time_base = film.time_base
     context.max_b_frames = 0  # each packet is shown when it is read, so that segments follow one another
@@ -71,18 +82,24 @@ def _describe(context: Any, film: Film) -> None:
     context.sample_aspect_ratio = film.aspect
 
 
-def join(segments: Sequence[Path], film: Film, output: Path, *, end: Fraction, strip_metadata: bool) -> tuple[str, ...]:
+def join(
+    segments: Sequence[Path],
+    film: Film,
+    output: Path,
+    *,
+    companions: Sequence[int] = (),
+    end: Fraction,
+    strip_metadata: bool,
+) -> None:
     """Join segments, and the sound and the subtitles of the film they come from; nothing is encoded anew.
 
     Args:
         segments: in order.
         film: what they come from.
         output: the file to write, whole or not at all; its suffix sets the format.
+        companions: numbers of the film's streams of sound and subtitles that are to be joined, by `find_companions`.
         end: second in which the last picture ends.
         strip_metadata: whether title, place and so on are left out.
-
-    Returns:
-        What the format could not hold, a short phrase each.
 
     Raises:
         ImageError: if something cannot be read or written.
@@ -90,7 +107,6 @@ def join(segments: Sequence[Path], film: Film, output: Path, *, end: Fraction, s
     av = load_av(output.name)
     muxer = VIDEO_FORMATS[output.suffix.lower()].muxer
     is_mp4 = muxer in ("mp4", "mov")
-    notes: list[str] = []
     with ExitStack() as stack:
         source = None if film.is_animation else stack.enter_context(opened(film.path))
         first = stack.enter_context(opened(segments[0])).streams.video[0]
@@ -104,32 +120,68 @@ def join(segments: Sequence[Path], film: Film, output: Path, *, end: Fraction, s
         if source is not None:
             if not strip_metadata:
                 container.metadata.update(_worth_keeping(source.metadata))
-            packets = merge(packets, _others(source, _companions(source, container, notes), film), key=_moment)
+            streams = {source.streams[number]: _copied(source.streams[number], container) for number in companions}
+            packets = merge(packets, _others(source, streams, film), key=_moment)
         for packet in packets:
             container.mux(packet)
-    return tuple(notes)
 
 
 def _worth_keeping(metadata: Mapping[str, str]) -> dict[str, str]:
     return {key: value for key, value in metadata.items() if key not in _OF_THE_FILE}
 
 
-def _companions(source: "InputContainer", container: "OutputContainer", notes: list[str]) -> dict["Stream", "Stream"]:
-    """Give the result a stream for each of sound and subtitles, as far as its format can hold them."""
-    companions: dict[Stream, Stream] = {}
-    for stream in (*source.streams.audio, *source.streams.subtitles):
+def find_companions(film: Film, output: Path) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Find out which sound and subtitles of a film its new file can hold, by trying.
+
+    Args:
+        film: the film.
+        output: the file that is to be written.
+
+    Returns:
+        The numbers of their streams, and a short phrase for each that is left out.
+
+    Raises:
+        ImageError: if the film cannot be read.
+    """
+    if film.is_animation:
+        return (), ()
+    muxer = VIDEO_FORMATS[output.suffix.lower()].muxer
+    found: list[int] = []
+    notes: list[str] = []
+    with opened(film.path) as source:
+        for stream in (*source.streams.audio, *source.streams.subtitles):
+            if _is_held(film.path, stream.index, muxer):
+                found.append(stream.index)
+            else:
+                kind = "sound" if stream.type == "audio" else "subtitles"
+                notes.append(f"{kind} left out: {muxer} holds no {stream.codec_context.codec.canonical_name}")
+    return tuple(found), tuple(notes)
+
+
+def _is_held(path: Path, number: int, muxer: str) -> bool:
+    """Tell whether a kind of file can hold a film's stream: of its sound, also the first packet."""
+    av = load_av(path.name)
+    with opened(path) as source:
+        stream = source.streams[number]
+        packets = list(islice(source.demux(stream), 1)) if stream.type == "audio" else []
         try:
-            copy = container.add_stream_from_template(stream, opaque=True)
-        except ValueError:
-            kind = "sound" if stream.type == "audio" else "subtitles"
-            notes.append(
-                f"{kind} left out: {container.format.name} holds no {stream.codec_context.codec.canonical_name}"
-            )
-            continue
-        copy.metadata.update(stream.metadata)
-        copy.disposition = stream.disposition
-        companions[stream] = copy
-    return companions
+            with av.open(io.BytesIO(), "w", muxer) as trial:
+                copy = _copied(stream, trial)
+                trial.start_encoding()
+                for packet in packets:
+                    packet.stream = copy
+                    trial.mux(packet)
+        except (av.error.FFmpegError, ValueError):
+            return False
+    return True
+
+
+def _copied(stream: "Stream", container: "OutputContainer") -> "Stream":
+    """Give a file a stream like another file's."""
+    copy: Stream = container.add_stream_from_template(stream, opaque=True)
+    copy.metadata.update(stream.metadata)
+    copy.disposition = stream.disposition
+    return copy
 
 
 def _pictures(segments: Sequence[Path], video: "VideoStream", end: Fraction) -> Iterator["Packet[Any]"]:
