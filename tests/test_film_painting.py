@@ -14,6 +14,9 @@ from stylekit.config import ApplyConfig
 from stylekit.distributed import World
 from stylekit.errors import ImageError
 from stylekit.film_painting import paint_film
+from stylekit.films import Frame, at_rate
+from stylekit.images import photo_from_image
+from stylekit.locks import claimed, hidden_beside
 from stylekit.segments import Segments
 from stylekit.style_file import StyleMetadata
 from stylekit.stylization import Style
@@ -215,8 +218,6 @@ def test_a_part_of_a_film_is_painted_with_its_sound(film, tmp_path):
     whole, part = (packets_of(path, "audio") for path in (film, tmp_path / "b.mp4"))
     assert 0 < len(part) < len(whole)
     assert {data for _, data in part} < {data for _, data in whole}
-    with pytest.raises(ImageError, match="no frames"):
-        paint(film, tmp_path / "c.mp4", start=100)
 
 
 @pytest.mark.parametrize(("fps", "frames", "painted"), [(12.5, 10, 10), (50, 40, 20)])
@@ -244,8 +245,8 @@ def test_an_animation_without_frames_in_the_time_asked_for_is_an_error(tmp_path)
 
 
 def test_segments_of_another_film_are_left_alone(tmp_path):
-    other = tmp_path / ".film.mp4.mkv.0123456789abcdef.stylekit-segments"
-    stale = tmp_path / ".film.mp4.fedcba9876543210.stylekit-segments"
+    other = hidden_beside(tmp_path / "film.mp4.mkv", ".0123456789abcdef.stylekit-segments")
+    stale = hidden_beside(tmp_path / "film.mp4", ".fedcba9876543210.stylekit-segments")
     for folder in (other, stale):
         folder.mkdir()
     Segments(tmp_path / "film.mp4", "0123456789abcdef")
@@ -334,3 +335,162 @@ def test_subtitles_are_copied_where_the_file_can_hold_them(film, tmp_path):
         assert packets_of(tmp_path / "b.mkv", kind) == packets_of(tmp_path / "a.mkv", kind) != []
     left_out = ("sound left out: webm holds no aac", "subtitles left out: webm holds no subrip")
     assert paint(tmp_path / "a.mkv", tmp_path / "b.webm").notes == left_out
+
+
+def stopped_at(frame):
+    def stop(report):
+        if report.frames == frame:
+            raise KeyboardInterrupt
+
+    return stop
+
+
+def broken_off(source, output, **settings):
+    """Paint two segments, and break off in the third; returns the hidden folder that holds them."""
+    with pytest.raises(KeyboardInterrupt):
+        paint(source, output, on_frame=stopped_at(12), **settings)
+    (folder,) = output.parent.glob(".*.stylekit-segments")
+    return folder
+
+
+def test_avi_whose_frames_are_out_of_order_loses_none(tmp_path):
+    import av
+
+    with av.open(str(tmp_path / "a.avi"), "w") as container:
+        video = container.add_stream("libx264", rate=25, options={"crf": "10", "x264-params": "bframes=3"})
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        for number in range(30):
+            frame = av.VideoFrame.from_ndarray(photo(number), "rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+    report = paint(tmp_path / "a.avi", tmp_path / "b.mkv", steady=0)
+    times, pictures = frames_of(tmp_path / "b.mkv")
+    assert (report.frames, report.notes, len(pictures)) == (30, (), 30)
+    assert all(difference(picture, photo(number)) < 8 for number, picture in enumerate(pictures))
+    assert {round(float(after - before), 2) for before, after in pairwise(times)} == {0.04}
+
+
+@pytest.mark.parametrize("harm", ["memory", "segment"])
+def test_damaged_segments_are_painted_anew_with_a_note(film, tmp_path, harm):
+    folder = broken_off(film, tmp_path / "b.mp4")
+    harmed = folder / {"memory": "000001.safetensors", "segment": "000000.nut"}[harm]
+    harmed.write_bytes(harmed.read_bytes()[:30])
+    engine = Copyist()
+    report = paint(film, tmp_path / "b.mp4", engine)
+    assert (engine.painted, report.frames) == (20, 20)
+    assert report.notes == ("what was painted before a break was damaged, and is painted anew",)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b.mp4", "clip.mp4"]
+
+
+def test_sound_that_the_new_kind_of_file_cannot_hold_is_known_before_the_painting(tmp_path):
+    import av
+
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        video = container.add_stream("libx264", rate=25)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        audio = container.add_stream("libopus", rate=48000, layout="stereo")
+        for number in range(10):
+            container.mux(video.encode(av.VideoFrame.from_ndarray(photo(number), "rgb24")))
+        sound = av.AudioFrame.from_ndarray(np.zeros((1, 2 * 9600), np.float32), "flt", "stereo")
+        sound.sample_rate, sound.pts = 48000, 0
+        container.mux([*audio.encode(sound), *audio.encode(None), *video.encode(None)])
+    report = paint(tmp_path / "a.mkv", tmp_path / "b.mov")
+    assert (report.frames, report.notes) == (10, ("sound left out: mov holds no opus",))
+    assert paint(tmp_path / "a.mkv", tmp_path / "b.mp4").notes == ()
+
+
+def test_what_is_on_screen_at_the_beginning_of_a_part_is_shown(tmp_path):
+    pictures = [photo(8 * number) for number in range(4)]
+    times = [0, 25, 50, 75]  # each for a second
+    film = write_film(tmp_path / "a.mp4", pictures, times=times, sound=False)
+    paint(film, tmp_path / "b.mp4", start=0.6, end=2.4, steady=0)
+    shown, painted = frames_of(tmp_path / "b.mp4")
+    assert shown == [0, Fraction(2, 5), Fraction(7, 5)]
+    assert difference(painted[0], pictures[0]) < 8
+    assert paint(film, tmp_path / "c.mp4", start=0.6, end=0.7, fps=2, steady=0).frames == 1
+    assert difference(frames_of(tmp_path / "c.mp4")[1][0], pictures[0]) < 8
+
+
+def test_a_broken_frame_at_the_beginning_of_a_part_shows_the_one_before(tmp_path, monkeypatch):
+    source = tmp_path / "a.gif"
+    first, *others = [Image.fromarray(photo(8 * number)) for number in range(3)]
+    first.save(source, save_all=True, append_images=others, duration=100)
+    read = photo_from_image
+
+    def second_is_broken(image, **settings):
+        if image.tell() == 1:
+            raise OSError("broken")
+        return read(image, **settings)
+
+    monkeypatch.setattr("stylekit.animations.photo_from_image", second_is_broken)
+    for settings in ({"start": 0.1}, {"start": 0.05, "fps": 5}):
+        paint(source, tmp_path / "b.mp4", steady=0, **settings)
+        assert difference(frames_of(tmp_path / "b.mp4")[1][0], first) < 8
+
+
+def test_frames_left_out_for_the_rate_do_not_leave_a_broken_one_without_picture():
+    frames = [Frame(0, 3, photo(0)), Frame(3, 1, photo(1)), Frame(4, 1, None, is_broken=True)]
+    shown = list(at_rate(frames, Fraction(1), Fraction(1, 4)))
+    assert [frame.time for frame in shown] == [0, 1]
+    assert difference(shown[1].pixels, photo(1)) == 0
+
+
+def test_the_smallest_film_has_two_pixels_a_side(film, tmp_path):
+    paint(film, tmp_path / "b.mp4", max_size=1)
+    assert frames_of(tmp_path / "b.mp4")[1][0].shape == (2, 2, 3)
+
+
+@pytest.mark.parametrize("start", [1, 1e30])
+def test_a_beginning_after_the_end_is_said_to_be(film, tmp_path, start):
+    with pytest.raises(ImageError, match=r"clip.mp4 is 0.8 seconds long, and --start is after its end"):
+        paint(film, tmp_path / "b.mp4", start=start)
+
+
+def test_transparency_outlives_a_break(tmp_path):
+    alpha = np.full((48, 64), 128, np.uint8)
+    frames = [Image.fromarray(np.dstack([photo(8 * number), alpha])) for number in range(3)]
+    frames[0].save(tmp_path / "a.webp", save_all=True, append_images=frames[1:], duration=300, lossless=True)
+    paint(tmp_path / "a.webp", tmp_path / "whole.mp4", fps=25)
+    broken_off(tmp_path / "a.webp", tmp_path / "b.mp4", fps=25)  # in the middle of a frame that is repeated
+    paint(tmp_path / "a.webp", tmp_path / "b.mp4", fps=25)
+    assert (tmp_path / "b.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes()
+
+
+@pytest.mark.parametrize("letter", ["a", "ü", "海"])
+def test_names_may_be_as_long_as_the_file_system_has_them(film, tmp_path, letter):
+    output = tmp_path / (letter * (250 // len(letter.encode())) + ".mp4")
+    broken_off(film, output)
+    assert paint(film, output).frames == 20
+
+
+def test_two_runs_do_not_write_one_film(film, tmp_path):
+    with claimed(tmp_path / "b.mp4"), pytest.raises(ImageError, match=r"b.mp4 is being written by another run"):
+        paint(film, tmp_path / "b.mp4")
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
+
+
+def test_a_dry_run_looks_at_films(film, style_path, tmp_path, stylekit):
+    assert stylekit("apply", film, "-s", style_path, "--dry-run") == (0, f"{tmp_path}/clip-small.mp4\n", "")
+    (tmp_path / "broken.mov").write_bytes(b"no film")
+    code, out, err = stylekit("apply", tmp_path / "broken.mov", "-s", style_path, "--dry-run")
+    assert (code, out) == (1, "")
+    assert "broken.mov is no film" in err
+
+
+def test_a_film_that_is_cut_short_is_noted(tmp_path):
+    random = np.random.default_rng(0)
+    film = write_film(tmp_path / "a.mkv", [random.integers(0, 255, (48, 64, 3), np.uint8) for _ in range(100)])
+    film.write_bytes(film.read_bytes()[: film.stat().st_size // 2])
+    report = paint(film, tmp_path / "b.mkv")
+    assert 0 < report.frames < 75
+    assert "before the film is said to: is it cut short?" in report.notes[-1]
+
+
+def test_films_do_not_go_to_standard_output_nor_come_by_another_name(film, style_path, tmp_path, stylekit):
+    assert "film clip.mp4 cannot go to standard output" in stylekit("apply", film, "-s", style_path, "-o", "-")[2]
+    (tmp_path / "clip").write_bytes(film.read_bytes())
+    assert "clip is no film by its name" in stylekit("apply", tmp_path / "clip", "-s", style_path, "-o", "b.mp4")[2]
+    assert "films by their suffix" in stylekit("apply", tmp_path / "clip", "-s", style_path)[2]
+    err = stylekit("apply", film, "-s", style_path, "--format", "png")[2]
+    assert "--format is for photos, and there are only films" in err

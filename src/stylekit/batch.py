@@ -16,7 +16,7 @@ from stylekit.config import ApplyConfig, check_shares
 from stylekit.device import memory_errors
 from stylekit.distributed import ALONE, World
 from stylekit.errors import ConfigError, ImageError, OutputExists, StylekitError
-from stylekit.film_painting import FilmReport, paint_film
+from stylekit.film_painting import FilmReport, paint_film, probe_film
 from stylekit.formats import format_of_suffix
 from stylekit.images import Photo, load_photo, save_photo
 from stylekit.library import load_style_file_by_name, style_label
@@ -177,12 +177,22 @@ class _Run:
     def preview(self) -> Iterator[FileReport]:
         """Say what would be done."""
         for job in self._jobs():
+            failure = self._film_failure(job) if job.is_film and job.wanted else None
             for number, path in sorted((job.wanted | job.existing).items()):
-                yield (
-                    self._skipped(job, number, path)
-                    if number in job.existing
-                    else self._report(job, number, path, "planned")
-                )
+                if number in job.existing:
+                    yield self._skipped(job, number, path)
+                elif failure is not None:
+                    yield self._failed(job, number, path, failure)
+                else:
+                    yield self._report(job, number, path, "planned")
+
+    def _film_failure(self, job: _Job) -> StylekitError | None:
+        """Tell why a film cannot be painted, as far as a look at its file tells."""
+        try:
+            probe_film(job.source, self._config)
+        except StylekitError as error:
+            return error
+        return None
 
     def execute(self) -> Iterator[FileReport]:
         """Do it."""

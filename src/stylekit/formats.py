@@ -46,7 +46,7 @@ SUFFIX_FORMATS = {
     **dict.fromkeys((".heic", ".heif"), "heic"),
 }
 READABLE_SUFFIXES: frozenset[str] = frozenset({*SUFFIX_FORMATS, ".gif"})
-READABLE = "Readable are JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF and HEIC."
+READABLE = "Readable are JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF and HEIC; `apply` reads films by their suffix, as .mp4."
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,8 @@ def plan_outputs(inputs: Sequence[Path], output: Path | None, labels: Sequence[s
 
     Raises:
         ImageError: if a folder holds no photo.
-        ConfigError: if two results would lie at one path, or a result would replace an input.
+        ConfigError: if two results would lie at one path, a result would replace an input, or a format is asked for
+            that nothing could have.
     """
     if config.format is not None and config.format not in FORMATS:
         raise ConfigError(f"Unknown format {config.format!r}.", f"Use one of {', '.join(FORMATS)}.")
@@ -101,6 +102,8 @@ def plan_outputs(inputs: Sequence[Path], output: Path | None, labels: Sequence[s
             f"There are no photos in {', '.join(map(str, inputs))}.",
             f"Photos and films end in {', '.join(sorted(_SUFFIXES))}; hidden files are passed over.",
         )
+    if config.format is not None and all(photo.is_film for photo in plan.photos):
+        raise ConfigError("--format is for photos, and there are only films.", "The suffix of --output sets theirs.")
     _check_collisions(plan.photos)
     for path in (path for photo in plan.photos for path in photo.outputs if path.suffix.lower() in VIDEO_FORMATS):
         video_codec(path, config.codec)
@@ -152,9 +155,15 @@ def _planned_file(source: Path, output: Path, config: ApplyConfig) -> PlannedPho
     is_video = source.suffix.lower() in VIDEO_SUFFIXES
     if suffix in {*VIDEO_FORMATS, *ANIMATION_SUFFIXES} and (is_video or is_animation(source)):
         return PlannedPhoto(source, (output,), is_film=True)
-    if is_video or suffix in VIDEO_FORMATS:
-        kind, suffixes = ("film", {*VIDEO_FORMATS, *ANIMATION_SUFFIXES}) if is_video else ("photo", READABLE_SUFFIXES)
-        raise ConfigError(f"The {kind} {source.name} does not become {suffix}.", f"Use {', '.join(sorted(suffixes))}.")
+    if is_video:
+        suffixes = ", ".join(sorted({*VIDEO_FORMATS, *ANIMATION_SUFFIXES}))
+        raise ConfigError(f"The film {source.name} does not become {suffix}.", f"Use {suffixes}.")
+    if suffix in VIDEO_FORMATS and source.suffix.lower() in READABLE_SUFFIXES:
+        suffixes = ", ".join(sorted(READABLE_SUFFIXES))
+        raise ConfigError(f"The photo {source.name} does not become {suffix}.", f"Use {suffixes}.")
+    if suffix in VIDEO_FORMATS:
+        suffixes = ", ".join(sorted(VIDEO_SUFFIXES))
+        raise ConfigError(f"{source.name} is no film by its name.", f"Films are files that end in {suffixes}.")
     if format_of_suffix(suffix) != (config.format or format_of_suffix(suffix)):
         raise ConfigError(
             f"{output.name} and --format {config.format} contradict each other.",
