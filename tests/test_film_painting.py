@@ -337,6 +337,23 @@ def test_subtitles_are_copied_where_the_file_can_hold_them(film, tmp_path):
     assert paint(tmp_path / "a.mkv", tmp_path / "b.webm").notes == left_out
 
 
+def test_a_stream_that_nothing_decodes_is_left_out_with_a_note(tmp_path):
+    import av
+
+    with av.open(str(tmp_path / "a.ts"), "w") as container:
+        video = container.add_stream("libx264", rate=25)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        teletext = container.add_mux_stream("dvb_teletext", time_base=Fraction(1, 90000))
+        for number in range(10):
+            container.mux(video.encode(av.VideoFrame.from_ndarray(photo(number), "rgb24")))
+        container.mux(video.encode(None))
+        line = av.Packet(bytes(46))
+        line.pts, line.dts, line.time_base, line.stream = 9000, 9000, Fraction(1, 90000), teletext
+        container.mux(line)
+    report = paint(tmp_path / "a.ts", tmp_path / "b.mkv")
+    assert (report.frames, report.notes) == (10, ("subtitles left out: matroska holds no unknown codec",))
+
+
 def stopped_at(frame):
     def stop(report):
         if report.frames == frame:

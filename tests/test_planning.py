@@ -210,6 +210,8 @@ def test_an_animation_stays_one_unless_a_pictures_format_is_asked_for(tmp_path, 
     for name, is_film in {"b.gif": True, "b.webp": True, "b.mp4": True, "b.png": False}.items():
         plan = plan_outputs([tmp_path / f"a.{suffix}"], tmp_path / name, ["mosaic"], ApplyConfig())
         assert (plan.photos[0].outputs, plan.photos[0].is_film) == ((tmp_path / name,), is_film)
+    plan = plan_outputs([tmp_path / f"a.{suffix}"], tmp_path / "b.webp", ["mosaic"], ApplyConfig(format="webp"))
+    assert not plan.photos[0].is_film
 
 
 @pytest.mark.parametrize(

@@ -153,7 +153,7 @@ def _planned_file(source: Path, output: Path, config: ApplyConfig) -> PlannedPho
     """Plan the one result, whose suffix sets the format, if nothing contradicts it."""
     suffix = output.suffix.lower()
     is_video = source.suffix.lower() in VIDEO_SUFFIXES
-    if suffix in {*VIDEO_FORMATS, *ANIMATION_SUFFIXES} and (is_video or is_animation(source)):
+    if suffix in {*VIDEO_FORMATS, *ANIMATION_SUFFIXES} and _is_film(source, config):
         return PlannedPhoto(source, (output,), is_film=True)
     if is_video:
         suffixes = ", ".join(sorted({*VIDEO_FORMATS, *ANIMATION_SUFFIXES}))

@@ -154,7 +154,9 @@ def find_companions(film: Film, output: Path) -> tuple[tuple[int, ...], tuple[st
                 found.append(stream.index)
             else:
                 kind = "sound" if stream.type == "audio" else "subtitles"
-                notes.append(f"{kind} left out: {muxer} holds no {stream.codec_context.codec.canonical_name}")
+                context = stream.codec_context  # None where FFmpeg has no decoder
+                codec = "unknown codec" if context is None else context.codec.canonical_name
+                notes.append(f"{kind} left out: {muxer} holds no {codec}")
     return tuple(found), tuple(notes)
 
 
