@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from film_material import frames_of, packets_of, photo, write_film
+from stylekit import video_reader
 from stylekit.batch import apply_styles
 from stylekit.config import ApplyConfig
 from stylekit.distributed import World
@@ -218,6 +219,25 @@ def test_a_part_of_a_film_is_painted_with_its_sound(film, tmp_path):
     whole, part = (packets_of(path, "audio") for path in (film, tmp_path / "b.mp4"))
     assert 0 < len(part) < len(whole)
     assert {data for _, data in part} < {data for _, data in whole}
+
+
+def test_of_the_frames_before_a_part_only_the_one_on_screen_is_converted(film, tmp_path, monkeypatch):
+    converted = []
+    convert = video_reader._pixels
+    monkeypatch.setattr(video_reader, "_pixels", lambda *frame: converted.append(frame) or convert(*frame))
+    assert paint(film, tmp_path / "b.mp4", start=0.61).frames == 5  # the key frame before it is the tenth
+    assert len(converted) == 5
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_a_clock_need_not_begin_with_zero(tmp_path, suffix):
+    film = write_film(tmp_path / f"a.{suffix}", [photo(i) for i in range(50)], times=range(75, 125), sound=False)
+    lengths = []
+    for settings, frames in (({}, 50), ({"start": 4}, 25), ({"end": 4}, 25), ({"start": 1, "end": 4.2}, 30)):
+        report = paint(film, tmp_path / f"b.{suffix}", None, lambda report: lengths.append(report.length), **settings)
+        assert (report.frames, report.notes, lengths[-1]) == (frames, (), frames)
+    with pytest.raises(ImageError, match=r"is 5.0 seconds long, and --start is after its end"):
+        paint(film, tmp_path / f"b.{suffix}", start=5)
 
 
 @pytest.mark.parametrize(("fps", "frames", "painted"), [(12.5, 10, 10), (50, 40, 20)])
@@ -451,6 +471,12 @@ def test_frames_left_out_for_the_rate_do_not_leave_a_broken_one_without_picture(
     shown = list(at_rate(frames, Fraction(1), Fraction(1, 4)))
     assert [frame.time for frame in shown] == [0, 1]
     assert difference(shown[1].pixels, photo(1)) == 0
+
+
+@pytest.mark.parametrize("rate", [Fraction(1), Fraction(2), Fraction(1, 2)])
+def test_a_broken_frame_counts_once_however_often_it_is_shown(rate):
+    frames = [Frame(0, 1, photo(0)), Frame(1, 1, None, is_broken=True), Frame(2, 1, photo(1))]
+    assert sum(frame.is_broken for frame in at_rate(frames, Fraction(1), rate)) == 1
 
 
 def test_the_smallest_film_has_two_pixels_a_side(film, tmp_path):

@@ -38,7 +38,7 @@ class Film:
         time_base: a unit of time in seconds.
         rate: frames a second, on average.
         length: how many frames there are, as far as the file tells; 0 where it does not.
-        seconds: how long the wanted part is, as far as the file tells; 0 where it does not.
+        seconds: when the wanted part ends, counted from its beginning, as far as the file tells; 0 where it does not.
         begin: the first moment that is wanted.
         end: the first one that is not wanted any more; None goes to the file's end.
         shift: what is to be subtracted from all times.
@@ -129,11 +129,13 @@ def at_rate(frames: Iterable[Frame], time_base: Fraction, rate: Fraction) -> Ite
         rate: frames a second; the result's times are in units of one of them.
     """
     unseen: Frame | None = None  # the last that could be read, until it has been shown
+    is_broken = False  # whether one could not be read, until that has been told
     for frame in frames:
+        is_broken = is_broken or frame.is_broken
         if frame.pixels is not None:
             unseen = frame
         first, end = (ceil(time * time_base * rate) for time in (frame.time, frame.time + frame.duration))
         for time in range(first, end):
             pixels, alpha = (None, None) if unseen is None else (unseen.pixels, unseen.alpha)
-            yield Frame(time, 1, pixels, alpha, frame.is_broken)
-            unseen = None
+            yield Frame(time, 1, pixels, alpha, is_broken)
+            unseen, is_broken = None, False

@@ -1,7 +1,7 @@
 """Films by PyAV, which is an extra: a file's moving pictures as frames."""
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from heapq import heappop, heappush
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _OPTIONS = {"protocol_whitelist": "file", "format_whitelist": "mov,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,nut"}
 _STRICT = {"err_detect": "explode"}  # or else decoders make up what they cannot read
 _BROADCAST_FORMATS = ("mpegts", "mpeg")  # clocks begin anywhere, and seeking goes past keyframes
+_MATROSKA = "matroska,webm"  # whose duration is counted from 0, not from the first frame
 _RGB, _UNKNOWN = 0, 2  # as matrix
 _SWSCALE_MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}  # by their numbers in ITU-T H.273
 _LARGEST_SD = 576  # rows; films up to it that do not tell are BT.601, as players have it
@@ -92,22 +93,25 @@ def probe_video(path: Path, *, start: float, end: float | None, max_size: int | 
         width, height = reduced_size((frame.width, frame.height), max_size)
         aspect = stream.sample_aspect_ratio or Fraction(1)
         time_base, rate = stream.time_base or Fraction(1, 1000), stream.average_rate or stream.guessed_rate
-        origin = 0
-        if container.format.name in _BROADCAST_FORMATS and container.start_time is not None:
-            origin = round(Fraction(container.start_time, 1_000_000) / time_base)
+        first, seconds = (Fraction(time or 0, 1_000_000) for time in (container.start_time, container.duration))
+        origin = 0  # from which --start and --end are counted
+        if container.format.name in _BROADCAST_FORMATS:
+            origin, first = round(first / time_base), Fraction(0)
         begin = origin + round(start / time_base)
-        seconds = (container.duration or 0) / 1_000_000
-        if seconds and start >= seconds + max(0, container.start_time or 0) / 1_000_000:
-            raise ImageError(f"{path.name} is {seconds:.1f} seconds long, and --start is after its end.", _EARLIER)
-        wanted = max(0.0, min(seconds, end or seconds) - start)
+        last = seconds
+        if seconds and container.format.name != _MATROSKA:
+            last += max(Fraction(0), first)
+        if last and start >= last:
+            raise ImageError(f"{path.name} is {float(last):.1f} seconds long, and --start is after its end.", _EARLIER)
+        stop = float(last) if end is None else min(float(last), end)
         return Film(
             path=path,
             width=height if turns % 2 else width,
             height=width if turns % 2 else height,
             time_base=time_base,
             rate=rate or _USUAL_RATE,
-            length=_length(stream, start, end, wanted),
-            seconds=wanted,
+            length=_length(stream, start, end, max(0.0, stop - max(float(first), start))),
+            seconds=max(0.0, stop - start),
             begin=begin if start else None,
             end=None if end is None else origin + round(end / time_base),
             shift=begin,
@@ -118,7 +122,7 @@ def probe_video(path: Path, *, start: float, end: float | None, max_size: int | 
 
 
 def video_frames(film: Film) -> Iterator[Frame]:
-    """Read a film's frames from some moment before its wanted part; one that is broken is reported as such.
+    """Read a film's frames from the one on screen when its wanted part begins; one that is broken is reported as such.
 
     Args:
         film: as `probe_video` found it.
@@ -128,18 +132,33 @@ def video_frames(film: Film) -> Iterator[Frame]:
     """
     with opened(film.path) as container:
         stream = _moving(container, film.path.name)
-        if film.begin is not None and film.seconds and container.format.name not in _BROADCAST_FORMATS:
+        if film.begin is not None and container.format.name not in _BROADCAST_FORMATS:
             container.seek(film.begin, stream=stream)
         usual = round(1 / (film.rate * film.time_base))
         reformatter = new_reformatter()
         began = False  # with a frame that can be read
-        for time, frame in _decoded(container, stream):
+        for time, frame in _from(film.begin, _decoded(container, stream)):
             began = began or frame is not None
             if not began:
                 continue
             duration = (frame.duration if frame is not None else 0) or usual
             pixels = None if frame is None else _pixels(frame, film, reformatter)
             yield Frame(time - film.shift, duration, pixels, is_broken=frame is None)
+
+
+def _from(
+    begin: int | None, frames: Iterable[tuple[int, "VideoFrame | None"]]
+) -> Iterator[tuple[int, "VideoFrame | None"]]:
+    """Leave out frames that are over when the wanted part begins, lest they are converted for nothing."""
+    before: list[tuple[int, VideoFrame | None]] = []  # what is on screen, and a later one that could not be read
+    for time, frame in frames:
+        if begin is None or time > begin:
+            yield from before
+            before = []
+            yield time, frame
+        else:
+            before = [(time, frame)] if frame is not None else [*before[:1], (time, None)]
+    yield from before
 
 
 def _moving(container: "InputContainer", name: str) -> "VideoStream":
