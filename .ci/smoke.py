@@ -50,6 +50,9 @@ def main() -> None:
             stylekit("apply", str(photo), "--style", "starry-night", "--output", "painted.jpg", "--overwrite", *options)
             with Image.open(folder / "painted.jpg") as painted, Image.open(photo) as original:
                 assert painted.size == original.size
+        few = ("--size", "64", "--steps", "1", "--loss-network", "compact")
+        stylekit("gatys", str(photo), str(photo), "--output", "optimised.png", *few)
+        assert (folder / "optimised.png").is_file()
         assert "packages" in json.loads(stylekit("info", "--json"))
     print(f"stylekit {version('neural-stylekit')} paints without a network")
 

@@ -5,11 +5,10 @@ import time
 from collections.abc import Callable, Mapping
 
 import numpy as np
-import torch
 from torch import nn
 
 from stylekit.architectures import parameter_shapes
-from stylekit.networks import build_network
+from stylekit.networks import load_network
 from stylekit.style_file import StyleFile, StyleMetadata
 
 
@@ -28,9 +27,7 @@ def plain_network(file: StyleFile) -> nn.Module:
 
     It stays in training mode, in which its instance norms are the same and nothing is rearranged.
     """
-    network = build_network(file.metadata.network, file.metadata.network_config)
-    network.load_state_dict({name: torch.from_numpy(a.astype(np.float32)) for name, a in file.weights.items()})
-    return network.requires_grad_(False)
+    return load_network(file.metadata.network, file.metadata.network_config, file.weights).requires_grad_(False)
 
 
 def seconds(call: Callable[[], object]) -> float:

@@ -125,6 +125,7 @@ def main() -> None:
         crop_size=a.crop,
         octaves=a.octaves,
         precision=a.precision,
+        init_from="none",
         style_layers=dict.fromkeys(STYLE, 1.0),
     )
     weights = read_loss_weights(a.loss_weights)

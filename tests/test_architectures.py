@@ -8,7 +8,7 @@ import torch
 from stylekit.architectures import (
     NETWORK_DEFAULTS,
     VGG19_LAYERS,
-    check_vgg19_layers,
+    check_loss_layers,
     complete_config,
     parameter_shapes,
 )
@@ -96,10 +96,10 @@ def test_vgg19_agrees_with_torchvision():
 @pytest.mark.parametrize("layers", [("relu1_1", "relu6_1"), {"relu1_1": 1.0, "relu6_1": 0.5}], ids=["tuple", "mapping"])
 def test_a_layer_that_vgg19_has_not_is_named_together_with_those_it_has(layers):
     with pytest.raises(ConfigError, match="'relu6_1'") as caught:
-        check_vgg19_layers(layers)
+        check_loss_layers(layers)
     assert "relu1_1" in caught.value.hint
     assert "relu5_4" in caught.value.hint
 
 
 def test_layers_that_vgg19_has_pass():
-    check_vgg19_layers(tuple(VGG19_LAYERS))
+    check_loss_layers(tuple(VGG19_LAYERS))

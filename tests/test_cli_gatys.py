@@ -36,7 +36,7 @@ def test_a_picture_is_painted_and_its_path_printed(files, stylekit):
     code, out, err = stylekit("gatys", "lion.jpg", "a.png", "-o", "out.png", *QUICK)
     assert (code, out) == (0, "out.png\n")
     assert Image.open("out.png").size == (40, 33)
-    assert "The loss weights reach up to relu3_3: content at relu3_3, style up to relu3_1." in err
+    assert "The loss network reaches up to relu3_3: content at relu3_3, style up to relu3_1." in err
     assert "100%  40 x 33  step 2/2  total" in err
 
 

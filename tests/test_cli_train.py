@@ -81,7 +81,7 @@ def asked(monkeypatch):
         calls.update(painting=painting, photos=photos, config=config, **keywords)
 
     monkeypatch.setattr("stylekit.training.train_style", train_style)
-    monkeypatch.setattr("stylekit.loss_weights.find_loss_weights", lambda **keywords: None)
+    monkeypatch.setattr("stylekit.loss_weights.find_loss_weights", lambda *arguments, **keywords: None)
     monkeypatch.setattr("stylekit.device.select_device", lambda device: "cpu")  # whatever is asked for is there
     return calls
 
@@ -127,6 +127,7 @@ def words(value):
         (["--seed", "41"], {"seed": 41}),
         (["--device", "cuda:1"], {"device": "cuda:1"}),
         (["--loss-weights", "a/vgg.pth"], {"loss_weights": "a/vgg.pth"}),
+        (["--loss-network", "compact"], {"loss_network": "compact"}),
         (["--init-from", "wave"], {"init_from": "wave"}),
         (["--preset", "draft"], TRAIN_PRESETS["draft"]),
         (["--preset", "best"], TRAIN_PRESETS["best"]),
@@ -293,7 +294,7 @@ def test_a_long_training_prints_few_lines(train, monkeypatch):
             on_step(StepReport(step, config.steps, 1.0, 0.5, 0.025, 0.1, step))
 
     monkeypatch.setattr("stylekit.training.train_style", train_style)
-    monkeypatch.setattr("stylekit.loss_weights.find_loss_weights", lambda **keywords: None)
+    monkeypatch.setattr("stylekit.loss_weights.find_loss_weights", lambda *arguments, **keywords: None)
     monkeypatch.setattr("stylekit.device.select_device", lambda device: "cpu")  # whatever is asked for is there
     lines = [line for line in train("--steps", "1000").err if line.startswith("step ")]
     assert len(lines) == 20

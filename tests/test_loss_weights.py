@@ -144,7 +144,8 @@ def test_without_cache_and_network_one_error_says_how_to_get_the_weights_by_hand
     with pytest.raises(LossWeightsError) as caught:
         find_loss_weights()
     assert {"offline": "STYLEKIT_OFFLINE", "absent": "404", "replaced": "SHA-256"}[trouble] in caught.value.message
-    for part in (loss_weights.VGG19_URL, "--loss-weights", str(cache_dir() / "weights" / "vgg19-small.pth")):
+    by_hand = str(cache_dir() / "weights" / "vgg19-small.pth")
+    for part in (loss_weights.VGG19_URL, "--loss-network compact", "--loss-weights", by_hand):
         assert part in caught.value.hint
     assert cached_files() == []
 

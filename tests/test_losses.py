@@ -18,12 +18,26 @@ class StandIn(nn.Module):
         torch.manual_seed(0)
         self.low, self.high = nn.Conv2d(3, 4, 3, padding=1).double(), nn.Conv2d(4, 5, 3, padding=1).double()
         self.requires_grad_(False)
+        self.maps = {}
         self.calls = []
 
     def forward(self, picture, layers):
         self.calls.append((tuple(picture.shape), set(layers)))
         low = torch.tanh(self.low(picture))
         return {name: t for name, t in {"low": low, "high": torch.tanh(self.high(low))}.items() if name in layers}
+
+
+class Mapped(StandIn):
+    """The same layers, their channels mapped linearly."""
+
+    def __init__(self, maps):
+        super().__init__()
+        self.mappings = maps
+
+    def forward(self, picture, layers):
+        return {
+            n: torch.einsum("dc,bchw->bdhw", self.mappings[n], t) for n, t in super().forward(picture, layers).items()
+        }
 
 
 @pytest.fixture
@@ -255,6 +269,36 @@ def test_a_picture_is_nearest_in_style_to_itself_for_vgg_too(vgg_weights):
     assert itself.style < 1e-9
     assert brighter.style > 1e-2
     assert brighter.content > 1e-2
+
+
+@pytest.mark.parametrize("calibrated", [False, True], ids=["", "calibrated"])
+@pytest.mark.parametrize("masked", [False, True], ids=["", "masked"])
+@pytest.mark.parametrize("style_loss", STYLE_LOSSES)
+def test_a_loss_networks_maps_are_as_good_as_mapped_activations(photos, painting, style_loss, masked, calibrated):
+    random = torch.Generator().manual_seed(3)
+    shapes = {"low": (4, 4), "high": (7, 5)}
+    maps = {name: torch.randn(shape, generator=random, dtype=torch.float64) for name, shape in shapes.items()}
+    raw = StandIn()
+    raw.maps = maps
+    mask = torch.rand(1, 1, 8, 10, generator=random, dtype=torch.float64) if masked else None
+    totals = []
+    for features in (raw, Mapped(maps)):
+        loss = PerceptualLoss(
+            features,
+            painting,
+            content_layers=["high"],
+            style_layers={"low": 1.0, "high": 1.0},
+            content_weight=1.0,
+            style_weight=1.0,
+            tv_weight=1.0,
+            style_loss=style_loss,
+            mask=mask,
+        )
+        if calibrated:
+            loss.calibrate([photos])
+        totals.append(loss(photos.flip(0), loss.content_of(photos)).total)
+    torch.testing.assert_close(*totals)
+    assert totals[0] > 1
 
 
 def test_a_mask_counts_places_in_the_gram_matrix():

@@ -195,7 +195,7 @@ def test_an_interruption_gives_the_picture_so_far(photo, painting, config):
 def test_what_the_loss_weights_do_not_reach_is_said_once(photo, painting, config):
     notes = []
     gatys(photo, painting, dataclasses.replace(config, content_layers=(), style_layers={}), on_note=notes.append)
-    assert notes == ["The loss weights reach up to relu3_3: content at relu3_3, style up to relu3_1."]
+    assert notes == ["The loss network reaches up to relu3_3: content at relu3_3, style up to relu3_1."]
     notes.clear()
     gatys(photo, painting, config, on_note=notes.append)
     assert notes == []

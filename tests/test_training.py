@@ -24,7 +24,7 @@ from stylekit.errors import (
     StyleNotFound,
     TrainingDiverged,
 )
-from stylekit.paths import file_hash, loss_weights_path, own_styles_dir
+from stylekit.paths import bundled_styles_dir, file_hash, loss_weights_path, own_styles_dir
 from stylekit.report import save_loss_curves
 from stylekit.style_file import Credits, load_style_file
 from stylekit.style_losses import gram_matrix
@@ -36,7 +36,7 @@ from training_material import metrics, tiny_config, write_material
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 NAMES = ("total", "content", "style", "tv")
-KEYWORDS = ("credits", "resume", "force", "on_step", "should_stop")
+KEYWORDS = ("on_note", "credits", "resume", "force", "on_step", "should_stop")
 
 
 @pytest.fixture(autouse=True)
@@ -301,11 +301,53 @@ def test_a_training_goes_on_from_a_finished_styles_weights(train):
 
 
 def test_before_its_first_step_it_is_that_style(material, vgg_weights, style_path, small_style, make_photo):
-    trainer = Trainer(tiny_config(material, init_from=str(style_path)), np.zeros((32, 32, 3), np.float32), vgg_weights)
+    painting = np.zeros((32, 32, 3), np.float32)
+    trainer = Trainer(tiny_config(material), painting, vgg_weights, start=load_style_file(style_path))
     assert trainer.network_config == small_style.metadata.network_config
     photo = make_photo(20, 24)
     result = trainer.stylise(np.asarray(photo, np.float32) / 255) * 255
     assert np.abs(result - np.asarray(load_style(str(style_path))(photo))).max() <= 1
+
+
+def test_unless_told_otherwise_it_begins_with_the_bundled_style_nearest_to_the_painting(train, make_photo, tmp_path):
+    assert TrainConfig().init_from == "nearest"
+    path = tmp_path / "painting.png"
+    load_style("red-chalk")(make_photo(96, 96, 3)).save(path)
+    notes = []
+    style = train(painting=path, steps=1, learning_rate=1e-9, init_from="nearest", on_note=notes.append)
+    assert notes == ["Starting from red-chalk, the bundled style that is nearest to the painting."]
+    assert style.metadata.trained_with["init_from"]["file"] == "red-chalk.safetensors"
+    red_chalk = load_style_file(bundled_styles_dir() / "red-chalk.safetensors")
+    for name, array in style.weights.items():
+        assert array == pytest.approx(red_chalk.weights[name], abs=1e-3)
+
+
+def test_a_resumed_training_knows_what_it_began_with_and_does_not_search_again(train, monkeypatch):
+    config = {"steps": 2, "init_from": "nearest"}
+    with pytest.raises(KeyboardInterrupt):
+        train(should_stop=lambda: True, **config)
+    monkeypatch.setattr("stylekit.training.nearest_style", lambda *arguments: pytest.fail("searched again"))
+    style = train(resume=True, **config)
+    assert (bundled_styles_dir() / style.metadata.trained_with["init_from"]["file"]).is_file()
+
+
+def test_a_network_of_which_no_style_is_bundled_begins_with_fresh_weights_and_says_so(train):
+    notes = []
+    style = train(steps=1, network="johnson", init_from="nearest", on_note=notes.append)
+    assert notes == ["Starting from fresh weights."]
+    assert style.metadata.trained_with["init_from"] is None
+
+
+def test_with_the_compact_loss_network_the_losses_fall_and_the_recipe_says_so(train):
+    reports = []
+    layers = {"content_layers": ("relu3_3",), "style_layers": {}}
+    style = train(
+        steps=20, loss_network="compact", loss_weights=None, learning_rate=1e-2, on_step=reports.append, **layers
+    )
+    assert np.mean([report.total for report in reports[-3:]]) < 0.7 * reports[0].total
+    recipe = style.metadata.trained_with
+    assert (recipe["loss_network"], recipe["loss_weights"]["file"]) == ("compact", "compact.safetensors")
+    assert recipe["style_layers"] == {"relu1_1": 1.0, "relu2_1": 1.0, "relu3_1": 1.0, "relu4_1": 1.0}
 
 
 @pytest.mark.parametrize(
@@ -318,6 +360,9 @@ def test_before_its_first_step_it_is_that_style(material, vgg_weights, style_pat
         ({"content_layers": ("conv1",)}, ConfigError, "conv1"),
         ({"style_layers": {"relu4_1": 1.0}}, LossWeightsError, "up to relu3_3, not to relu4_1"),
         ({"content_layers": ("relu5_4",)}, LossWeightsError, "up to relu3_3, not to relu5_4"),
+        ({"loss_network": "resnet", "loss_weights": None}, ConfigError, "resnet"),
+        ({"loss_network": "compact", "loss_weights": None, "pooling": "avg"}, ConfigError, "max pooling"),
+        ({"loss_network": "compact"}, ConfigError, "its own weights"),
         ({"loss_weights": "nowhere.safetensors"}, LossWeightsError, "nowhere"),
     ],
 )
@@ -623,6 +668,7 @@ def test_the_real_loss_network_learns_from_a_real_painting(shared, material, tmp
         style_size=96,
         device="cpu",
         loss_weights=str(shared / "weights" / "vgg19_relu4_1.safetensors"),
+        init_from="none",
     )
     reports = []
     style = train_style(

@@ -51,6 +51,7 @@ def tiny_config(material: Material, **changes) -> TrainConfig:
         "content_layers": ("relu2_1",),
         "style_layers": {"relu1_1": 1.0, "relu2_1": 1.0},
         "loss_weights": str(material.weights),
+        "init_from": "none",
         "device": "cpu",
     }
     return TrainConfig(**{**settings, **changes})

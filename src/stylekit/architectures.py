@@ -1,6 +1,6 @@
 """What networks look like from outside, without torch: settings, parameter names and shapes, VGG-19's layers."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -170,12 +170,47 @@ def _vgg19_layers() -> dict[str, VggConvolution]:
 VGG19_LAYERS: dict[str, VggConvolution] = _vgg19_layers()
 
 
-def check_vgg19_layers(layers: Mapping[str, float] | tuple[str, ...]) -> None:
-    """Make sure that VGG-19 has these layers.
+# The compact loss network's convolutions, by the layers of VGG-19 that they stand for, with their channels. conv3_4 is
+# left out.
+COMPACT_WIDTHS = {
+    "relu1_1": 24,
+    "relu1_2": 24,
+    "relu2_1": 72,
+    "relu2_2": 56,
+    "relu3_1": 144,
+    "relu3_2": 112,
+    "relu3_3": 144,
+    "relu4_1": 256,
+}
+COMPACT_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu3_3", "relu4_1")  # those that losses may ask for
+
+# Loss networks with their layers, from low to high.
+LOSS_NETWORKS: dict[str, tuple[str, ...]] = {"vgg19": tuple(VGG19_LAYERS), "compact": COMPACT_LAYERS}
+
+
+def compact_shapes() -> dict[str, Shape]:
+    """Return the shapes of the compact loss network's parameters by name."""
+    shapes: dict[str, Shape] = {}
+    inputs = 3
+    for layer, width in COMPACT_WIDTHS.items():
+        shapes |= _convolution(f"features.{layer}", inputs, width, 3)
+        if layer in COMPACT_LAYERS:
+            shapes[f"maps.{layer}"] = (width, width)
+        inputs = width
+    return shapes
+
+
+def check_loss_layers(layers: Collection[str], network: str = "vgg19") -> None:
+    """Make sure that a loss network has these layers.
 
     Raises:
-        ConfigError: naming the first that it has not.
+        ConfigError: if there is no such network, or naming the first layer that it has not.
     """
+    if network not in LOSS_NETWORKS:
+        raise ConfigError(f"Unknown loss network {network!r}.", f"Use {' or '.join(LOSS_NETWORKS)}.")
     for layer in layers:
-        if layer not in VGG19_LAYERS:
-            raise ConfigError(f"VGG-19 has no layer {layer!r}.", f"Its layers are {', '.join(VGG19_LAYERS)}.")
+        if layer not in LOSS_NETWORKS[network]:
+            raise ConfigError(
+                f"The loss network {network} has no layer {layer!r}.",
+                f"Its layers are {', '.join(LOSS_NETWORKS[network])}.",
+            )

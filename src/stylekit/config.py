@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from stylekit.architectures import check_vgg19_layers, complete_config
+from stylekit.architectures import check_loss_layers, complete_config
 from stylekit.errors import ConfigError
 
 DEVICE_PATTERN = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
@@ -106,17 +106,30 @@ def check_shares(shares: Sequence[float], styles: int) -> None:
         )
 
 
-def check_layer_weights(weights: Mapping[str, float]) -> None:
-    """Make sure that these are layers of VGG-19 with weights.
+def check_losses(
+    network: str,
+    content_layers: Sequence[str],
+    style_layers: Mapping[str, float],
+    pooling: str,
+    weights: str | None,
+) -> None:
+    """Make sure that a loss network can give such losses.
 
     Raises:
-        ConfigError: if a layer is unknown, or a weight is negative or not finite.
+        ConfigError: if there is no such network, it lacks a layer, a layer's weight is negative or not finite, or the
+            compact network is to have other pooling or weights than its own.
     """
-    check_vgg19_layers(weights)
+    check_loss_layers([*content_layers, *style_layers], network)
     _require(
-        all(0 <= weight < float("inf") for weight in weights.values()),
+        all(0 <= weight < float("inf") for weight in style_layers.values()),
         "style layer weights must be finite numbers of 0 or more.",
     )
+    _require(pooling in POOLINGS, f"pooling must be max or avg, not {pooling!r}.")
+    if network == "compact" and (pooling != "max" or weights is not None):
+        raise ConfigError(
+            "The compact loss network has its own weights, made for max pooling.",
+            "Leave out --pooling and --loss-weights, or add --loss-network vgg19.",
+        )
 
 
 @dataclass(frozen=True)
@@ -213,8 +226,10 @@ class TrainConfig:
         precision: `auto` (bfloat16 on CUDA, else float32), `float32` or `bfloat16`.
         seed: seed of weights and crops.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+        loss_network: `vgg19`, or `compact`, which the package ships.
         loss_weights: file with VGG-19's weights; None takes the cache's, downloaded if need be.
-        init_from: name or file of a finished style to start from; None starts from fresh weights.
+        init_from: name or file of a finished style to start from; `nearest` is the bundled one whose pictures are
+            nearest to the painting, `none` starts from fresh weights.
     """
 
     network: str = "fast"
@@ -234,8 +249,9 @@ class TrainConfig:
     precision: str = "auto"
     seed: int = 0
     device: str = "auto"
+    loss_network: str = "vgg19"
     loss_weights: str | None = None
-    init_from: str | None = None
+    init_from: str = "nearest"
 
     def __post_init__(self) -> None:
         check_device(self.device)
@@ -254,9 +270,7 @@ class TrainConfig:
         _require(self.learning_rate > 0, "learning_rate must be more than 0.")
         _require(self.octaves <= 4, f"octaves must be 4 or less, not {self.octaves}.")
         complete_config(self.network, {})
-        check_vgg19_layers(self.content_layers)
-        check_layer_weights(self.style_layers)
-        _require(self.pooling in POOLINGS, f"pooling must be max or avg, not {self.pooling!r}.")
+        check_losses(self.loss_network, self.content_layers, self.style_layers, self.pooling, self.loss_weights)
         _require(self.precision in PRECISIONS, f"precision must be one of {', '.join(PRECISIONS)}.")
         _require(bool(self.content_layers), "at least one content layer is needed.")
         _require(
@@ -322,6 +336,7 @@ class GatysConfig:
         save_every: steps between two pictures so far; 0 gives none but the last.
         seed: seed of `init` noise.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+        loss_network: `vgg19`, or `compact`, which the package ships.
         loss_weights: file with VGG-19's weights; None takes the cache's, downloaded if need be.
         max_pixels: pixels above which a picture is taken for a decompression bomb.
     """
@@ -344,6 +359,7 @@ class GatysConfig:
     save_every: int = 0
     seed: int = 0
     device: str = "auto"
+    loss_network: str = "vgg19"
     loss_weights: str | None = None
     max_pixels: int = 500_000_000
 
@@ -356,11 +372,10 @@ class GatysConfig:
             _require(0 <= value < float("inf"), f"{name} must be a finite number of 0 or more, not {value:g}.")
         _require(self.learning_rate > 0, "learning_rate must be more than 0.")
         _require(0.1 <= self.style_scale <= 10, f"style_scale must lie between 0.1 and 10, not {self.style_scale:g}.")
-        for name, choices in {"optimizer": OPTIMIZERS, "style_loss": STYLE_LOSSES, "pooling": POOLINGS}.items():
+        for name, choices in {"optimizer": OPTIMIZERS, "style_loss": STYLE_LOSSES}.items():
             value = getattr(self, name)
             _require(value in choices, f"{name} must be {' or '.join(choices)}, not {value!r}.")
-        check_vgg19_layers(self.content_layers)
-        check_layer_weights(self.style_layers)
+        check_losses(self.loss_network, self.content_layers, self.style_layers, self.pooling, self.loss_weights)
         weights = self.painting_weights
         _require(
             not weights or (all(0 <= weight < float("inf") for weight in weights) and sum(weights) > 0),

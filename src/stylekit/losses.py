@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from stylekit.loss_networks import LossNetwork
 from stylekit.style_losses import STYLE_LOSSES, TINY, Statistics, relative_error
-from stylekit.vgg import VggFeatures
 
 
 def total_variation(picture: Tensor) -> Tensor:
@@ -42,7 +42,7 @@ class PerceptualLoss(nn.Module):
     highest layer sees only a few tens of pixels, does not ask for. Departs from the papers in both.
 
     Args:
-        features: the loss network, holding all the layers named here.
+        features: the loss network, as `build_loss_network` returns it, with all the layers named here.
         paintings: `(1, 3, H, W)` each, RGB in [0, 1].
         content_layers: layers whose activations are compared with the photo's.
         style_layers: layers whose statistics are compared with the paintings', with their weights.
@@ -58,7 +58,7 @@ class PerceptualLoss(nn.Module):
 
     def __init__(
         self,
-        features: VggFeatures,
+        features: LossNetwork,
         *paintings: Tensor,
         content_layers: Sequence[str],
         style_layers: Mapping[str, float],
@@ -91,7 +91,7 @@ class PerceptualLoss(nn.Module):
         activations = [self.features(painting, self.style_layers) for painting in paintings]
         mixed = {}
         for name in self.style_layers:
-            each = [self.style_loss.statistics(of_painting[name]) for of_painting in activations]
+            each = [self._statistics(name, of_painting[name]) for of_painting in activations]
             parts = (sum(c * part for c, part in zip(counts, same, strict=True)) for same in zip(*each, strict=True))
             share = self.style_gains.get(name, 1) / sum(counts)
             mixed[name] = self.style_loss.target(tuple(part * share for part in parts))
@@ -99,15 +99,20 @@ class PerceptualLoss(nn.Module):
 
     def _style(self, activations: Mapping[str, Tensor], targets: Mapping[str, Statistics]) -> Tensor:
         weighted = [
-            weight * self._style_distance(activations[name], targets[name])
+            weight * self.style_loss.distance(self._statistics(name, activations[name], self.mask), targets[name])
             for name, weight in self.style_layers.items()
         ]
         return torch.stack(weighted).sum() / max(sum(self.style_layers.values()), TINY)
 
-    def _style_distance(self, activations: Tensor, target: Statistics) -> Tensor:
+    def _statistics(self, name: str, activations: Tensor, mask: Tensor | None = None) -> Statistics:
         height, width = activations.shape[-2:]
-        mask = None if self.mask is None else self._pooled(self.mask, height, width)
-        return self.style_loss.distance(self.style_loss.statistics(activations, mask), target)
+        pooled = None if mask is None else self._pooled(mask, height, width)
+        return self.style_loss.statistics(activations, pooled, self.features.maps.get(name))
+
+    def _mapped(self, name: str, activations: Tensor) -> Tensor:
+        """Activations as they are to be compared."""
+        mapping = self.features.maps.get(name)
+        return activations if mapping is None else F.conv2d(activations, mapping[..., None, None])
 
     def _pooled(self, mask: Tensor, height: int, width: int) -> Tensor:
         """The mask at a layer's size, worked out once; by the CPU, for MPS knows only sizes that divide."""
@@ -118,8 +123,8 @@ class PerceptualLoss(nn.Module):
     def content_of(self, photo: Tensor) -> dict[str, Tensor]:
         """Return what `forward` compares pictures of a photo with: its activations, without gradients."""
         with torch.no_grad():
-            wanted: dict[str, Tensor] = self.features(photo, self.content_layers)
-            return wanted
+            activations = self.features(photo, self.content_layers)
+            return {name: self._mapped(name, activations[name]) for name in self.content_layers}
 
     def calibrate(self, photos: Sequence[Tensor]) -> None:
         """Take content losses relative to these photos' mean energy from now on, not each to its own photo's.
@@ -148,7 +153,10 @@ class PerceptualLoss(nn.Module):
         """
         full, *smaller = _octaves(picture, len(self.targets))
         activations = self.features(full, {*self.content_layers, *self.style_layers})
-        errors = [self._content_distance(name, activations[name], content[name]) for name in self.content_layers]
+        errors = [
+            self._content_distance(name, self._mapped(name, activations[name]), content[name])
+            for name in self.content_layers
+        ]
         octaves = [activations, *(self.features(size, self.style_layers) for size in smaller)]
         styles = [self._style(*pair) for pair in zip(octaves, self.targets, strict=True)]
         parts = torch.stack(errors).mean(), torch.stack(styles).mean(), total_variation(picture)

@@ -18,11 +18,12 @@ from stylekit.descent import Adam, Descent, Lbfgs
 from stylekit.device import free_memory, memory_errors, select_device
 from stylekit.errors import ImageError, OutOfMemory, TrainingDiverged
 from stylekit.images import Photo, load_photo, photo_from_image, photo_to_image
+from stylekit.loss_networks import build_loss_network, reach_of
 from stylekit.loss_weights import find_loss_weights, read_loss_weights
 from stylekit.losses import Losses, PerceptualLoss
 from stylekit.scales import GatysReport, Progress, Size, coarse_to_fine, largest_side
 from stylekit.stylization import finished
-from stylekit.vgg import VggFeatures, default_content_layers, default_style_layers, highest_layer
+from stylekit.vgg import default_content_layers, default_style_layers
 
 Picture = Image.Image | Path | str
 
@@ -110,17 +111,17 @@ class _Run:
     ) -> None:
         self.config = config
         self.device = torch.device(select_device(config.device))
-        path = find_loss_weights(Path(config.loss_weights) if config.loss_weights else None)
-        weights = {name: torch.from_numpy(array) for name, array in read_loss_weights(path).items()}
-        reach = highest_layer(weights)
+        weights = read_loss_weights(find_loss_weights(config.loss_weights, config.loss_network))
+        reach = reach_of(config.loss_network, weights)
         self.content_layers = config.content_layers or default_content_layers(reach)
         self.style_layers = config.style_layers or default_style_layers(reach)
         wanted_content = config.content_layers or default_content_layers(_TOP_LAYER)
         wanted_style = config.style_layers or default_style_layers(_TOP_LAYER)
         if (self.content_layers, self.style_layers) != (wanted_content, wanted_style):
             content, style = self.content_layers[-1], [*self.style_layers][-1]
-            on_note(f"The loss weights reach up to {reach}: content at {content}, style up to {style}.")
-        self.features = VggFeatures({*self.content_layers, *self.style_layers}, weights, config.pooling)
+            on_note(f"The loss network reaches up to {reach}: content at {content}, style up to {style}.")
+        layers = {*self.content_layers, *self.style_layers}
+        self.features = build_loss_network(config.loss_network, layers, weights, config.pooling)
         with memory_errors(str(self.device), self._advice(0, 0)):
             self.features.to(self.device)
         self.photo = photo

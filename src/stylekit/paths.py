@@ -53,6 +53,11 @@ def loss_weights_path() -> Path:
     return cache_dir() / "weights" / "vgg19.safetensors"
 
 
+def compact_weights_path() -> Path:
+    """The compact loss network's file, which ships with the package."""
+    return Path(__file__).parent / "weights" / "compact.safetensors"
+
+
 def bundled_styles_dir() -> Path:
     """Folder of the styles that ship with the package."""
     return Path(__file__).parent / "styles"
@@ -95,6 +100,26 @@ def _machine() -> str:
 def _shortened(stem: str) -> str:
     """The beginning of a stem; file systems limit names by their bytes."""
     return os.fsencode(stem)[:80].decode(errors="ignore")
+
+
+def hidden_beside(path: Path, suffix: str) -> Path:
+    """Return a hidden path beside a file that belongs to it alone, and is not too long however long its name is."""
+    digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]
+    return path.with_name(f".{_shortened(path.name)}.{digest}{suffix}")
+
+
+def reach_the_disk(path: Path) -> None:
+    """Wait until a file would outlive a power cut; or a folder's names, where the platform can tell."""
+    if not path.is_dir():
+        with path.open("rb+") as file:
+            os.fsync(file.fileno())
+        return
+    with contextlib.suppress(OSError):  # Windows opens no folder
+        folder = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 def clear_stale(folder: Path) -> None:

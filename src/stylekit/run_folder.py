@@ -76,8 +76,14 @@ class RunFolder:
         """Whether there is something to resume from."""
         return self._checkpoint.is_file()
 
-    def start(self, config: TrainConfig, painting_hash: str, name: str) -> None:
+    def start(self, config: TrainConfig, painting_hash: str, name: str, start: str = "") -> None:
         """Make the folder for a new training.
+
+        Args:
+            config: its settings.
+            painting_hash: SHA-256 of the painting's file.
+            name: the style's name.
+            start: name of the file that it begins with, if any.
 
         Raises:
             ConfigError: if it holds something already.
@@ -89,7 +95,7 @@ class RunFolder:
                 f"The run folder {self.path} exists already.",
                 "Continue with --resume, choose another --run-dir or --name, or delete it.",
             )
-        document = {"name": name, "config": config.to_dict(), "painting_sha256": painting_hash}
+        document = {"name": name, "config": config.to_dict(), "painting_sha256": painting_hash, "start": start}
         with writing(self._config), atomic_write(self._config) as temporary:
             temporary.write_text(json.dumps(document, indent=2) + "\n")
         self._write_metrics([])
@@ -101,6 +107,13 @@ class RunFolder:
             ConfigError: if there is no training here.
         """
         return self._read()[0]
+
+    def read_start(self) -> str | None:
+        """Read the name of the file that the training began with, empty for none; None where that is not known."""
+        try:
+            return str(json.loads(self._config.read_text())["start"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
 
     def read_name(self) -> str:
         """Read the name of the style that is being trained; empty where there is no training here."""

@@ -15,15 +15,16 @@ Statistics = tuple[Tensor, ...]
 TINY = 1e-12  # keeps a ratio finite where the target is zero throughout
 
 
-def gram_matrix(activations: Tensor, mask: Tensor | None = None) -> Tensor:
+def gram_matrix(activations: Tensor, mask: Tensor | None = None, mapping: Tensor | None = None) -> Tensor:
     """Correlations of channels: `G = F Fᵀ / (H·W)`, in float32 or wider whatever the precision around it.
 
     Args:
         activations: `(B, C, H, W)`.
         mask: `(1, 1, H, W)` of 0 or more: how much each place counts; all the same by default.
+        mapping: `(C', C)`, a linear map of the channels that comes before; applied to the sums, which are small.
 
     Returns:
-        `(B, C, C)`, symmetric and positive semi-definite.
+        `(B, C, C)`, of the mapped channels where there is a mapping; symmetric and positive semi-definite.
     """
     wide = torch.promote_types(activations.dtype, torch.float32)
     with torch.autocast(activations.device.type, enabled=False):
@@ -32,7 +33,7 @@ def gram_matrix(activations: Tensor, mask: Tensor | None = None) -> Tensor:
             counts = mask.to(wide).flatten(2)
             flat, places = flat * counts.sqrt(), counts.sum().clamp_min(TINY)
         product: Tensor = _Product.apply(flat)
-        return product / places
+        return (product if mapping is None else mapping @ product @ mapping.mT) / places
 
 
 class _Product(torch.autograd.Function):
@@ -69,7 +70,7 @@ def relative_error(value: Tensor, target: Tensor) -> Tensor:
 class StyleLoss(Protocol):
     """What of a layer's activations is a style, and how far two such statistics are from each other."""
 
-    def statistics(self, activations: Tensor, mask: Tensor | None = None) -> Statistics:
+    def statistics(self, activations: Tensor, mask: Tensor | None = None, mapping: Tensor | None = None) -> Statistics:
         """Summarise activations, without regard to where they are; see `gram_matrix` for the arguments."""
         ...
 
@@ -85,9 +86,9 @@ class StyleLoss(Protocol):
 class GramLoss:
     """Gram matrices and their relative squared error (Gatys et al. 2015)."""
 
-    def statistics(self, activations: Tensor, mask: Tensor | None = None) -> Statistics:
+    def statistics(self, activations: Tensor, mask: Tensor | None = None, mapping: Tensor | None = None) -> Statistics:
         """See `StyleLoss`."""
-        return (gram_matrix(activations, mask),)
+        return (gram_matrix(activations, mask, mapping),)
 
     def target(self, statistics: Statistics) -> Statistics:
         """See `StyleLoss`."""
@@ -104,7 +105,7 @@ class MomentsLoss:
     `|m - m'|² + tr(C + C' - 2 (C'^½ C C'^½)^½)` (Olkin and Pukelsheim 1982), relative to `|m'|² + tr C'`.
     """
 
-    def statistics(self, activations: Tensor, mask: Tensor | None = None) -> Statistics:
+    def statistics(self, activations: Tensor, mask: Tensor | None = None, mapping: Tensor | None = None) -> Statistics:
         """See `StyleLoss`."""
         wide = activations.to(torch.promote_types(activations.dtype, torch.float32)).flatten(2)
         if mask is None:
@@ -112,7 +113,10 @@ class MomentsLoss:
         else:
             counts = mask.to(wide.dtype).flatten(2)
             mean = (wide * counts).sum(2, keepdim=True) / counts.sum().clamp_min(TINY)
-        return mean, gram_matrix(activations, mask) - mean @ mean.mT  # large activations are gone through as is
+        if mapping is not None:
+            mean = mapping @ mean
+        product = gram_matrix(activations, mask, mapping)  # large activations are gone through as is
+        return mean, product - mean @ mean.mT
 
     def target(self, statistics: Statistics) -> Statistics:
         """See `StyleLoss`."""

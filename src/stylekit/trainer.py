@@ -13,11 +13,12 @@ from stylekit.architectures import complete_config
 from stylekit.config import TrainConfig
 from stylekit.device import memory_errors, select_device
 from stylekit.distributed import ALONE, World
-from stylekit.errors import ConfigError, TrainingDiverged
-from stylekit.library import load_style_file_by_name
+from stylekit.errors import TrainingDiverged
+from stylekit.loss_networks import build_loss_network, reach_of
 from stylekit.losses import Losses, PerceptualLoss
-from stylekit.networks import build_network
-from stylekit.vgg import VggFeatures, default_style_layers, highest_layer
+from stylekit.networks import build_network, load_network
+from stylekit.style_file import StyleFile
+from stylekit.vgg import default_style_layers
 
 if TYPE_CHECKING:
     from torch.optim.lr_scheduler import LRScheduler
@@ -38,8 +39,9 @@ class Trainer:
     Args:
         config: settings.
         painting: `(H, W, 3)` in [0, 1], at the size at which it is to be learnt.
-        loss_weights: VGG-19's convolutions.
+        loss_weights: the loss network's, by name.
         world: processes that train one network, each on crops of its own: steps follow their mean gradient.
+        start: a finished style of the same network to begin with; fresh weights without it.
 
     Attributes:
         step: steps taken.
@@ -49,7 +51,7 @@ class Trainer:
         network_config: the network's settings.
 
     Raises:
-        ConfigError: if a layer or the network is unknown, or `init_from` is a style of another network.
+        ConfigError: if a layer or the network is unknown.
         LossWeightsError: if the weights do not reach the layers.
         DeviceUnavailable: if the device is missing or full.
     """
@@ -60,6 +62,7 @@ class Trainer:
         painting: NDArray[np.float32],
         loss_weights: dict[str, NDArray[np.float32]],
         world: World = ALONE,
+        start: StyleFile | None = None,
     ) -> None:
         self.config = config
         self.world = world
@@ -71,7 +74,7 @@ class Trainer:
         self.layout = torch.channels_last if self.device.type == "cuda" else torch.contiguous_format
         with self._memory_errors():
             self.criterion, self.style_layers = self._build_criterion(painting, loss_weights)
-        self.network, self.network_config = self._build_network()
+        self.network, self.network_config = self._build_network(start)
         self.optimiser = torch.optim.Adam(self.network.parameters(), config.learning_rate)
         self.schedule: LRScheduler = torch.optim.lr_scheduler.OneCycleLR(
             self.optimiser,
@@ -85,10 +88,10 @@ class Trainer:
         self, painting: NDArray[np.float32], loss_weights: dict[str, NDArray[np.float32]]
     ) -> tuple[PerceptualLoss, dict[str, float]]:
         config = self.config
-        weights = {key: torch.from_numpy(array) for key, array in loss_weights.items()}
-        style_layers = config.style_layers or default_style_layers(highest_layer(weights))
-        features = VggFeatures({*config.content_layers, *style_layers}, weights, config.pooling)
-        features.features.to(self.precision)
+        style_layers = config.style_layers or default_style_layers(reach_of(config.loss_network, loss_weights))
+        layers = {*config.content_layers, *style_layers}
+        features = build_loss_network(config.loss_network, layers, loss_weights, config.pooling)
+        features.get_submodule("features").to(self.precision)
         features.to(self.device, memory_format=self.layout)  # type: ignore[call-overload]
         with self._autocast():
             criterion = PerceptualLoss(
@@ -104,21 +107,13 @@ class Trainer:
             )
         return criterion, style_layers
 
-    def _build_network(self) -> tuple[nn.Module, dict[str, int]]:
+    def _build_network(self, start: StyleFile | None) -> tuple[nn.Module, dict[str, int]]:
         torch.manual_seed(self.config.seed)
-        network_config = complete_config(self.config.network, {})
-        start = None
-        if self.config.init_from is not None:
-            start = load_style_file_by_name(self.config.init_from)
-            if start.metadata.network != self.config.network:
-                raise ConfigError(
-                    f"{self.config.init_from} is a {start.metadata.network} network, not {self.config.network}.",
-                    f"Add --network {start.metadata.network}, or start from another style.",
-                )
-            network_config = complete_config(self.config.network, start.metadata.network_config)
-        network = build_network(self.config.network, network_config)
-        if start is not None:
-            network.load_state_dict({name: torch.from_numpy(a.astype(np.float32)) for name, a in start.weights.items()})
+        network_config = complete_config(self.config.network, start.metadata.network_config if start else {})
+        if start is None:
+            network = build_network(self.config.network, network_config)
+        else:
+            network = load_network(self.config.network, network_config, start.weights)
         return network.to(self.device, memory_format=self.layout), network_config  # type: ignore[call-overload]
 
     def _tensor(self, array: NDArray[np.float32]) -> Tensor:

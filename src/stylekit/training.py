@@ -16,11 +16,11 @@ from stylekit.concurrency import prefetch
 from stylekit.config import TrainConfig, check_style_name
 from stylekit.datasets import CropSampler, PhotoSource
 from stylekit.distributed import ALONE, World
-from stylekit.errors import ImageError, TrainingDiverged
+from stylekit.errors import ConfigError, ImageError, TrainingDiverged
 from stylekit.images import load_photo
-from stylekit.library import check_free, load_style_file_by_name, locate_style, save_own_style
+from stylekit.library import check_free, locate_style, read_style, save_own_style
 from stylekit.loss_weights import find_loss_weights, read_loss_weights
-from stylekit.paths import file_hash
+from stylekit.paths import bundled_styles_dir, file_hash
 from stylekit.report import contact_sheet, save_loss_curves
 from stylekit.run_folder import RunFolder, pack_state, unpack_state, writing
 from stylekit.style_file import (
@@ -33,6 +33,7 @@ from stylekit.style_file import (
     save_style_file,
 )
 from stylekit.trainer import Trainer
+from stylekit.warm_start import nearest_style
 
 _LOADERS = 4
 _BATCHES_AHEAD = 8
@@ -40,6 +41,7 @@ _CHECKPOINT_SECONDS = 60
 _SAMPLES = 10  # contact sheets over a training
 _SAMPLE_HEIGHT = 256
 _LEAST_PAINTING = 32
+_TRIED = 4  # crops on which bundled styles are tried
 _CALIBRATION = 16  # crops whose energy is the measure of content losses
 
 
@@ -80,6 +82,7 @@ def train_style(
     world: World = ALONE,
     on_step: Callable[[StepReport], None] = lambda report: None,
     on_unreadable: Callable[[str, str], None] = lambda photo, reason: None,
+    on_note: Callable[[str], None] = lambda note: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> StyleFile:
     """Train a transformer network on a painting and keep it among the user's own styles.
@@ -99,6 +102,7 @@ def train_style(
             there is one.
         on_step: called after each step.
         on_unreadable: called once for each photo that is passed over, with the reason.
+        on_note: called with what is worth knowing once.
         should_stop: asked after each step; once it says yes, a checkpoint is written and the training interrupted.
 
     Returns:
@@ -121,12 +125,8 @@ def train_style(
     else:
         check_free(name)
     style_image = _load_painting(painting, config.style_size)
-    weights_file = find_loss_weights(Path(config.loss_weights) if config.loss_weights else None)
+    weights_file = find_loss_weights(config.loss_weights, config.loss_network)
     painting_hash = file_hash(painting)
-    origins = {  # as they are now: files change while a training runs
-        "init_from": _beginning(locate_style(config.init_from)) if config.init_from else None,
-        "loss_weights": _named(weights_file),
-    }
     if resume:
         run.check_same(config, painting_hash)
     sampler = CropSampler(
@@ -136,12 +136,20 @@ def train_style(
         seed=config.seed,
         first=world.rank * config.batch_size,
     )
-    trainer = Trainer(config, _floats(style_image), read_loss_weights(weights_file), world)
+    start_file = _start_file(config, _floats(style_image), sampler, run.read_start() if resume else None, on_note)
+    start = _read_start(start_file, config.network) if start_file else None
+    origins = {  # as they are now: files change while a training runs
+        "init_from": {**_named(start_file), "trained_with": start.metadata.trained_with}
+        if start_file and start
+        else None,
+        "loss_weights": _named(weights_file),
+    }
+    trainer = Trainer(config, _floats(style_image), read_loss_weights(weights_file), world, start)
     trainer.calibrate(sampler.crops(0, range(_CALIBRATION)))
     sheet_photos = _sheet_photos(previews, sampler)
     if world.leads:
         if not resume:
-            run.start(config, painting_hash, name)
+            run.start(config, painting_hash, name, start_file.name if start_file else "")
         elif (checkpoint := run.load_checkpoint()) is not None:
             trainer.restore(*checkpoint)
         run.drop_metrics_after(trainer.step)
@@ -178,6 +186,36 @@ def train_style(
         save_style_file(style, run.path / f"{name}{SUFFIX}")
         save_own_style(style)
     return style
+
+
+def _start_file(
+    config: TrainConfig,
+    painting: NDArray[np.float32],
+    sampler: CropSampler,
+    begun_with: str | None,
+    on_note: Callable[[str], None],
+) -> Path | None:
+    """The style that the training begins with, or, where it is resumed, the bundled one that it has begun with."""
+    if config.init_from == "none":
+        return None
+    if config.init_from != "nearest":
+        return locate_style(config.init_from)
+    if begun_with is not None:
+        return bundled_styles_dir() / begun_with if begun_with else None
+    nearest = nearest_style(painting, sampler.crops(0, range(_TRIED)), config.network)
+    beginning = f"{nearest.stem}, the bundled style that is nearest to the painting" if nearest else "fresh weights"
+    on_note(f"Starting from {beginning}.")
+    return nearest
+
+
+def _read_start(path: Path, network: str) -> StyleFile:
+    start = read_style(path)
+    if start.metadata.network != network:
+        raise ConfigError(
+            f"{path.name} is a {start.metadata.network} network, not {network}.",
+            f"Add --network {start.metadata.network}, or start from another style.",
+        )
+    return start
 
 
 def _goes_on(run: RunFolder, resume: bool, world: World) -> bool:
@@ -264,16 +302,10 @@ def _recipe(config: TrainConfig, painting: Path, painting_hash: str, trainer: Tr
         "device": trainer.device.type,
         "precision": str(trainer.precision).removeprefix("torch."),
         "painting": {"file": painting.name, "sha256": painting_hash},
-        "loss_network": "vgg19",
         "losses": dict(zip(("total", "content", "style", "tv"), reached, strict=False)),
         "seconds": round(trainer.seconds),
         "stylekit": __version__,
     }
-
-
-def _beginning(path: Path) -> dict[str, Any]:
-    """The style that a training begins with, and how that was trained."""
-    return {**_named(path), "trained_with": load_style_file_by_name(str(path)).metadata.trained_with}
 
 
 def _named(path: Path) -> dict[str, str]:

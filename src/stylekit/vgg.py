@@ -1,17 +1,18 @@
 """The loss network: VGG-19 (Simonyan and Zisserman 2014) as a source of named activations."""
 
 from collections.abc import Collection, Mapping
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
 
-from stylekit.architectures import VGG19_LAYERS, check_vgg19_layers
+from stylekit.architectures import VGG19_LAYERS, check_loss_layers
 from stylekit.errors import LossWeightsError
 
 _GATYS_STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 _GATYS_CONTENT_LAYER = "relu4_2"
-_IMAGENET_MEAN = (0.485, 0.456, 0.406)
-_IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 
 
 def highest_layer(weights: Collection[str]) -> str:
@@ -64,10 +65,11 @@ class VggFeatures(nn.Module):
 
     mean: Tensor
     deviation: Tensor
+    maps: Mapping[str, Tensor] = MappingProxyType({})  # its activations are compared as they are
 
     def __init__(self, layers: Collection[str], weights: Mapping[str, Tensor], pooling: str = "max") -> None:
         super().__init__()
-        check_vgg19_layers(tuple(layers))
+        check_loss_layers(layers)
         order = list(VGG19_LAYERS)
         self.layers = sorted(layers, key=order.index)
         reach = highest_layer(weights)
@@ -78,8 +80,8 @@ class VggFeatures(nn.Module):
             )
         self.features = _architecture(VGG19_LAYERS[self.layers[-1]].index + 2, pooling)
         self._load(weights)
-        self.register_buffer("mean", torch.tensor(_IMAGENET_MEAN).view(1, 3, 1, 1))
-        self.register_buffer("deviation", torch.tensor(_IMAGENET_DEVIATION).view(1, 3, 1, 1))
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1))
+        self.register_buffer("deviation", torch.tensor(IMAGENET_DEVIATION).view(1, 3, 1, 1))
         self.requires_grad_(False).eval()
 
     def _load(self, weights: Mapping[str, Tensor]) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stylekit.architectures import LOSS_NETWORKS
 from stylekit.cli import options
 from stylekit.cli.console import Bar, Output
 from stylekit.config import (
@@ -64,7 +65,7 @@ def gatys(
         typer.Option(
             metavar="LAYER[:WEIGHT],…",
             help="Layers of the style loss.",
-            show_default="relu1_1 to relu5_1, as far as the weights reach",
+            show_default="relu1_1 to relu5_1, as far as there are",
         ),
     ] = "",
     content_weight: Annotated[
@@ -72,9 +73,7 @@ def gatys(
     ] = _DEFAULT.content_weight,
     style_weight: Annotated[float, typer.Option(metavar="X", help="Weight of the style loss.")] = _DEFAULT.style_weight,
     tv_weight: Annotated[float, typer.Option(metavar="X", help="Weight of the total variation.")] = _DEFAULT.tv_weight,
-    pooling: Annotated[
-        str, typer.Option(metavar="|".join(POOLINGS), help="Pooling of the loss network.")
-    ] = _DEFAULT.pooling,
+    pooling: Annotated[str, typer.Option(metavar="|".join(POOLINGS), help="Pooling of vgg19.")] = _DEFAULT.pooling,
     mask: Annotated[
         Path | None, typer.Option(metavar="FILE", help="White where the photo is painted, black where it stays.")
     ] = None,
@@ -83,6 +82,9 @@ def gatys(
         int, typer.Option(metavar="N", help="Write the picture so far every N steps.", show_default="at the end only")
     ] = _DEFAULT.save_every,
     seed: Annotated[int, typer.Option(metavar="N", help="Seed of the noise of --init noise.")] = _DEFAULT.seed,
+    loss_network: Annotated[
+        str, typer.Option(metavar="|".join(LOSS_NETWORKS), help="Network that judges the picture.")
+    ] = _DEFAULT.loss_network,
     loss_weights: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="File with VGG-19's weights.", show_default="downloaded once, 575 MB"),
@@ -120,6 +122,7 @@ def gatys(
         save_every=save_every,
         seed=seed,
         device=device,
+        loss_network=loss_network,
         loss_weights=str(loss_weights) if loss_weights is not None else None,
         max_pixels=max_pixels,
     )
@@ -187,9 +190,8 @@ def _run(
             console.note(f"note {output}: {note}")
         written = True
 
-    if config.loss_weights is None:
-        with console.downloads() as progress_of:
-            find_loss_weights(on_progress=progress_of("VGG-19"))
+    with console.downloads() as progress_of:
+        find_loss_weights(config.loss_weights, config.loss_network, on_progress=progress_of("VGG-19"))
     template = (
         "scale {scale}/{scales}, {width} x {height}  step {step}/{steps}  "
         "total {total:.3f}  content {content:.3f}  style {style:.4f}  tv {tv:.3f}"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from stylekit.architectures import LOSS_NETWORKS
 from stylekit.cli import options
 from stylekit.cli.console import Bar, Muted, Output
 from stylekit.config import TRAIN_PRESETS, TrainConfig, check_style_name, parse_layers
@@ -55,7 +56,7 @@ def train(
     ] = None,
     style_layers: Annotated[
         str | None,
-        _option("Layers of the style loss.", "relu1_1 to relu5_1, as far as the weights reach", "LAYER[:WEIGHT],…"),
+        _option("Layers of the style loss.", "relu1_1 to relu5_1, as far as there are", "LAYER[:WEIGHT],…"),
     ] = None,
     content_weight: Annotated[
         float | None, _option("Weight of the content loss.", _DEFAULT.content_weight, "X")
@@ -66,15 +67,25 @@ def train(
         float | None, _option("Weight of the term against flicker in videos.", _DEFAULT.stability_weight, "X")
     ] = None,
     lr: Annotated[float | None, _option("Peak of the learning rate.", _DEFAULT.learning_rate, "X")] = None,
-    pooling: Annotated[str | None, _option("Pooling of the loss network.", _DEFAULT.pooling, "max|avg")] = None,
+    pooling: Annotated[str | None, _option("Pooling of vgg19.", _DEFAULT.pooling, "max|avg")] = None,
     precision: Annotated[
         str | None, _option("auto is bfloat16 on CUDA, else float32.", _DEFAULT.precision, "auto|float32|bfloat16")
     ] = None,
     seed: Annotated[int | None, _option("Seed of weights and crops.", _DEFAULT.seed)] = None,
+    loss_network: Annotated[
+        str | None, _option("Network that judges the pictures.", _DEFAULT.loss_network, "|".join(LOSS_NETWORKS))
+    ] = None,
     loss_weights: Annotated[
         Path | None, _option("File with VGG-19's weights.", "downloaded once, 575 MB", "FILE")
     ] = None,
-    init_from: Annotated[str | None, _option("Finished style to start from.", "none", "NAME|FILE")] = None,
+    init_from: Annotated[
+        str | None,
+        _option(
+            "Finished style to start from; nearest is the bundled one most like the painting.",
+            _DEFAULT.init_from,
+            "nearest|none|NAME|FILE",
+        ),
+    ] = None,
     run_dir: Annotated[
         Path | None, _option("Folder of checkpoint, metrics and samples.", "runs/NAME", "FOLDER")
     ] = None,
@@ -118,6 +129,7 @@ def train(
         "precision": precision,
         "seed": seed,
         "device": device,
+        "loss_network": loss_network,
         "loss_weights": str(loss_weights) if loss_weights is not None else None,
         "init_from": init_from,
     }
@@ -184,8 +196,7 @@ def _run(
 
     with console.downloads() as progress_of:
         photos = open_photos(content, on_progress=progress_of("COCO val2017"))
-        if config.loss_weights is None:
-            find_loss_weights(on_progress=progress_of("VGG-19"))
+        find_loss_weights(config.loss_weights, config.loss_network, on_progress=progress_of("VGG-19"))
     console.note(f"{len(photos.names)} photos in {content}; run folder {run_dir}")
     template = "total {total:.3f}  content {content:.3f}  style {style:.4f}"
     device = select_device(config.device)
@@ -204,6 +215,7 @@ def _run(
                 force=force,
                 world=world,
                 on_step=printer.show,
+                on_note=console.note,
                 on_unreadable=lambda photo, reason: console.failure(f"failed {photo}: {reason}"),
                 should_stop=printer.should_stop,
             )

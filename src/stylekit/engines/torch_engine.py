@@ -3,7 +3,6 @@
 import copy
 from contextlib import AbstractContextManager
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -13,7 +12,7 @@ from stylekit.device import memory_errors
 from stylekit.engines import Pictures, UsedStatistics
 from stylekit.engines.moments import Moments, features_within
 from stylekit.errors import OutOfMemory
-from stylekit.networks import build_network
+from stylekit.networks import load_network
 from stylekit.style_file import StyleFile
 
 _OLDEST_FAST_HALF = (7, 0)  # compute capability from which half precision pays
@@ -39,10 +38,7 @@ class TorchEngine:
         self._name = style.metadata.network
         self._norms = norm_names(*about)
         self.free_norms = self.norms_in_turn = len(self._norms)
-        network = build_network(*about)
-        weights = {name: torch.from_numpy(array.astype(np.float32)) for name, array in style.weights.items()}
-        network.load_state_dict(weights, assign=True)
-        network.requires_grad_(False).eval()
+        network = load_network(*about, style.weights).requires_grad_(False).eval()
         # On a CPU, oneDNN's blocked layouts are faster than channels-last.
         self._layout = torch.contiguous_format if self.device == "cpu" else torch.channels_last
         with memory_errors(self.device, "Free its memory, or use --device cpu."):

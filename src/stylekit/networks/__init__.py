@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 from stylekit.architectures import complete_config
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import nn
 
 
@@ -27,3 +29,20 @@ def build_network(name: str, config: Mapping[str, Any] | None = None) -> "nn.Mod
     from stylekit.networks.fast import Fast
 
     return Fast(**complete)
+
+
+def load_network(
+    name: str, config: Mapping[str, Any], weights: "Mapping[str, NDArray[np.floating[Any]]]"
+) -> "nn.Module":
+    """Build a transformer network with these weights, in float32.
+
+    Raises:
+        ConfigError: if the network or a setting is unknown.
+    """
+    import torch
+
+    network = build_network(name, config)
+    network.load_state_dict(
+        {key: torch.from_numpy(array.astype("float32")) for key, array in weights.items()}, assign=True
+    )
+    return network

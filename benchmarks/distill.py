@@ -1,0 +1,379 @@
+"""Distil VGG-19 into the compact loss network that the package ships.
+
+    python benchmarks/distill.py PHOTOS --paintings FILE... --output FILE [--loss-weights FILE]
+
+It begins with a choice of VGG-19's own channels, those from which the others follow best linearly, with convolutions
+fitted to them by least squares. Then all is trained together to reproduce VGG-19's activations through a linear map at
+each layer, on photos, paintings, stylised photos and spoilt ones, and on what optimisation by the network itself makes
+of photos, for an optimiser seeks out where it is wrong: made anew in each round. It prints the relative squared errors
+of activations and of Gram matrices, on other crops of the photos and paintings.
+"""
+
+import argparse
+import itertools
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from stylekit import __version__
+from stylekit.architectures import COMPACT_LAYERS, COMPACT_WIDTHS, VGG19_LAYERS
+from stylekit.catalog import style_names
+from stylekit.compact_vgg import CompactFeatures
+from stylekit.datasets import CropSampler, open_photos
+from stylekit.descent import Lbfgs
+from stylekit.images import load_photo
+from stylekit.library import load_style_file_by_name
+from stylekit.loss_weights import find_loss_weights, read_loss_weights
+from stylekit.losses import PerceptualLoss
+from stylekit.networks import load_network
+from stylekit.paths import file_hash
+from stylekit.style_losses import gram_matrix
+from stylekit.vgg import VggFeatures
+
+SOURCE = "Distilled by the stylekit authors from VGG-19 (Simonyan and Zisserman 2014, Oxford VGG, CC BY 4.0)."
+KINDS = ("photo", "spoilt", "painted", "made")
+SIDE = 160  # of the pictures, in pixels
+SAMPLES = 12  # batches to which the first weights are fitted
+CHECKS = 8  # batches of other pictures, on which errors are measured
+MADE_PER_ROUND = 8
+MADE_TO_CHECK = 2
+EVALUATIONS = (6, 20, 50)  # after which an optimisation's picture is taken
+RIDGE = 1e-5  # of least squares, to the mean square of what is fitted
+GRAM_WEIGHT = 5.0  # of Gram matrices' relative error to activations'
+RATE = 3e-3  # of Adam, to the root mean square of the weights
+WARM_UP = 50  # steps
+COOLING = 0.6  # share of the steps in which the learning rate falls to nothing
+
+
+# Pictures -----------------------------------------------------------------------------------------------------------
+
+
+class Pictures:
+    """Batches of pictures in [0, 1], one of each kind.
+
+    Attributes:
+        made: what optimisation has made.
+    """
+
+    def __init__(self, photos: str, paintings: list[Path], seed: int = 0) -> None:
+        self.random = np.random.default_rng(seed)
+        self.made: list[Tensor] = []
+        self._sampler = CropSampler(open_photos(photos), crop_size=SIDE, batch_size=1, seed=seed)
+        self._paintings = [Image.fromarray(load_photo(path, max_pixels=2**31).pixels) for path in paintings]
+        styles = [load_style_file_by_name(name) for name in style_names()]
+        self._networks = [
+            load_network(style.metadata.network, style.metadata.network_config, style.weights) for style in styles
+        ]
+
+    def photos(self, step: int, number: int = 1) -> Tensor:
+        """Crops of photos, `(B, 3, S, S)`."""
+        return torch.from_numpy(self._sampler.crops(step, range(number)))
+
+    def painting(self) -> Tensor:
+        """A crop of a painting, at another scale each time."""
+        image = self._paintings[self.random.integers(len(self._paintings))]
+        side = int(min(image.size) * self.random.uniform(0.2, 1))
+        left, top = (int(self.random.integers(0, length - side + 1)) for length in image.size)
+        resized = image.resize((SIDE, SIDE), Image.Resampling.LANCZOS, box=(left, top, left + side, top + side))
+        return torch.from_numpy(np.array(resized)).permute(2, 0, 1)[None].float() / 255
+
+    def batch(self, step: int) -> Tensor:
+        """One picture of each kind, `(4, 3, S, S)`; a painting for a made one where none is made yet."""
+        photos = self.photos(step, 3)
+        made = self.made[self.random.integers(len(self.made))] if self.made else self.painting()
+        return torch.cat([photos[:1], self._spoilt(photos[1:2]), self._painted(photos[2:]), made])
+
+    @torch.no_grad()
+    def _painted(self, photo: Tensor) -> Tensor:
+        """A painting, or a photo as a style paints it."""
+        if self.random.random() < 0.5:
+            return self.painting()
+        result: Tensor = self._networks[self.random.integers(len(self._networks))](photo)
+        return result.clamp(0, 1)
+
+    def _spoilt(self, photo: Tensor) -> Tensor:
+        """A picture with noise, too sharp, of too much contrast or colour; or nothing but noise."""
+        source = photo if self.random.random() < 0.7 else self.painting()
+        kind, strength = self.random.integers(5), self.random.uniform()
+        noise = torch.from_numpy(self.random.normal(0, 1, source.shape).astype(np.float32))
+        if kind == 0:
+            source = source + 0.4 * strength * noise
+        elif kind == 1:
+            source = source + (1 + 5 * strength) * (source - F.avg_pool2d(source, 3, 1, 1, count_include_pad=False))
+        elif kind == 2:
+            source = 0.5 + (1.5 + 3 * strength) * (source - source.mean())
+        elif kind == 3:
+            grey = source.mean(1, keepdim=True)
+            source = grey + (1.5 + 4 * strength) * (source - grey)
+        else:
+            size = int(2 ** self.random.uniform(1, np.log2(SIDE)))
+            source = F.interpolate(0.5 + 0.5 * noise[..., :size, :size], SIDE, mode="bicubic")
+        return source.clamp(0, 1)
+
+
+def optimised(network: CompactFeatures, pictures: Pictures, number: int) -> Iterator[Tensor]:
+    """What optimisation makes of a photo, or of noise, for a painting: at several moments."""
+    random = pictures.random
+    photo = pictures.photos(10**6 + number)
+    loss = PerceptualLoss(
+        network,
+        pictures.painting(),
+        content_layers=(str(random.choice(["relu3_3", "relu4_1"])),),
+        style_layers={layer: 1.0 for layer in COMPACT_LAYERS if layer.endswith("_1")},
+        content_weight=float(random.choice([0.0, 1.0, 1.0])),
+        style_weight=20.0,
+        tv_weight=float(random.choice([0.0, 0.05])),
+        style_loss=str(random.choice(["gram", "moments"])),
+    )
+    content = loss.content_of(photo)
+    descent = Lbfgs()
+    descent.resize(photo if random.random() < 0.8 else torch.rand_like(photo))
+    for before, after in itertools.pairwise((0, *EVALUATIONS)):
+        descent.run(lambda picture: loss(picture, content), after - before, lambda losses: None)
+        yield descent.picture
+
+
+# First weights ------------------------------------------------------------------------------------------------------
+
+
+class LeastSquares:
+    """`outputs ≈ inputs · W`, from the sums over all samples."""
+
+    def __init__(self) -> None:
+        self._inner: Tensor = torch.zeros((), dtype=torch.float64)
+        self._cross: Tensor = torch.zeros((), dtype=torch.float64)
+
+    def add(self, inputs: Tensor, outputs: Tensor) -> None:
+        """Add samples, `(N, I)` and `(N, O)`."""
+        self._inner = self._inner + (inputs.T @ inputs).double() / len(inputs)
+        self._cross = self._cross + (inputs.T @ outputs).double() / len(inputs)
+
+    def solve(self) -> Tensor:
+        """Return `W`, `(I, O)`."""
+        ridge = RIDGE * self._inner.diagonal().mean() * torch.eye(len(self._inner), dtype=torch.float64)
+        solution: Tensor = torch.linalg.solve(self._inner + ridge, self._cross)
+        return solution.float()
+
+
+def rows(activations: Tensor) -> Tensor:
+    """`(B, C, H, W)` as `(B·H·W, C)`."""
+    return activations.movedim(1, -1).flatten(0, 2)
+
+
+def telling_channels(moments: Tensor, number: int) -> list[int]:
+    """Choose channels, one by one, that leave least of all channels' energy unexplained.
+
+    Args:
+        moments: `(C, C)`, the activations' second moments.
+        number: how many.
+    """
+    left, least = moments.clone(), 1e-9 * moments.diagonal().mean()
+    chosen: list[int] = []
+    for _ in range(number):
+        gains = left.square().sum(0) / left.diagonal().clamp_min(least)
+        gains[chosen] = -1
+        chosen.append(channel := int(gains.argmax()))
+        left -= torch.outer(left[channel], left[channel]) / left[channel, channel].clamp_min(least)
+    return chosen
+
+
+@torch.no_grad()
+def first_weights(vgg: VggFeatures, batches: list[Tensor]) -> dict[str, Tensor]:
+    """Choose channels and fit the compact network's convolutions to them, layer by layer."""
+    weights: dict[str, Tensor] = {}
+    ours = theirs = [(batch - vgg.mean) / vgg.deviation for batch in batches]
+    first = 0
+    for layer, width in COMPACT_WIDTHS.items():
+        last = VGG19_LAYERS[layer].index
+        for module in vgg.features[first:last]:  # conv3_4 among them, which the compact network lacks
+            theirs = [module(x) for x in theirs]
+            if isinstance(module, nn.MaxPool2d):
+                ours = [F.max_pool2d(x, 2) for x in ours]
+        before = [vgg.features[last](x) for x in theirs]
+        theirs = [F.relu(x) for x in before]
+        moments = torch.stack([(rows(x).T @ rows(x)).double() / len(rows(x)) for x in theirs]).sum(0)
+        chosen = telling_channels(moments, width)
+        padding = "replicate" if layer == "relu1_1" else "constant"
+        fit = LeastSquares()
+        for x, wanted in zip(ours, before, strict=True):
+            patches = F.unfold(F.pad(x, (1, 1, 1, 1), mode=padding), 3).movedim(1, -1).flatten(0, 1)
+            fit.add(F.pad(patches, (0, 1), value=1.0), rows(wanted[:, chosen]))
+        *kernel, bias = fit.solve()
+        weight = torch.stack(kernel).T.reshape(width, ours[0].shape[1], 3, 3)
+        ours = [F.relu(F.conv2d(F.pad(x, (1, 1, 1, 1), mode=padding), weight, bias)) for x in ours]
+        weights |= {f"features.{layer}.weight": weight, f"features.{layer}.bias": bias}
+        if layer in COMPACT_LAYERS:
+            weights[f"maps.{layer}"] = torch.eye(width)
+        first = last + 2
+    return weights
+
+
+# Training -----------------------------------------------------------------------------------------------------------
+
+
+class Student(nn.Module):
+    """The compact network with its maps to VGG-19's channels.
+
+    Args:
+        weights: the network's; its maps are not looked at.
+    """
+
+    def __init__(self, weights: dict[str, Tensor]) -> None:
+        super().__init__()
+        self._network = CompactFeatures(COMPACT_LAYERS, weights)
+        self._maps = nn.ParameterDict()
+        self._network.features.requires_grad_(True)
+
+    @torch.no_grad()
+    def fit_maps(self, vgg: VggFeatures, batches: list[Tensor]) -> None:
+        """Set the maps to the least squares' solution."""
+        fits = {layer: LeastSquares() for layer in COMPACT_LAYERS}
+        for batch in batches:
+            features, wanted = self._network(batch), vgg(batch)
+            for layer, fit in fits.items():
+                fit.add(rows(features[layer]), rows(wanted[layer]))
+        self._maps = nn.ParameterDict({layer: nn.Parameter(fit.solve().T.contiguous()) for layer, fit in fits.items()})
+
+    def errors(self, batch: Tensor, wanted: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Relative squared errors of activations and of Gram matrices by picture and layer, `(B, L)` each."""
+        features = self._network(batch)
+        points, grams = [], []
+        for layer in COMPACT_LAYERS:
+            mapping, target = self._maps[layer], wanted[layer]
+            wide = F.conv2d(features[layer], mapping[..., None, None])
+            gram = gram_matrix(target)
+            ours = gram_matrix(features[layer], mapping=mapping)
+            points.append(_relative((wide - target).square().mean((1, 2, 3)), target.square().mean((1, 2, 3))))
+            grams.append(_relative((ours - gram).square().sum((1, 2)), gram.square().sum((1, 2))))
+        return torch.stack(points, 1), torch.stack(grams, 1)
+
+    @torch.no_grad()
+    def weights(self) -> dict[str, Tensor]:
+        """The compact network's weights with the maps folded: `Lᵀ` where `Qᵀ Q = L Lᵀ`."""
+        state = {f"features.{name}": tensor.clone() for name, tensor in self._network.features.state_dict().items()}
+        for layer, mapping in self._maps.items():
+            inner = mapping.double().T @ mapping.double()
+            inner += 1e-9 * inner.diagonal().mean() * torch.eye(len(inner))
+            state[f"maps.{layer}"] = torch.linalg.cholesky(inner).T.float().contiguous()
+        return state
+
+
+def _relative(errors: Tensor, energies: Tensor) -> Tensor:
+    """Errors relative to energies of their own and of the batch: plain pictures, which have little, count less."""
+    return 2 * errors / (energies + energies.mean())
+
+
+class Distillation:
+    """The student, its teacher, and what they look at."""
+
+    def __init__(self, vgg: VggFeatures, photos: str, paintings: list[Path], *, steps: int, rounds: int) -> None:
+        self.vgg = vgg
+        self.pictures = Pictures(photos, paintings)
+        self.others = Pictures(photos, paintings, seed=1)
+        self.steps = steps
+        self.round = -(-steps // rounds)
+        samples = [self.pictures.batch(step) for step in range(SAMPLES)]
+        self.student = Student(first_weights(vgg, samples))
+        self.student.fit_maps(vgg, samples)
+        scaled = [  # steps in proportion to what is there: VGG-19's weights fall to a tenth from layer to layer
+            {"params": [p], "lr": RATE * p.detach().square().mean().sqrt().item()}
+            for p in self.student.parameters()
+            if p.requires_grad
+        ]
+        self.optimiser = torch.optim.Adam(scaled, betas=(0.9, 0.99))
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, self._rate)
+
+    def _rate(self, step: int) -> float:
+        """Warm up, stay, and fall to nothing."""
+        return min(1, (step + 1) / WARM_UP, max(0.01, (self.steps - step) / (COOLING * self.steps)))
+
+    def run(self) -> None:
+        """Take all steps, with pictures made anew in each round."""
+        began = time.perf_counter()
+        losses: list[float] = []
+        for step in range(self.steps):
+            if step % self.round == 0:
+                self._make(step)
+                print(f"step {step}\n{self.table()}", flush=True)
+            losses.append(self._step(step))
+            if (step + 1) % 100 == 0:
+                seconds = time.perf_counter() - began
+                print(f"step {step + 1}  loss {np.mean(losses[-100:]):.4f}  {seconds:.0f} s", flush=True)
+
+    def _step(self, step: int) -> float:
+        batch = self.pictures.batch(SAMPLES + step)
+        with torch.no_grad():
+            wanted = self.vgg(batch)
+        points, grams = self.student.errors(batch, wanted)
+        loss = points.sum(1).mean() + GRAM_WEIGHT * grams.sum(1).mean()
+        self.optimiser.zero_grad()
+        torch.autograd.backward(loss)
+        nn.utils.clip_grad_norm_(self.student.parameters(), 1.0)
+        self.optimiser.step()
+        self.schedule.step()
+        return loss.item()
+
+    def _make(self, step: int) -> None:
+        """Add what optimisation by the student as it is makes of photos."""
+        network = CompactFeatures(COMPACT_LAYERS, self.student.weights())
+        for pictures, number in ((self.pictures, MADE_PER_ROUND), (self.others, MADE_TO_CHECK)):
+            pictures.made += [picture for n in range(number) for picture in optimised(network, pictures, step + n)]
+
+    def table(self) -> str:
+        """The errors on other pictures of each kind: the same ones each time, but for those made meanwhile."""
+        self.others.random = np.random.default_rng(1)
+        batches = [self.others.batch(step) for step in range(CHECKS)]
+        with torch.no_grad():
+            each = [self.student.errors(batch, self.vgg(batch)) for batch in batches]
+        lines = [" " * 20 + " ".join(f"{layer:>8}" for layer in COMPACT_LAYERS)]
+        for name, errors in zip(("activations", "Gram"), zip(*each, strict=True), strict=True):
+            for kind, row in zip(KINDS, torch.stack(errors).mean(0), strict=True):
+                lines.append(f"{name:11} {kind:8}" + " ".join(f"{error:8.4f}" for error in row))
+        return "\n".join(lines)
+
+
+def save_weights(weights: dict[str, Tensor], path: Path, recipe: dict[str, Any]) -> None:
+    """Write the compact network in half precision, with where it comes from."""
+    halves = {name: tensor.half() for name, tensor in weights.items()}
+    save_file(halves, path, metadata={"source": SOURCE, "recipe": json.dumps(recipe)})
+
+
+def main() -> None:
+    """Distil, and write the compact network."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("photos", help="a folder, a zip archive, or `coco`")
+    parser.add_argument("--paintings", type=Path, nargs="+", required=True)
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--loss-weights", type=Path)
+    options = parser.parse_args()
+    torch.manual_seed(0)
+    path = find_loss_weights(options.loss_weights)
+    vgg = VggFeatures(COMPACT_LAYERS, {n: torch.from_numpy(a) for n, a in read_loss_weights(path).items()})
+    distillation = Distillation(vgg, options.photos, options.paintings, steps=options.steps, rounds=options.rounds)
+    distillation.run()
+    errors = distillation.table()
+    print(errors)
+    recipe = {
+        "steps": options.steps,
+        "rounds": options.rounds,
+        "paintings": [painting.name for painting in options.paintings],
+        "loss_weights": {"file": path.name, "sha256": file_hash(path)},
+        "errors": errors.splitlines(),
+        "stylekit": __version__,
+    }
+    save_weights(distillation.student.weights(), options.output, recipe)
+
+
+if __name__ == "__main__":
+    main()
