@@ -1,6 +1,8 @@
 """Films: every frame at its time, the sound untouched, nothing painted twice, and what is broken costs little."""
 
+import errno
 import json
+from contextlib import contextmanager
 from fractions import Fraction
 from itertools import pairwise
 
@@ -17,7 +19,8 @@ from stylekit.errors import ImageError
 from stylekit.film_painting import paint_film
 from stylekit.films import Frame, at_rate
 from stylekit.images import photo_from_image
-from stylekit.locks import claimed, hidden_beside
+from stylekit.locks import claimed
+from stylekit.paths import hidden_beside
 from stylekit.segments import Segments
 from stylekit.style_file import StyleMetadata
 from stylekit.stylization import Style
@@ -507,10 +510,59 @@ def test_names_may_be_as_long_as_the_file_system_has_them(film, tmp_path, letter
     assert paint(film, output).frames == 20
 
 
-def test_two_runs_do_not_write_one_film(film, tmp_path):
+def test_two_runs_do_not_write_one_film(film, style_path, tmp_path):
     with claimed(tmp_path / "b.mp4"), pytest.raises(ImageError, match=r"b.mp4 is being written by another run"):
-        paint(film, tmp_path / "b.mp4")
+        apply_styles([film], tmp_path / "b.mp4", [str(style_path)])
+    assert not list(tmp_path.glob("*b.mp4*"))
+
+
+def test_a_film_that_another_batch_has_painted_meanwhile_is_skipped(film, style_path, tmp_path, monkeypatch):
+    @contextmanager
+    def claimed_late(path):
+        path.parent.mkdir()
+        path.write_bytes(b"of the other batch")
+        yield
+
+    monkeypatch.setattr("stylekit.batch.claimed", claimed_late)
+    (tmp_path / "films").mkdir()
+    film.rename(tmp_path / "films" / "clip.mp4")
+    (report,) = apply_styles([tmp_path / "films"], tmp_path / "out", [str(style_path)]).files
+    assert (report.status, report.output.read_bytes()) == ("skipped", b"of the other batch")
+
+
+def test_what_goes_wrong_in_painting_is_not_taken_for_writing(film, tmp_path):
+    class Faulty(Copyist):
+        def run(self, pictures):
+            raise TypeError("a bug")
+
+    with pytest.raises(TypeError, match="a bug"):
+        paint(film, tmp_path / "b.mp4", Faulty())
     assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
+
+
+def test_a_film_is_on_the_disk_before_it_is_in_its_place_and_its_segments_are_removed(film, tmp_path, monkeypatch):
+    reached = []
+
+    def look(path):
+        reached.append((path.suffix, (tmp_path / "b.mp4").exists(), bool(list(tmp_path.glob(".*.stylekit-segments")))))
+
+    monkeypatch.setattr("stylekit.video_writer.reach_the_disk", look)
+    paint(film, tmp_path / "b.mp4")
+    assert reached[-2:] == [(".mp4", False, True), ("", True, True)]
+
+
+def test_a_disk_that_is_full_is_said_to_be_and_costs_no_finished_segment(film, tmp_path, monkeypatch):
+    def full(path):
+        if path.name == "unfinished" and len(list(path.parent.glob("*.nut"))) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(ImageError, match=r"Cannot write .*: No space left on device"):
+        patch.setattr("stylekit.segments.reach_the_disk", full)
+        paint(film, tmp_path / "b.mp4")
+    assert not list(tmp_path.glob(".*/unfinished"))
+    engine = Copyist()
+    paint(film, tmp_path / "b.mp4", engine)
+    assert engine.painted == 10
 
 
 def test_a_dry_run_looks_at_films(film, style_path, tmp_path, stylekit):

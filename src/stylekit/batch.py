@@ -20,6 +20,7 @@ from stylekit.film_painting import FilmReport, paint_film, probe_film
 from stylekit.formats import format_of_suffix
 from stylekit.images import Photo, load_photo, save_photo
 from stylekit.library import load_style_file_by_name, style_label
+from stylekit.locks import claimed
 from stylekit.outcomes import BatchReport, FileReport
 from stylekit.paths import clear_stale
 from stylekit.pillow_guard import estimate_pixels
@@ -275,7 +276,9 @@ class _Run:
         files = [self._files[number]] if self._blend is None else self._files
         key = repr(([weights_hash(file.weights) for file in files], self._blend))
         try:
-            with memory_errors("cpu", "Use --max-size 1000, or take the film in parts: --start, --end."):
+            with claimed(path), memory_errors("cpu", "Use --max-size 1000, or take the film in parts: --start, --end."):
+                if os.path.lexists(path) and not self._config.overwrite:  # another run has painted it meanwhile
+                    return self._skipped(job, number, path)
                 film = paint_film(
                     job.source, path, self._styles[number], self._config, style_key=key, on_frame=self._on_frame
                 )

@@ -25,7 +25,6 @@ from stylekit.engines.smoothed import SmoothedEngine
 from stylekit.errors import ImageError
 from stylekit.films import Film, Frame, at_rate, lasting, part
 from stylekit.formats import ANIMATION_SUFFIXES, VIDEO_CODECS, video_codec
-from stylekit.locks import claimed
 from stylekit.segments import Memory, Segments
 from stylekit.steadiness import Change, steadied, watched
 from stylekit.stylization import Style
@@ -84,7 +83,8 @@ def paint_film(
     """Put a style on a film.
 
     A film is painted in segments of some seconds, which are kept beside the result until it is finished: when the same
-    is to be painted after a break, it goes on where it was. An animated GIF or WebP is painted in one go.
+    is to be painted after a break, it goes on where it was. An animated GIF or WebP is painted in one go. The caller
+    has claimed the result.
 
     Args:
         source: a film, or an animated GIF or WebP.
@@ -96,32 +96,10 @@ def paint_film(
 
     Raises:
         ConfigError: if the format cannot hold the codec that was asked for.
-        ImageError: if the film cannot be read, or the result cannot be written, or another run is writing it.
+        ImageError: if the film cannot be read, or the result cannot be written.
         OutOfMemory: if the device has too little memory.
     """
     film = probe_film(source, config)
-    with claimed(output):
-        return _paint(film, output, style, config, style_key, on_frame)
-
-
-def probe_film(source: Path, config: ApplyConfig) -> Film:
-    """Look at a film, or an animated GIF or WebP.
-
-    Raises:
-        ImageError: if it cannot be read.
-    """
-    probe = probe_animation if source.suffix.lower() in ANIMATION_SUFFIXES else probe_video
-    return probe(source, start=config.start, end=config.end, max_size=config.max_size, max_pixels=config.max_pixels)
-
-
-def _paint(
-    film: Film,
-    output: Path,
-    style: Style,
-    config: ApplyConfig,
-    style_key: str,
-    on_frame: Callable[[FilmReport], None],
-) -> FilmReport:
     read = animation_frames if film.is_animation else video_frames
     frames = part(lasting(read(film)), film)
     shown = film
@@ -147,6 +125,16 @@ def _paint(
         memory, notes = _write_film(paint, segments, output, film, shown, config)
     notes = (*_notes(memory, film, shown), *notes)
     return dataclasses.replace(report, frames=memory.frames, seconds=time.monotonic() - began, notes=notes)
+
+
+def probe_film(source: Path, config: ApplyConfig) -> Film:
+    """Look at a film, or an animated GIF or WebP.
+
+    Raises:
+        ImageError: if it cannot be read.
+    """
+    probe = probe_animation if source.suffix.lower() in ANIMATION_SUFFIXES else probe_video
+    return probe(source, start=config.start, end=config.end, max_size=config.max_size, max_pixels=config.max_pixels)
 
 
 def _notes(memory: Memory, film: Film, shown: Film) -> Iterator[str]:
@@ -190,13 +178,12 @@ def _write_film(
 ) -> tuple[Memory, tuple[str, ...]]:
     codec = video_codec(output, config.codec)
     crf = VIDEO_CODECS[codec].crf if config.crf is None else config.crf
-    memory = segments.memory
     companions, notes = find_companions(film, output)
     if segments.is_damaged:
         notes = ("what was painted before a break was damaged, and is painted anew", *notes)
 
     def write(frames: Iterable[_Painted], path: Path) -> Memory:
-        nonlocal memory
+        memory = Memory()
 
         def pictures() -> Iterator[tuple[int, Pixels]]:
             nonlocal memory
@@ -208,13 +195,13 @@ def _write_film(
         return memory
 
     most = max(1, round(_SEGMENT_SECONDS * shown.rate))
-    with closing(paint(memory)) as frames:
+    with closing(paint(segments.memory)) as frames:
         for first in frames:
             segments.add(partial(write, chain([first], islice(frames, most - 1))))
-    end = memory.end * shown.time_base
+    end = segments.memory.end * shown.time_base
     join(segments.paths, film, output, companions=companions, end=end, strip_metadata=config.strip_metadata)
     segments.clear()
-    return memory, notes
+    return segments.memory, notes
 
 
 def _opaque(painted: _Painted) -> Pixels:

@@ -3,17 +3,15 @@
 import atexit
 import contextlib
 import errno
-import hashlib
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from filelock import BaseFileLock, FileLock, Timeout
 
 from stylekit.errors import DownloadError, ImageError
+from stylekit.paths import hidden_beside
 from stylekit.pillow_guard import write_errors
 
-_MOST_CHARACTERS = 40  # of up to four bytes; file systems allow names of 255
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -50,12 +48,6 @@ def claimed(path: Path) -> Iterator[None]:
             raise ImageError(f"{path} is being written by another run.", hint) from None
     with _releasing(lock):
         yield
-
-
-def hidden_beside(path: Path, suffix: str) -> Path:
-    """Return a hidden path beside a file that belongs to it alone, and is not too long however long its name is."""
-    digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]
-    return path.with_name(f".{path.name[:_MOST_CHARACTERS]}.{digest}{suffix}")
 
 
 @contextlib.contextmanager

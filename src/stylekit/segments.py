@@ -2,7 +2,6 @@
 
 import contextlib
 import glob
-import os
 import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -14,8 +13,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from stylekit.colors import Pixels
-from stylekit.locks import hidden_beside
-from stylekit.paths import atomic_write, clear_stale
+from stylekit.paths import atomic_write, clear_stale, hidden_beside, reach_the_disk
 from stylekit.pillow_guard import write_errors
 
 _MARK = ".stylekit-segments"
@@ -95,21 +93,28 @@ class Segments:
         path = self._folder / f"{len(self.paths):06}.nut"
         try:
             memory = write(self._unfinished)
+            with write_errors(path):
+                self._finish(path, memory)
         except BaseException:
-            with contextlib.suppress(OSError):  # it is left where it holds finished segments
+            with contextlib.suppress(OSError):  # the folder is left where it holds finished segments
+                self._unfinished.unlink(missing_ok=True)
                 self._folder.rmdir()
             raise
+        self.memory = memory
+
+    def _finish(self, path: Path, memory: Memory) -> None:
+        """Let a segment count, once it and its memory would outlive a power cut."""
         arrays = {name: value for name, value in vars(memory).items() if value is not None and name != "statistics"}
         arrays |= {f"{_STATISTICS}{number:03}": value for number, value in enumerate(memory.statistics)}
-        with write_errors(path):
-            arrays["bytes"] = self._bytes([*self.paths, self._unfinished])
-            with atomic_write(self._memory_of(path)) as temporary:
-                save_file({name: np.ascontiguousarray(value) for name, value in arrays.items()}, temporary)
-                _reach_the_disk(temporary)
-            _reach_the_disk(self._unfinished)
-            self._unfinished.replace(path)  # only now does the segment count: it has what follows it
-            for before in self.paths[-1:]:
-                self._memory_of(before).unlink()
+        arrays["bytes"] = self._bytes([*self.paths, self._unfinished])
+        with atomic_write(self._memory_of(path)) as temporary:
+            save_file({name: np.ascontiguousarray(value) for name, value in arrays.items()}, temporary)
+            reach_the_disk(temporary)
+        reach_the_disk(self._unfinished)
+        self._unfinished.replace(path)  # only now does the segment count: it has what follows it
+        reach_the_disk(self._folder)
+        for before in self.paths[-1:]:
+            self._memory_of(before).unlink()
         self.paths.append(path)
 
     @property
@@ -128,9 +133,3 @@ class Segments:
     @staticmethod
     def _memory_of(segment: Path) -> Path:
         return segment.with_suffix(".safetensors")
-
-
-def _reach_the_disk(path: Path) -> None:
-    """Wait until a file would outlive a power cut."""
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from fractions import Fraction
 from heapq import merge
 from itertools import islice
@@ -14,7 +14,7 @@ import numpy as np
 from stylekit.colors import Pixels
 from stylekit.films import Film
 from stylekit.formats import VIDEO_CODECS, VIDEO_FORMATS
-from stylekit.paths import atomic_write
+from stylekit.paths import atomic_write, reach_the_disk
 from stylekit.pillow_guard import write_errors
 from stylekit.video_reader import load_av, new_reformatter, opened, swscale_colors
 
@@ -46,26 +46,48 @@ def write_segment(pictures: Iterable[tuple[int, Pixels]], path: Path, film: Film
     av = load_av(path.name)
     coding = VIDEO_CODECS[codec]
     colors = swscale_colors(film.colors, "dst")
-    with (
-        write_errors(path),
-        atomic_write(path) as temporary,
-        av.open(str(temporary), "w", _SEGMENT_FORMAT) as container,
-    ):
-        stream = None
-        reformatter = new_reformatter()
+    stream = None
+    reformatter = new_reformatter()
+    with _created(path, _SEGMENT_FORMAT) as container:
         for time, picture in pictures:
-            rgb = av.VideoFrame.from_ndarray(_even(picture), "rgb24")
-            frame = reformatter.reformat(rgb, format="yuv420p", **colors)
-            frame.pts, frame.time_base = time, film.time_base
-            if stream is None:
-                options = {**coding.options, "crf": str(crf)}
-                stream = container.add_stream(coding.encoder, rate=film.rate, options=options)
-                stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, "yuv420p"
-                stream.time_base = film.time_base
-                _describe(stream.codec_context, film)
-            container.mux(stream.encode(frame))
+            with write_errors(path):
+                rgb = av.VideoFrame.from_ndarray(_even(picture), "rgb24")
+                frame = reformatter.reformat(rgb, format="yuv420p", **colors)
+                frame.pts, frame.time_base = time, film.time_base
+                if stream is None:
+                    options = {**coding.options, "crf": str(crf)}
+                    stream = container.add_stream(coding.encoder, rate=film.rate, options=options)
+                    stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, "yuv420p"
+                    stream.time_base = film.time_base
+                    _describe(stream.codec_context, film)
+                container.mux(stream.encode(frame))
         if stream is not None:
-            container.mux(stream.encode(None))
+            with write_errors(path):
+                container.mux(stream.encode(None))
+
+
+@contextmanager
+def _created(path: Path, muxer: str, options: Mapping[str, str] | None = None) -> Iterator[Any]:
+    """Open a film's file to write, whole or not at all; it is on the disk before it is in its place.
+
+    Errors of opening and closing are those of writing; what goes wrong in between may be another's fault.
+    """
+    av = load_av(path.name)
+    with ExitStack() as stack:
+        with write_errors(path):
+            temporary = stack.enter_context(atomic_write(path))
+            container = av.open(str(temporary), "w", muxer, options=dict(options or {}))
+        try:
+            yield container
+        except BaseException:
+            with suppress(Exception):  # it is given up
+                container.close()
+            raise
+        with write_errors(path):
+            container.close()
+            reach_the_disk(temporary)
+            stack.close()  # which moves it into its place
+            reach_the_disk(path.parent)
 
 
 def _even(picture: Pixels) -> Pixels:
@@ -104,26 +126,25 @@ def join(
     Raises:
         ImageError: if something cannot be read or written.
     """
-    av = load_av(output.name)
     muxer = VIDEO_FORMATS[output.suffix.lower()].muxer
     is_mp4 = muxer in ("mp4", "mov")
     with ExitStack() as stack:
         source = None if film.is_animation else stack.enter_context(opened(film.path))
         first = stack.enter_context(opened(segments[0])).streams.video[0]
-        stack.enter_context(write_errors(output))
-        temporary = stack.enter_context(atomic_write(output))
-        container = stack.enter_context(av.open(str(temporary), "w", muxer, options=_FAST_START if is_mp4 else {}))
-        video = container.add_stream_from_template(first, opaque=True)
-        if is_mp4 and (tag := VIDEO_CODECS[first.codec_context.codec.canonical_name].tag):
-            video.codec_context.codec_tag = tag
-        packets = _pictures(segments, video, end)
-        if source is not None:
-            if not strip_metadata:
-                container.metadata.update(_worth_keeping(source.metadata))
-            streams = {source.streams[number]: _copied(source.streams[number], container) for number in companions}
-            packets = merge(packets, _others(source, streams, film), key=_moment)
+        container = stack.enter_context(_created(output, muxer, _FAST_START if is_mp4 else {}))
+        with write_errors(output):
+            video = container.add_stream_from_template(first, opaque=True)
+            if is_mp4 and (tag := VIDEO_CODECS[first.codec_context.codec.canonical_name].tag):
+                video.codec_context.codec_tag = tag
+            packets = _pictures(segments, video, end)
+            if source is not None:
+                if not strip_metadata:
+                    container.metadata.update(_worth_keeping(source.metadata))
+                streams = {source.streams[number]: _copied(source.streams[number], container) for number in companions}
+                packets = merge(packets, _others(source, streams, film), key=_moment)
         for packet in packets:
-            container.mux(packet)
+            with write_errors(output):
+                container.mux(packet)
 
 
 def _worth_keeping(metadata: Mapping[str, str]) -> dict[str, str]:
