@@ -137,6 +137,10 @@ def test_a_configuration_survives_json(config):
     assert TrainConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
+def test_a_training_without_a_first_style_stays_one_when_it_is_resumed_by_this_version():
+    assert TrainConfig.from_dict({"init_from": None}).init_from == "none"
+
+
 def test_settings_of_other_versions_are_passed_over_and_missing_ones_filled_in():
     assert TrainConfig.from_dict({"steps": 7, "brush": "large"}) == TrainConfig(steps=7)
 

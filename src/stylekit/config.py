@@ -296,6 +296,8 @@ class TrainConfig:
         """Rebuild a configuration from `to_dict`'s result; unknown keys are passed over."""
         known = {f.name for f in dataclasses.fields(cls)}
         kept = {key: value for key, value in values.items() if key in known}
+        if kept.get("init_from", "") is None:  # as it was written when fresh weights were the default
+            kept["init_from"] = "none"
         if "content_layers" in kept:
             kept["content_layers"] = tuple(kept["content_layers"])
         return cls(**kept)
