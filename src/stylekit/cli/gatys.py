@@ -9,6 +9,7 @@ import typer
 from stylekit.architectures import LOSS_NETWORKS
 from stylekit.cli import options
 from stylekit.cli.console import Bar, Output
+from stylekit.cli.parsing import check_pictures
 from stylekit.config import (
     OPTIMIZERS,
     POOLINGS,
@@ -19,7 +20,7 @@ from stylekit.config import (
     check_quality,
     parse_layers,
 )
-from stylekit.errors import ConfigError, ImageError, OutputExists, StylekitError
+from stylekit.errors import ConfigError, OutputExists, StylekitError
 from stylekit.formats import format_of_suffix
 from stylekit.paths import clear_stale
 
@@ -149,9 +150,7 @@ def _layers(text: str) -> tuple[str, ...]:
 
 def _check_paths(output: Path, inputs: list[Path], overwrite: bool) -> None:
     format = format_of_suffix(output.suffix)
-    for path in inputs:
-        if not path.exists():  # said before torch is loaded, or weights are fetched
-            raise ImageError(f"{path} does not exist.", "Check the path.")
+    check_pictures(inputs)
     if output.is_dir():
         raise ConfigError(f"{output} is a folder.", "--output names the picture's file.")
     if any(output.exists() and path.samefile(output) for path in inputs):

@@ -1,6 +1,18 @@
-"""Values of options that are more than plain numbers."""
+"""Values of arguments and options that are more than plain numbers."""
 
-from stylekit.errors import ConfigError
+from collections.abc import Iterable
+from pathlib import Path
+
+from stylekit.errors import ConfigError, ImageError
+
+
+def check_pictures(paths: Iterable[Path]) -> None:
+    """See that pictures are there before torch is loaded or weights are fetched."""
+    for path in paths:
+        if not path.exists():
+            raise ImageError(f"{path} does not exist.", "Check the path.")
+        if path.is_dir():
+            raise ImageError(f"{path} is a folder.", "Name a picture in it.")
 
 
 def parse_shares(styles: list[str]) -> tuple[list[str], list[float]]:

@@ -13,6 +13,7 @@ import typer
 from stylekit.architectures import LOSS_NETWORKS
 from stylekit.cli import options
 from stylekit.cli.console import Bar, Muted, Output
+from stylekit.cli.parsing import check_pictures
 from stylekit.config import TRAIN_PRESETS, TrainConfig, check_style_name, parse_layers
 from stylekit.distributed import World, read_world
 from stylekit.errors import ConfigError
@@ -186,6 +187,7 @@ def _run(
     world: World,
 ) -> None:
     check_style_name(name)
+    check_pictures([painting, *previews])
     console.note("Loading torch, the loss network and the photos …")
     from stylekit.datasets import open_photos
     from stylekit.device import select_device
