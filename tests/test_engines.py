@@ -12,6 +12,7 @@ from PIL import Image
 
 from stylekit.config import ApplyConfig
 from stylekit.engines import build_engine
+from stylekit.engines.blended import BlendedEngine
 from stylekit.engines.onnxruntime_engine import OnnxruntimeEngine
 from stylekit.engines.smoothed import SmoothedEngine
 from stylekit.engines.torch_engine import TorchEngine
@@ -60,6 +61,17 @@ def test_both_engines_paint_the_same(path):
 @pytest.fixture
 def harbour():
     return np.asarray(Image.open(HARBOUR).resize((75, 50)), np.float32)[None] / 255
+
+
+@pytest.mark.parametrize(("threads", "engines"), [(1, 1), (2, 2), (3, 2)])
+def test_halves_of_an_engine_paint_as_it_does(small_style, harbour, threads, engines):
+    whole = OnnxruntimeEngine(small_style, threads=threads)
+    for blend in (whole, BlendedEngine([whole, whole], [1, 3])):
+        halves = blend.halves()
+        assert len(halves) == engines
+        for half in halves:
+            np.testing.assert_allclose(half.run(harbour), whole.run(harbour), rtol=0, atol=1e-5)
+    assert sum(half._threads for half in whole.halves()) == threads
 
 
 def test_half_precision_paints_nearly_the_same(harbour):

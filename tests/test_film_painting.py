@@ -2,6 +2,8 @@
 
 import errno
 import json
+import threading
+import time
 from contextlib import contextmanager
 from fractions import Fraction
 from itertools import pairwise
@@ -54,6 +56,9 @@ class Copyist:
         count = last[0] + 1 if last else np.zeros((2, 1, 1, 1), np.float32)
         return self.run(picture), (count,)
 
+    def halves(self):
+        return [self]
+
 
 def paint(source, output, engine=None, on_frame=lambda report: None, **settings):
     style = Style(StyleMetadata(name="copyist", network="fast"), engine or Copyist())
@@ -70,6 +75,27 @@ def test_each_frame_is_painted_at_its_time_with_the_sound_as_it_was(film, tmp_pa
     assert frames_of(tmp_path / "out.mp4")[0] == frames_of(film)[0]
     assert packets_of(tmp_path / "out.mp4", "audio") == packets_of(film, "audio")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.mp4", "out.mp4"]
+
+
+def test_frames_painted_at_the_same_time_come_in_their_order(film, tmp_path):
+    class Half(Copyist):
+        at_once = threading.Barrier(2, timeout=30)
+
+        def run(self, pictures):
+            self.at_once.wait()  # until the other half has a frame too
+            time.sleep(0.02 * (self is slow))
+            return super().run(pictures)
+
+    class Whole(Copyist):
+        def halves(self):
+            return halves
+
+    halves = slow, _ = Half(), Half()
+    report = paint(film, tmp_path / "out.mp4", Whole(), steady=0)
+    assert (report.frames, halves[0].painted, halves[1].painted) == (20, 10, 10)
+    assert all(
+        difference(picture, photo(number)) < 8 for number, picture in enumerate(frames_of(tmp_path / "out.mp4")[1])
+    )
 
 
 def test_through_the_command_a_film_is_styled(film, style_path, tmp_path, stylekit):

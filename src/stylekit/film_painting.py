@@ -12,6 +12,7 @@ from fractions import Fraction
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
+from queue import SimpleQueue
 
 import numpy as np
 from PIL import Image
@@ -19,8 +20,9 @@ from PIL import Image
 from stylekit import __version__
 from stylekit.animations import animation_frames, probe_animation, write_animation
 from stylekit.colors import Pixels, on_white
-from stylekit.concurrency import ahead
+from stylekit.concurrency import ahead, prefetch
 from stylekit.config import ApplyConfig
+from stylekit.engines import UsedStatistics
 from stylekit.engines.smoothed import SmoothedEngine
 from stylekit.errors import ImageError
 from stylekit.films import Film, Frame, at_rate, lasting, part
@@ -241,33 +243,70 @@ def _in_style(
 ) -> Iterator[_Painted]:
     """Paint each frame, and keep of the last picture what has not changed."""
     picture, alpha = memory.picture, memory.alpha
-    engine = SmoothedEngine(style.engine, config.steady, memory.statistics)
-    if config.steady:
-        style = Style(style.metadata, engine)
-    for frame, change in changes:
-        if frame.pixels is not None:
+    stylized = _smoothly(changes, style, config, memory.statistics) if config.steady else _each(changes, style, config)
+    for frame, change, new, statistics in stylized:
+        if new is not None:
             alpha = frame.alpha
-            if change is not None and change.is_cut:
-                engine.forget()
-            new = style.stylize(
-                frame.pixels,
-                stroke_size=config.stroke_size,
-                strength=config.strength,
-                keep_colors=config.keep_colors,
-                tile=config.tile,
-            )
             picture = new if change is None else steadied(new, picture, change)
         assert picture is not None  # no film begins with a frame that repeats the one before
         memory = Memory(
             picture,
             seen=memory.seen if change is None else change.seen,
-            statistics=engine.last,
+            statistics=statistics,
             frames=memory.frames + 1,
             broken=memory.broken + frame.is_broken,
             end=frame.time + frame.duration,
             alpha=alpha,
         )
         yield _Painted(frame.time, picture, alpha, memory)
+
+
+_Stylized = tuple[Frame, Change | None, Pixels | None, tuple[UsedStatistics, ...]]
+
+
+def _smoothly(
+    changes: Iterable[tuple[Frame, Change | None]],
+    style: Style,
+    config: ApplyConfig,
+    statistics: tuple[UsedStatistics, ...],
+) -> Iterator[_Stylized]:
+    """Stylise frames one after another, each with statistics that follow from those of the last."""
+    engine = SmoothedEngine(style.engine, config.steady, statistics)
+    style = Style(style.metadata, engine)
+    for frame, change in changes:
+        if change is not None and change.is_cut:
+            engine.forget()
+        yield frame, change, _stylized(frame, style, config), engine.last
+
+
+def _each(changes: Iterable[tuple[Frame, Change | None]], style: Style, config: ApplyConfig) -> Iterator[_Stylized]:
+    """Stylise frames of which none follows from the last, and so several at the same time."""
+    idle: SimpleQueue[Style] = SimpleQueue()
+    engines = style.engine.halves()
+    for engine in engines:
+        idle.put(Style(style.metadata, engine))
+
+    def stylized(item: tuple[Frame, Change | None]) -> _Stylized:
+        mine = idle.get()
+        try:
+            return *item, _stylized(item[0], mine, config), ()
+        finally:
+            idle.put(mine)
+
+    with closing(prefetch(stylized, changes, workers=len(engines), ahead=len(engines))) as frames:
+        yield from frames
+
+
+def _stylized(frame: Frame, style: Style, config: ApplyConfig) -> Pixels | None:
+    if frame.pixels is None:
+        return None
+    return style.stylize(
+        frame.pixels,
+        stroke_size=config.stroke_size,
+        strength=config.strength,
+        keep_colors=config.keep_colors,
+        tile=config.tile,
+    )
 
 
 def _key(source: Path, style_key: str, config: ApplyConfig) -> str:

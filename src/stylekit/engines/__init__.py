@@ -1,6 +1,7 @@
 """What runs a network. Nothing outside an engine knows tensors."""
 
 import os
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -90,6 +91,13 @@ class Engine(Protocol):
 
     def with_norm(self, statistics: Statistics) -> "Engine":
         """Return an engine whose first free normalisation is fixed to mean and variance of each channel."""
+        ...
+
+    def halves(self) -> Sequence["Engine"]:
+        """Return engines that paint many pictures sooner than this one, each in a thread of the caller's.
+
+        Where a network runs on a CPU they are two, with half of its threads each, which wait less for one another.
+        """
         ...
 
 

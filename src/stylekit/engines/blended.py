@@ -64,6 +64,13 @@ class BlendedEngine:
         engines[self._first_free] = engines[self._first_free].with_norm(statistics)
         return BlendedEngine(engines, self._shares)
 
+    def halves(self) -> "list[BlendedEngine]":
+        """See `Engine.halves`."""
+        return [
+            BlendedEngine(half, self._shares)
+            for half in zip(*(engine.halves() for engine in self._engines), strict=True)
+        ]
+
     @property
     def _first_free(self) -> int:
         return next(number for number, engine in enumerate(self._engines) if engine.free_norms)

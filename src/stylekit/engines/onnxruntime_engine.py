@@ -1,6 +1,7 @@
 """Networks run by onnxruntime on the CPU: faster there than torch, and without the seconds that importing it takes."""
 
 import contextlib
+import os
 from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
 from typing import Any
@@ -102,6 +103,12 @@ class OnnxruntimeEngine:
     def with_norm(self, statistics: Statistics) -> "OnnxruntimeEngine":
         """See `Engine.with_norm`."""
         return OnnxruntimeEngine(self._style, threads=self._threads, norms=(*self._norms, statistics))
+
+    def halves(self) -> "list[OnnxruntimeEngine]":
+        """See `Engine.halves`."""
+        threads = self._threads or os.cpu_count() or 1
+        shares = [number for number in (threads // 2, threads - threads // 2) if number]
+        return [OnnxruntimeEngine(self._style, threads=number, norms=self._norms) for number in shares]
 
     def _outputs(
         self, session: onnxruntime.InferenceSession, pictures: Pictures, others: Mapping[str, Any] | None = None

@@ -117,6 +117,10 @@ class TorchEngine:
         engine._network.set_submodule(name, fixed.to(self.device))
         return engine
 
+    def halves(self) -> "list[TorchEngine]":
+        """See `Engine.halves`; torch's threads belong to the whole process."""
+        return [self]
+
     def _batch(self, pictures: Pictures) -> Tensor:
         pixels = pictures[..., 0].size
         if self.device.startswith("cuda") and pixels > _MOST_CUDA_PIXELS:
