@@ -1,11 +1,12 @@
 """Distil VGG-19 into the compact loss network that the package ships.
 
-    python benchmarks/distill.py PHOTOS --paintings FILE... --output FILE [--loss-weights FILE]
+    python benchmarks/distill.py PHOTOS --paintings FILE... --output FILE [--start FILE] [--loss-weights FILE]
 
 It begins with a choice of VGG-19's own channels, those from which the others follow best linearly, with convolutions
-fitted to them by least squares. Then all is trained together to reproduce VGG-19's activations through a linear map at
-each layer, on photos, paintings, stylised photos and spoilt ones, and on what optimisation by the network itself makes
-of photos, for an optimiser seeks out where it is wrong: made anew in each round. It prints the relative squared errors
+fitted to them by least squares; or with a compact network that is there. Then all is trained together to reproduce
+VGG-19's activations through a linear map at each layer, on photos, paintings, stylised photos and spoilt ones, and on
+what optimisation by the network itself makes of photos, for an optimiser seeks out where it is wrong: made anew in each
+round. There its Gram matrices are to differ from the painting's as VGG-19's do. It prints the relative squared errors
 of activations and of Gram matrices, on other crops of the photos and paintings.
 """
 
@@ -21,7 +22,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from stylekit import __version__
@@ -40,15 +42,19 @@ from stylekit.style_losses import gram_matrix
 from stylekit.vgg import VggFeatures
 
 SOURCE = "Distilled by the stylekit authors from VGG-19 (Simonyan and Zisserman 2014, Oxford VGG, CC BY 4.0)."
-KINDS = ("photo", "spoilt", "painted", "made")
+KINDS = ("photo", "spoilt", "painted", "made", "aim")
+MADE, AIM = 3, 4  # a picture that optimisation has made, and the painting it was to be like
 SIDE = 160  # of the pictures, in pixels
 SAMPLES = 12  # batches to which the first weights are fitted
 CHECKS = 8  # batches of other pictures, on which errors are measured
 MADE_PER_ROUND = 8
 MADE_TO_CHECK = 2
-EVALUATIONS = (6, 20, 50)  # after which an optimisation's picture is taken
+EVALUATIONS = (10, 30, 80)  # after which an optimisation's picture is taken
 RIDGE = 1e-5  # of least squares, to the mean square of what is fitted
 GRAM_WEIGHT = 5.0  # of Gram matrices' relative error to activations'
+LEFT_WEIGHT = 0.3  # of the relative error of what is left between a made picture's Gram matrices and the painting's
+LEAST_LEFT = 0.01  # of the painting's Gram matrix; errors of less do not count for more
+PLAIN = 0.2  # share of the batch's energy in what errors are relative to
 RATE = 3e-3  # of Adam, to the root mean square of the weights
 WARM_UP = 50  # steps
 COOLING = 0.6  # share of the steps in which the learning rate falls to nothing
@@ -61,12 +67,12 @@ class Pictures:
     """Batches of pictures in [0, 1], one of each kind.
 
     Attributes:
-        made: what optimisation has made.
+        made: what optimisation has made, each with the painting it was to be like.
     """
 
     def __init__(self, photos: str, paintings: list[Path], seed: int = 0) -> None:
         self.random = np.random.default_rng(seed)
-        self.made: list[Tensor] = []
+        self.made: list[tuple[Tensor, Tensor]] = []
         self._sampler = CropSampler(open_photos(photos), crop_size=SIDE, batch_size=1, seed=seed)
         self._paintings = [Image.fromarray(load_photo(path, max_pixels=2**31).pixels) for path in paintings]
         styles = [load_style_file_by_name(name) for name in style_names()]
@@ -81,16 +87,16 @@ class Pictures:
     def painting(self) -> Tensor:
         """A crop of a painting, at another scale each time."""
         image = self._paintings[self.random.integers(len(self._paintings))]
-        side = int(min(image.size) * self.random.uniform(0.2, 1))
+        side = int(min(image.size) * self.random.uniform(0.2, 0.8))
         left, top = (int(self.random.integers(0, length - side + 1)) for length in image.size)
         resized = image.resize((SIDE, SIDE), Image.Resampling.LANCZOS, box=(left, top, left + side, top + side))
         return torch.from_numpy(np.array(resized)).permute(2, 0, 1)[None].float() / 255
 
     def batch(self, step: int) -> Tensor:
-        """One picture of each kind, `(4, 3, S, S)`; a painting for a made one where none is made yet."""
+        """One picture of each kind, `(5, 3, S, S)`; paintings where none is made yet."""
         photos = self.photos(step, 3)
-        made = self.made[self.random.integers(len(self.made))] if self.made else self.painting()
-        return torch.cat([photos[:1], self._spoilt(photos[1:2]), self._painted(photos[2:]), made])
+        made = self.made[self.random.integers(len(self.made))] if self.made else (self.painting(), self.painting())
+        return torch.cat([photos[:1], self._spoilt(photos[1:2]), self._painted(photos[2:]), *made])
 
     @torch.no_grad()
     def _painted(self, photo: Tensor) -> Tensor:
@@ -120,13 +126,13 @@ class Pictures:
         return source.clamp(0, 1)
 
 
-def optimised(network: CompactFeatures, pictures: Pictures, number: int) -> Iterator[Tensor]:
-    """What optimisation makes of a photo, or of noise, for a painting: at several moments."""
+def optimised(network: CompactFeatures, pictures: Pictures, number: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """What optimisation makes of a photo, or of noise, for a painting: at several moments, each with the painting."""
     random = pictures.random
-    photo = pictures.photos(10**6 + number)
+    photo, painting = pictures.photos(10**6 + number), pictures.painting()
     loss = PerceptualLoss(
         network,
-        pictures.painting(),
+        painting,
         content_layers=(str(random.choice(["relu3_3", "relu4_1"])),),
         style_layers={layer: 1.0 for layer in COMPACT_LAYERS if layer.endswith("_1")},
         content_weight=float(random.choice([0.0, 1.0, 1.0])),
@@ -139,7 +145,7 @@ def optimised(network: CompactFeatures, pictures: Pictures, number: int) -> Iter
     descent.resize(photo if random.random() < 0.8 else torch.rand_like(photo))
     for before, after in itertools.pairwise((0, *EVALUATIONS)):
         descent.run(lambda picture: loss(picture, content), after - before, lambda losses: None)
-        yield descent.picture
+        yield descent.picture, painting
 
 
 # First weights ------------------------------------------------------------------------------------------------------
@@ -243,10 +249,11 @@ class Student(nn.Module):
                 fit.add(rows(features[layer]), rows(wanted[layer]))
         self._maps = nn.ParameterDict({layer: nn.Parameter(fit.solve().T.contiguous()) for layer, fit in fits.items()})
 
-    def errors(self, batch: Tensor, wanted: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Relative squared errors of activations and of Gram matrices by picture and layer, `(B, L)` each."""
+    def errors(self, batch: Tensor, wanted: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Relative squared errors of activations and of Gram matrices by picture and layer, `(B, L)` each, and of what
+        is left between Gram matrices of a made picture and its painting, by layer."""
         features = self._network(batch)
-        points, grams = [], []
+        points, grams, lefts = [], [], []
         for layer in COMPACT_LAYERS:
             mapping, target = self._maps[layer], wanted[layer]
             wide = F.conv2d(features[layer], mapping[..., None, None])
@@ -254,12 +261,18 @@ class Student(nn.Module):
             ours = gram_matrix(features[layer], mapping=mapping)
             points.append(_relative((wide - target).square().mean((1, 2, 3)), target.square().mean((1, 2, 3))))
             grams.append(_relative((ours - gram).square().sum((1, 2)), gram.square().sum((1, 2))))
-        return torch.stack(points, 1), torch.stack(grams, 1)
+            left, our_left = gram[MADE] - gram[AIM], ours[MADE] - ours[AIM]
+            least = LEAST_LEFT * gram[AIM].square().sum()
+            lefts.append((our_left - left).square().sum() / (left.square().sum() + least))
+        return torch.stack(points, 1), torch.stack(grams, 1), torch.stack(lefts)
 
     @torch.no_grad()
     def weights(self) -> dict[str, Tensor]:
         """The compact network's weights with the maps folded: `Lᵀ` where `Qᵀ Q = L Lᵀ`."""
-        state = {f"features.{name}": tensor.clone() for name, tensor in self._network.features.state_dict().items()}
+        state = {
+            f"features.{name}": tensor.clone(memory_format=torch.contiguous_format)
+            for name, tensor in self._network.features.state_dict().items()
+        }
         for layer, mapping in self._maps.items():
             inner = mapping.double().T @ mapping.double()
             inner += 1e-9 * inner.diagonal().mean() * torch.eye(len(inner))
@@ -268,21 +281,23 @@ class Student(nn.Module):
 
 
 def _relative(errors: Tensor, energies: Tensor) -> Tensor:
-    """Errors relative to energies of their own and of the batch: plain pictures, which have little, count less."""
-    return 2 * errors / (energies + energies.mean())
+    """Errors relative to energies, and a little to those of the batch, so that a plain picture is not all."""
+    return errors / ((1 - PLAIN) * energies + PLAIN * energies.mean())
 
 
 class Distillation:
     """The student, its teacher, and what they look at."""
 
-    def __init__(self, vgg: VggFeatures, photos: str, paintings: list[Path], *, steps: int, rounds: int) -> None:
+    def __init__(
+        self, vgg: VggFeatures, photos: str, paintings: list[Path], *, start: Path | None, steps: int, rounds: int
+    ) -> None:
         self.vgg = vgg
         self.pictures = Pictures(photos, paintings)
         self.others = Pictures(photos, paintings, seed=1)
         self.steps = steps
         self.round = -(-steps // rounds)
         samples = [self.pictures.batch(step) for step in range(SAMPLES)]
-        self.student = Student(first_weights(vgg, samples))
+        self.student = Student(load_file(start) if start else first_weights(vgg, samples))
         self.student.fit_maps(vgg, samples)
         scaled = [  # steps in proportion to what is there: VGG-19's weights fall to a tenth from layer to layer
             {"params": [p], "lr": RATE * p.detach().square().mean().sqrt().item()}
@@ -313,8 +328,8 @@ class Distillation:
         batch = self.pictures.batch(SAMPLES + step)
         with torch.no_grad():
             wanted = self.vgg(batch)
-        points, grams = self.student.errors(batch, wanted)
-        loss = points.sum(1).mean() + GRAM_WEIGHT * grams.sum(1).mean()
+        points, grams, lefts = self.student.errors(batch, wanted)
+        loss = points.sum(1).mean() + GRAM_WEIGHT * grams.sum(1).mean() + LEFT_WEIGHT * lefts.sum()
         self.optimiser.zero_grad()
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(self.student.parameters(), 1.0)
@@ -335,9 +350,11 @@ class Distillation:
         with torch.no_grad():
             each = [self.student.errors(batch, self.vgg(batch)) for batch in batches]
         lines = [" " * 20 + " ".join(f"{layer:>8}" for layer in COMPACT_LAYERS)]
-        for name, errors in zip(("activations", "Gram"), zip(*each, strict=True), strict=True):
-            for kind, row in zip(KINDS, torch.stack(errors).mean(0), strict=True):
-                lines.append(f"{name:11} {kind:8}" + " ".join(f"{error:8.4f}" for error in row))
+        points, grams, lefts = (torch.stack(errors).mean(0) for errors in zip(*each, strict=True))
+        rows = [("activations", kind, row) for kind, row in zip(KINDS, points, strict=True)]
+        rows += [("Gram", kind, row) for kind, row in zip(KINDS, grams, strict=True)]
+        for name, kind, row in [*rows, ("left", "made", lefts)]:
+            lines.append(f"{name:11} {kind:8}" + " ".join(f"{error:8.4f}" for error in row))
         return "\n".join(lines)
 
 
@@ -345,6 +362,13 @@ def save_weights(weights: dict[str, Tensor], path: Path, recipe: dict[str, Any])
     """Write the compact network in half precision, with where it comes from."""
     halves = {name: tensor.half() for name, tensor in weights.items()}
     save_file(halves, path, metadata={"source": SOURCE, "recipe": json.dumps(recipe)})
+
+
+def read_recipe(path: Path) -> dict[str, Any]:
+    """Return the recipe of a compact network."""
+    with safe_open(path, framework="pt") as file:
+        recipe: dict[str, Any] = json.loads(file.metadata()["recipe"])
+        return recipe
 
 
 def main() -> None:
@@ -355,18 +379,22 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--start", type=Path, help="a compact network to go on from")
     parser.add_argument("--loss-weights", type=Path)
     options = parser.parse_args()
     torch.manual_seed(0)
     path = find_loss_weights(options.loss_weights)
     vgg = VggFeatures(COMPACT_LAYERS, {n: torch.from_numpy(a) for n, a in read_loss_weights(path).items()})
-    distillation = Distillation(vgg, options.photos, options.paintings, steps=options.steps, rounds=options.rounds)
+    distillation = Distillation(
+        vgg, options.photos, options.paintings, start=options.start, steps=options.steps, rounds=options.rounds
+    )
     distillation.run()
     errors = distillation.table()
     print(errors)
     recipe = {
         "steps": options.steps,
         "rounds": options.rounds,
+        "start": read_recipe(options.start) if options.start else None,
         "paintings": [painting.name for painting in options.paintings],
         "loss_weights": {"file": path.name, "sha256": file_hash(path)},
         "errors": errors.splitlines(),

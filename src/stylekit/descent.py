@@ -58,11 +58,11 @@ class Lbfgs:
         ]
 
     def _values(self) -> Tensor:
-        height, width = self._start.shape[-2:]
-        change, *coarser = self._pyramid
-        for level, values in enumerate(coarser, start=1):
-            larger = F.interpolate(values, scale_factor=2**level, mode="bilinear")
-            change = change + _COARSER**level * larger[..., :height, :width]
+        *finer, change = self._pyramid
+        for values in reversed(finer):
+            height, width = values.shape[-2:]
+            larger = F.interpolate(change, scale_factor=2, mode="bilinear")
+            change = values + _COARSER * larger[..., :height, :width]
         return self._start + self._unit * change
 
     def run(self, objective: Objective, steps: int, on_step: OnStep) -> None:

@@ -218,10 +218,11 @@ def _opaque(painted: _Painted) -> Pixels:
 def _painted(
     frames: Iterator[Frame], style: Style, config: ApplyConfig, count: Callable[[_Painted], None], memory: Memory
 ) -> Generator[_Painted]:
-    """Paint frames: one is read, one compared with those before, one painted and one written at the same time."""
+    """Paint frames: while one is read, others are compared, stylised, steadied and written."""
     wanted = ahead(islice(frames, memory.frames, None), _AHEAD)
     changes = ahead(_changes(wanted, memory.seen, config.steady), _AHEAD)
-    with closing(ahead(_in_style(changes, style, config, memory), _AHEAD)) as pictures:
+    stylized = ahead(_stylized(changes, style, config, memory.statistics), _AHEAD)
+    with closing(ahead(_kept(stylized, memory), _AHEAD)) as pictures:
         for painted in pictures:
             yield painted
             count(painted)
@@ -238,12 +239,67 @@ def _changes(frames: Iterable[Frame], seen: Pixels | None, steady: float) -> Ite
         yield frame, change
 
 
-def _in_style(
-    changes: Iterable[tuple[Frame, Change | None]], style: Style, config: ApplyConfig, memory: Memory
-) -> Iterator[_Painted]:
-    """Paint each frame, and keep of the last picture what has not changed."""
+_Stylized = tuple[Frame, Change | None, Pixels | None, tuple[UsedStatistics, ...]]
+
+
+def _stylized(
+    changes: Iterable[tuple[Frame, Change | None]],
+    style: Style,
+    config: ApplyConfig,
+    statistics: tuple[UsedStatistics, ...],
+) -> Iterator[_Stylized]:
+    """Stylise frames; those that repeat the one before have no picture."""
+    return _smoothly(changes, style, config, statistics) if config.steady else _each(changes, style, config)
+
+
+def _smoothly(
+    changes: Iterable[tuple[Frame, Change | None]],
+    style: Style,
+    config: ApplyConfig,
+    statistics: tuple[UsedStatistics, ...],
+) -> Iterator[_Stylized]:
+    """Stylise frames one after another, each with statistics that follow from those of the last."""
+    engine = SmoothedEngine(style.engine, config.steady, statistics)
+    style = Style(style.metadata, engine)
+    for frame, change in changes:
+        if change is not None and change.is_cut:
+            engine.forget()
+        yield frame, change, _stylize(frame, style, config), engine.last
+
+
+def _each(changes: Iterable[tuple[Frame, Change | None]], style: Style, config: ApplyConfig) -> Iterator[_Stylized]:
+    """Stylise frames of which none follows from the last, and so several at the same time."""
+    idle: SimpleQueue[Style] = SimpleQueue()
+    engines = style.engine.halves()
+    for engine in engines:
+        idle.put(Style(style.metadata, engine))
+
+    def stylized(item: tuple[Frame, Change | None]) -> _Stylized:
+        mine = idle.get()
+        try:
+            return *item, _stylize(item[0], mine, config), ()
+        finally:
+            idle.put(mine)
+
+    with closing(prefetch(stylized, changes, workers=len(engines), ahead=len(engines))) as frames:
+        yield from frames
+
+
+def _stylize(frame: Frame, style: Style, config: ApplyConfig) -> Pixels | None:
+    if frame.pixels is None:
+        return None
+    return style.stylize(
+        frame.pixels,
+        stroke_size=config.stroke_size,
+        strength=config.strength,
+        keep_colors=config.keep_colors,
+        tile=config.tile,
+    )
+
+
+def _kept(stylized: Iterable[_Stylized], memory: Memory) -> Iterator[_Painted]:
+    """Keep of the last picture what has not changed."""
     picture, alpha = memory.picture, memory.alpha
-    stylized = _smoothly(changes, style, config, memory.statistics) if config.steady else _each(changes, style, config)
     for frame, change, new, statistics in stylized:
         if new is not None:
             alpha = frame.alpha
@@ -259,54 +315,6 @@ def _in_style(
             alpha=alpha,
         )
         yield _Painted(frame.time, picture, alpha, memory)
-
-
-_Stylized = tuple[Frame, Change | None, Pixels | None, tuple[UsedStatistics, ...]]
-
-
-def _smoothly(
-    changes: Iterable[tuple[Frame, Change | None]],
-    style: Style,
-    config: ApplyConfig,
-    statistics: tuple[UsedStatistics, ...],
-) -> Iterator[_Stylized]:
-    """Stylise frames one after another, each with statistics that follow from those of the last."""
-    engine = SmoothedEngine(style.engine, config.steady, statistics)
-    style = Style(style.metadata, engine)
-    for frame, change in changes:
-        if change is not None and change.is_cut:
-            engine.forget()
-        yield frame, change, _stylized(frame, style, config), engine.last
-
-
-def _each(changes: Iterable[tuple[Frame, Change | None]], style: Style, config: ApplyConfig) -> Iterator[_Stylized]:
-    """Stylise frames of which none follows from the last, and so several at the same time."""
-    idle: SimpleQueue[Style] = SimpleQueue()
-    engines = style.engine.halves()
-    for engine in engines:
-        idle.put(Style(style.metadata, engine))
-
-    def stylized(item: tuple[Frame, Change | None]) -> _Stylized:
-        mine = idle.get()
-        try:
-            return *item, _stylized(item[0], mine, config), ()
-        finally:
-            idle.put(mine)
-
-    with closing(prefetch(stylized, changes, workers=len(engines), ahead=len(engines))) as frames:
-        yield from frames
-
-
-def _stylized(frame: Frame, style: Style, config: ApplyConfig) -> Pixels | None:
-    if frame.pixels is None:
-        return None
-    return style.stylize(
-        frame.pixels,
-        stroke_size=config.stroke_size,
-        strength=config.strength,
-        keep_colors=config.keep_colors,
-        tile=config.tile,
-    )
 
 
 def _key(source: Path, style_key: str, config: ApplyConfig) -> str:
