@@ -46,6 +46,7 @@ KINDS = ("photo", "spoilt", "painted", "made", "aim")
 MADE, AIM = 3, 4  # a picture that optimisation has made, and the painting it was to be like
 SIDE = 160  # of the pictures, in pixels
 SAMPLES = 12  # batches to which the first weights are fitted
+CHECKED_SEED = 1  # of the other pictures
 CHECKS = 8  # batches of other pictures, on which errors are measured
 MADE_PER_ROUND = 8
 MADE_TO_CHECK = 2
@@ -53,7 +54,7 @@ EVALUATIONS = (10, 30, 80)  # after which an optimisation's picture is taken
 RIDGE = 1e-5  # of least squares, to the mean square of what is fitted
 GRAM_WEIGHT = 5.0  # of Gram matrices' relative error to activations'
 LEFT_WEIGHT = 0.3  # of the relative error of what is left between a made picture's Gram matrices and the painting's
-LEAST_LEFT = 0.01  # of the painting's Gram matrix; errors of less do not count for more
+LEAST_LEFT = 0.01  # of the square of the painting's Gram matrix; errors of less do not count for more
 PLAIN = 0.2  # share of the batch's energy in what errors are relative to
 RATE = 3e-3  # of Adam, to the root mean square of the weights
 WARM_UP = 50  # steps
@@ -70,7 +71,7 @@ class Pictures:
         made: what optimisation has made, each with the painting it was to be like.
     """
 
-    def __init__(self, photos: str, paintings: list[Path], seed: int = 0) -> None:
+    def __init__(self, photos: str, paintings: list[Path], seed: int) -> None:
         self.random = np.random.default_rng(seed)
         self.made: list[tuple[Tensor, Tensor]] = []
         self._sampler = CropSampler(open_photos(photos), crop_size=SIDE, batch_size=1, seed=seed)
@@ -269,10 +270,7 @@ class Student(nn.Module):
     @torch.no_grad()
     def weights(self) -> dict[str, Tensor]:
         """The compact network's weights with the maps folded: `Lᵀ` where `Qᵀ Q = L Lᵀ`."""
-        state = {
-            f"features.{name}": tensor.clone(memory_format=torch.contiguous_format)
-            for name, tensor in self._network.features.state_dict().items()
-        }
+        state = {f"features.{name}": tensor.clone() for name, tensor in self._network.features.state_dict().items()}
         for layer, mapping in self._maps.items():
             inner = mapping.double().T @ mapping.double()
             inner += 1e-9 * inner.diagonal().mean() * torch.eye(len(inner))
@@ -288,16 +286,14 @@ def _relative(errors: Tensor, energies: Tensor) -> Tensor:
 class Distillation:
     """The student, its teacher, and what they look at."""
 
-    def __init__(
-        self, vgg: VggFeatures, photos: str, paintings: list[Path], *, start: Path | None, steps: int, rounds: int
-    ) -> None:
+    def __init__(self, vgg: VggFeatures, options: argparse.Namespace) -> None:
         self.vgg = vgg
-        self.pictures = Pictures(photos, paintings)
-        self.others = Pictures(photos, paintings, seed=1)
-        self.steps = steps
-        self.round = -(-steps // rounds)
+        self.pictures = Pictures(options.photos, options.paintings, options.seed)
+        self.others = Pictures(options.photos, options.paintings, CHECKED_SEED)
+        self.steps: int = options.steps
+        self.round = -(-options.steps // options.rounds)
         samples = [self.pictures.batch(step) for step in range(SAMPLES)]
-        self.student = Student(load_file(start) if start else first_weights(vgg, samples))
+        self.student = Student(load_file(options.start) if options.start else first_weights(vgg, samples))
         self.student.fit_maps(vgg, samples)
         scaled = [  # steps in proportion to what is there: VGG-19's weights fall to a tenth from layer to layer
             {"params": [p], "lr": RATE * p.detach().square().mean().sqrt().item()}
@@ -380,21 +376,22 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--start", type=Path, help="a compact network to go on from")
+    parser.add_argument("--seed", type=int, default=0, help="of the pictures; another one where a network goes on")
     parser.add_argument("--loss-weights", type=Path)
     options = parser.parse_args()
     torch.manual_seed(0)
     path = find_loss_weights(options.loss_weights)
     vgg = VggFeatures(COMPACT_LAYERS, {n: torch.from_numpy(a) for n, a in read_loss_weights(path).items()})
-    distillation = Distillation(
-        vgg, options.photos, options.paintings, start=options.start, steps=options.steps, rounds=options.rounds
-    )
+    start = read_recipe(options.start) if options.start else None
+    distillation = Distillation(vgg, options)
     distillation.run()
     errors = distillation.table()
     print(errors)
     recipe = {
         "steps": options.steps,
         "rounds": options.rounds,
-        "start": read_recipe(options.start) if options.start else None,
+        "start": start,
+        "seed": options.seed,
         "paintings": [painting.name for painting in options.paintings],
         "loss_weights": {"file": path.name, "sha256": file_hash(path)},
         "errors": errors.splitlines(),

@@ -119,6 +119,7 @@ def test_every_option_reaches_the_optimisation(files, stylekit, monkeypatch):
     [
         (["no.jpg", "a.png", "-o", "out.png"], 1, "no.jpg"),
         (["lion.jpg", "no.png", "-o", "out.png"], 1, "no.png"),
+        (["lion.jpg", ".", "-o", "out.png"], 1, ". is a folder"),
         (["lion.jpg", "tiny.png", "-o", "out.png"], 1, "The painting is too small: 8 x 8 px"),
         (["lion.jpg", "a.png", "-o", "out.png", "--mask", "tiny.png"], 1, "Mask and photo differ in size"),
         (["lion.jpg", "a.png", "-o", "out.png", "--init", "no.png"], 1, "no.png"),

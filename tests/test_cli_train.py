@@ -64,7 +64,13 @@ def train(material, capsys):
     def train(*options, painting=None, content=None):
         capsys.readouterr()
         code = run(
-            ["train", str(painting or material.painting), "--content", str(content or material.photos), *options]
+            [
+                "train",
+                str(painting or material.painting),
+                "--content",
+                str(content or material.photos),
+                *map(str, options),
+            ]
         )
         out, err = capsys.readouterr()
         return Answer(code, out, err.splitlines())
@@ -146,14 +152,26 @@ def test_presets_differ_in_how_long_they_take():
     assert steps == sorted(set(steps))
 
 
-def test_painting_previews_credits_and_switches_reach_the_training(train, asked, material):
+def test_painting_previews_credits_and_switches_reach_the_training(train, asked, material, tmp_path):
+    previews = [shutil.copy(material.preview, tmp_path / name) for name in ("a.jpg", "b.jpg")]
     credits = {"title": "The Wave", "artist": "Hokusai", "year": "1831", "licence": "CC0-1.0", "source": "a museum"}
     texts = [text for key, value in credits.items() for text in (f"--{key}", value)]
-    train(*texts, "--preview", "a.jpg", "--preview", "b.jpg", "--force", "--name", "wave", "--run-dir", "elsewhere")
+    train(
+        *texts,
+        "--preview",
+        previews[0],
+        "--preview",
+        previews[1],
+        "--force",
+        "--name",
+        "wave",
+        "--run-dir",
+        "elsewhere",
+    )
     assert asked["painting"] == material.painting
     assert list(asked["photos"].names) == ["0.png", "1.png", "2.png", "3.png"]
     assert asked["credits"] == Credits(**credits)
-    assert asked["previews"] == [Path("a.jpg"), Path("b.jpg")]
+    assert asked["previews"] == previews
     assert (asked["force"], asked["resume"]) == (True, False)
     assert (asked["name"], asked["run_dir"]) == ("wave", Path("elsewhere"))
 
@@ -229,9 +247,21 @@ def test_a_photos_folder_that_is_not_there_is_one_error_and_one_hint(train):
     assert answer.out == ""
 
 
-def test_a_painting_that_is_not_there_is_one_error(train):
-    answer = train(*["--loss-weights", "x"], painting="nowhere.png")
-    assert_failure(answer, 1, "nowhere.png")
+@pytest.mark.parametrize(
+    ("painting", "message"),
+    [
+        ("nowhere.png", "nowhere.png does not exist"),
+        (".", ". is a folder"),
+        ("n" * 300 + ".png", "absent"),  # which comes first: what the painting lacks is said by whoever reads it
+    ],
+)
+def test_a_painting_that_cannot_be_read_is_one_error(train, painting, message):
+    answer = train("--name", "x", "--loss-weights", "absent", painting=painting)
+    assert_failure(answer, 1, message)
+
+
+def test_a_preview_that_is_not_there_is_known_before_weights_are_fetched(train):
+    assert_failure(train("--loss-weights", "absent", "--preview", "no.png"), 1, "no.png does not exist")
 
 
 def test_too_few_photos_are_one_error_and_one_hint(train, material, tmp_path):

@@ -68,7 +68,7 @@ def test_features_are_those_of_a_plain_restatement(network, weights, picture):
         kernel, bias = (weights[f"features.{layer}.{part}"].float() for part in ("weight", "bias"))
         x = F.relu(F.conv2d(x, kernel, bias))
         if layer in COMPACT_LAYERS:
-            torch.testing.assert_close(features[layer], x, rtol=1e-4, atol=1e-4)
+            torch.testing.assert_close(features[layer], x, rtol=1e-3, atol=1e-3)
 
 
 def test_only_what_is_asked_for_is_computed(network, picture):

@@ -74,13 +74,15 @@ def test_an_exception_comes_out_where_its_result_would_have():
     assert got == [0, 1, 0, 1]
 
 
-def test_an_exception_of_the_items_comes_out_too():
+def test_an_exception_of_the_items_comes_out_after_the_results_before_it():
     def items():
-        yield 0
+        yield from range(3)
         raise LookupError("no more")
 
+    results = prefetch(lambda item: item, items(), workers=2, ahead=5)
+    assert [next(results) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(LookupError, match="no more"):
-        list(prefetch(lambda item: item, items(), workers=1, ahead=3))
+        next(results)
 
 
 def test_closing_early_cancels_what_has_not_begun_and_waits_for_what_has():

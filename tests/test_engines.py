@@ -71,7 +71,14 @@ def test_halves_of_an_engine_paint_as_it_does(small_style, harbour, threads, eng
         assert len(halves) == engines
         for half in halves:
             np.testing.assert_allclose(half.run(harbour), whole.run(harbour), rtol=0, atol=1e-5)
+        assert {half.pixel_bytes for half in halves} == {engines * whole.pixel_bytes}  # they share the memory
     assert sum(half._threads for half in whole.halves()) == threads
+    assert whole.halves() is whole.halves()  # the next film needs no others
+
+
+def test_an_engine_that_takes_all_threads_has_no_halves(small_style):
+    engine = TorchEngine(small_style, device="cpu", threads=2)
+    assert engine.halves() == [engine]
 
 
 def test_half_precision_paints_nearly_the_same(harbour):

@@ -79,7 +79,7 @@ def test_each_frame_is_painted_at_its_time_with_the_sound_as_it_was(film, tmp_pa
 
 def test_frames_painted_at_the_same_time_come_in_their_order(film, tmp_path):
     class Half(Copyist):
-        at_once = threading.Barrier(2, timeout=30)
+        at_once = threading.Barrier(2, timeout=10)
 
         def run(self, pictures):
             self.at_once.wait()  # until the other half has a frame too
@@ -183,8 +183,9 @@ def test_a_frame_looks_as_its_photo_whatever_matrix_and_range_code_it(tmp_path, 
     assert np.abs(frames_of(tmp_path / "b.mp4")[1][0].astype(int) - flat).max() <= 5
 
 
-def test_what_is_painted_is_not_painted_again_after_a_break(film, tmp_path):
-    paint(film, tmp_path / "whole.mp4")
+@pytest.mark.parametrize("steady", [0, 0.9])
+def test_what_is_painted_is_not_painted_again_after_a_break(film, tmp_path, steady):
+    paint(film, tmp_path / "whole.mp4", steady=steady)
     engine = Copyist()
 
     def stop(report):
@@ -192,10 +193,10 @@ def test_what_is_painted_is_not_painted_again_after_a_break(film, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        paint(film, tmp_path / "out.mp4", engine, stop)
+        paint(film, tmp_path / "out.mp4", engine, stop, steady=steady)
     assert not (tmp_path / "out.mp4").exists()
     engine.painted = 0
-    assert paint(film, tmp_path / "out.mp4", engine).frames == 20
+    assert paint(film, tmp_path / "out.mp4", engine, steady=steady).frames == 20
     assert engine.painted == 10  # two segments were finished
     assert (tmp_path / "out.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes()
     assert not list(tmp_path.glob(".*"))

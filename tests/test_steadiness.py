@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from film_material import photo
 from stylekit.motion import flow, moved
-from stylekit.steadiness import steadied, watched
+from stylekit.steadiness import _least_around, steadied, watched
 
 SIZE = (192, 128)
 
@@ -18,6 +18,12 @@ def scene(right=0.0, down=0.0, zoom=1.0, size=SIZE):
     picture = picture.resize((size[0] * 2, size[1] * 2), Image.Resampling.BICUBIC)
     matrix = (zoom, 0, size[0] / 2 + right, 0, zoom, size[1] / 2 + down)
     return np.asarray(picture.transform(size, Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC))
+
+
+@pytest.mark.parametrize("size", [(64, 48), (7, 3), (1, 1)])
+def test_the_least_value_around_is_that_of_a_filter(size):
+    values = Image.fromarray(np.random.default_rng(0).integers(0, 256, size[::-1], dtype=np.uint8))
+    np.testing.assert_array_equal(_least_around(np.asarray(values)), values.filter(ImageFilter.MinFilter(9)))
 
 
 def test_nothing_moves_in_equal_pictures():

@@ -1,7 +1,7 @@
 """Work done ahead of its use."""
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from itertools import islice, repeat
@@ -25,7 +25,7 @@ def prefetch(
 
     Args:
         function: what to do; an exception it raises comes out where its result would have.
-        items: what to do it with.
+        items: what to do it with; an exception of theirs comes out after the results before it.
         workers: how many do it at once.
         ahead: how many results are held or worked on beyond the one in use.
         weight: what an item's result will take.
@@ -42,7 +42,8 @@ def prefetch(
         pool = ThreadPoolExecutor(workers)
         stack.callback(pool.shutdown, cancel_futures=True)
         pending: deque[tuple[int, Future[_Result]]] = deque()
-        for item in items:
+        failures: list[Exception] = []
+        for item in _until_failure(items, failures):
             added = weight(item)
             while len(pending) > 1 and sum(w for w, _ in islice(pending, 1, None)) + added > most_weight:
                 yield pending.popleft()[1].result()
@@ -51,6 +52,16 @@ def prefetch(
                 yield pending.popleft()[1].result()
         while pending:
             yield pending.popleft()[1].result()
+        if failures:
+            raise failures[0]
+
+
+def _until_failure(items: Iterable[_Item], failures: list[Exception]) -> Iterator[_Item]:
+    """Pass items on; an exception instead of one ends them, and is kept for after what came before it."""
+    try:
+        yield from items
+    except Exception as error:
+        failures.append(error)
 
 
 def ahead(items: Iterable[_Item], number: int) -> Generator[_Item]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stylekit.config import check_device
-from stylekit.distributed import read_world
+from stylekit.distributed import read_world, usable_threads
 from stylekit.errors import DeviceUnavailable, OutOfMemory
 
 # What allocators say: torch's for GPUs, its CPU allocators for Linux and macOS, and for Windows; NVIDIA's libraries.
@@ -106,6 +106,13 @@ def select_device(device: str = "auto") -> str:
         f"The device {device} is missing or full.",
         f"There is: {', '.join(available_devices())}. Or leave out --device.",
     )
+
+
+def usable_cores() -> int:
+    """Return on how many of the CPU's cores this process may run; two threads of one core count once."""
+    import psutil
+
+    return min(usable_threads(), psutil.cpu_count(logical=False) or usable_threads())
 
 
 def free_memory(device: str) -> int:

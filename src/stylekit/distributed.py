@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+def usable_threads() -> int:
+    """Return on how many of the CPU's threads this process may run."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
 @dataclass(frozen=True)
 class World:
     """The processes that share a piece of work (*ranks*), and which of them this one is.
@@ -55,8 +60,7 @@ class World:
         """This process's share of its machine's CPU threads; None where it has them to itself."""
         if self.local_size == 1:
             return None
-        cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-        return max(1, cores // self.local_size)
+        return max(1, usable_threads() // self.local_size)
 
     @contextlib.contextmanager
     def joined(self, device: str) -> Iterator[None]:

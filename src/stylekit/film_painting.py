@@ -1,4 +1,4 @@
-"""A style put on a film: its frames painted one after another, steadily, with its sound."""
+"""A style put on a film: its frames painted, steadily or each for itself, with its sound."""
 
 import dataclasses
 import hashlib
@@ -264,7 +264,7 @@ def _smoothly(
     for frame, change in changes:
         if change is not None and change.is_cut:
             engine.forget()
-        yield frame, change, _stylize(frame, style, config), engine.last
+        yield _without_pixels(frame), change, _stylize(frame, style, config), engine.last
 
 
 def _each(changes: Iterable[tuple[Frame, Change | None]], style: Style, config: ApplyConfig) -> Iterator[_Stylized]:
@@ -277,12 +277,18 @@ def _each(changes: Iterable[tuple[Frame, Change | None]], style: Style, config: 
     def stylized(item: tuple[Frame, Change | None]) -> _Stylized:
         mine = idle.get()
         try:
-            return *item, _stylize(item[0], mine, config), ()
+            frame, change = item
+            return _without_pixels(frame), change, _stylize(frame, mine, config), ()
         finally:
             idle.put(mine)
 
     with closing(prefetch(stylized, changes, workers=len(engines), ahead=len(engines))) as frames:
         yield from frames
+
+
+def _without_pixels(frame: Frame) -> Frame:
+    """What is still wanted of a frame once it is stylised."""
+    return dataclasses.replace(frame, pixels=None)
 
 
 def _stylize(frame: Frame, style: Style, config: ApplyConfig) -> Pixels | None:

@@ -130,8 +130,9 @@ def gatys(
     check_quality(quality)
     config.check_paintings(len(paintings))
     start = None if init in STARTS else Path(init)
-    inputs = [photo, *paintings, *(path for path in (mask, start, loss_weights) if path is not None)]
-    _check_paths(output, inputs, overwrite)
+    pictures = [photo, *paintings, *(path for path in (mask, start) if path is not None)]
+    check_pictures(pictures)
+    _check_output(output, [*pictures, *([loss_weights] if loss_weights else [])], overwrite)
     _run(console, photo, paintings, output, mask, config, quality=quality, strip_metadata=strip_metadata)
 
 
@@ -148,12 +149,11 @@ def _layers(text: str) -> tuple[str, ...]:
     return tuple(parse_layers(text))
 
 
-def _check_paths(output: Path, inputs: list[Path], overwrite: bool) -> None:
+def _check_output(output: Path, inputs: list[Path], overwrite: bool) -> None:
     format = format_of_suffix(output.suffix)
-    check_pictures(inputs)
     if output.is_dir():
         raise ConfigError(f"{output} is a folder.", "--output names the picture's file.")
-    if any(output.exists() and path.samefile(output) for path in inputs):
+    if any(output.exists() and path.exists() and path.samefile(output) for path in inputs):
         raise ConfigError(f"{output} is one of the inputs.", "Name another --output.")
     if output.exists() and not overwrite:
         raise OutputExists(f"{output} exists already.", "Add --overwrite, or name another --output.")

@@ -1,5 +1,8 @@
 """Values of arguments and options that are more than plain numbers."""
 
+import contextlib
+import os
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -7,12 +10,18 @@ from stylekit.errors import ConfigError, ImageError
 
 
 def check_pictures(paths: Iterable[Path]) -> None:
-    """See that pictures are there before torch is loaded or weights are fetched."""
+    """See that pictures are there before torch is loaded or weights are fetched; whoever reads them tells the rest."""
     for path in paths:
-        if not path.exists():
-            raise ImageError(f"{path} does not exist.", "Check the path.")
-        if path.is_dir():
-            raise ImageError(f"{path} is a folder.", "Name a picture in it.")
+        with contextlib.suppress(OSError):
+            if stat.S_ISDIR(_status(path).st_mode):
+                raise ImageError(f"{path} is a folder.", "Name a picture in it.")
+
+
+def _status(path: Path) -> os.stat_result:
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        raise ImageError(f"{path} does not exist.", "Check the path.") from None
 
 
 def parse_shares(styles: list[str]) -> tuple[list[str], list[float]]:

@@ -57,7 +57,9 @@ def train(
     ] = None,
     style_layers: Annotated[
         str | None,
-        _option("Layers of the style loss.", "relu1_1 to relu5_1, as far as there are", "LAYER[:WEIGHT],…"),
+        _option(
+            "Layers of the style loss.", "relu1_1 to relu5_1, as far as the loss network has them", "LAYER[:WEIGHT],…"
+        ),
     ] = None,
     content_weight: Annotated[
         float | None, _option("Weight of the content loss.", _DEFAULT.content_weight, "X")

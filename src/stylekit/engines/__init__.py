@@ -30,7 +30,7 @@ class Engine(Protocol):
             of 4.
         free_norms: how many normalisations are not fixed.
         norms_in_turn: how many a network has, each of which needs those before it.
-        pixel_bytes: about how much memory a pixel takes while the network runs.
+        pixel_bytes: about how much memory a pixel takes while the network runs, and its other half too.
         held_bytes: how much memory is kept from earlier runs, and counts as free.
     """
 
@@ -94,9 +94,10 @@ class Engine(Protocol):
         ...
 
     def halves(self) -> Sequence["Engine"]:
-        """Return engines that paint many pictures sooner than this one, each in a thread of the caller's.
+        """Return the engines that together paint many pictures soonest, each in a thread of the caller's.
 
-        Where a network runs on a CPU they are two, with half of its threads each, which wait less for one another.
+        Two with half of the threads each wait less than one with all. There is one, this, where threads cannot be
+        shared out: on a GPU, in torch, or where there is but one thread.
         """
         ...
 

@@ -66,10 +66,8 @@ class BlendedEngine:
 
     def halves(self) -> "list[BlendedEngine]":
         """See `Engine.halves`."""
-        return [
-            BlendedEngine(half, self._shares)
-            for half in zip(*(engine.halves() for engine in self._engines), strict=True)
-        ]
+        halves = zip(*(engine.halves() for engine in self._engines), strict=False)  # one, if any has but one
+        return [BlendedEngine(half, self._shares) for half in halves]
 
     @property
     def _first_free(self) -> int:

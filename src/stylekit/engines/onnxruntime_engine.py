@@ -1,7 +1,6 @@
 """Networks run by onnxruntime on the CPU: faster there than torch, and without the seconds that importing it takes."""
 
 import contextlib
-import os
 from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
 from typing import Any
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail, RuntimeException
 
 from stylekit.architectures import Statistics, norm_names, receptive_reach, working_bytes
-from stylekit.device import memory_errors
+from stylekit.device import memory_errors, usable_cores
 from stylekit.engines import Pictures, UsedStatistics
 from stylekit.engines.moments import Moments, features_within
 from stylekit.networks.onnx_graph import build_graph
@@ -106,9 +105,20 @@ class OnnxruntimeEngine:
 
     def halves(self) -> "list[OnnxruntimeEngine]":
         """See `Engine.halves`."""
-        threads = self._threads or os.cpu_count() or 1
-        shares = [number for number in (threads // 2, threads - threads // 2) if number]
-        return [OnnxruntimeEngine(self._style, threads=number, norms=self._norms) for number in shares]
+        return self._halves
+
+    @cached_property
+    def _halves(self) -> "list[OnnxruntimeEngine]":
+        threads = self._threads or usable_cores()
+        if threads == 1:
+            return [self]
+        halves = [
+            OnnxruntimeEngine(self._style, threads=number, norms=self._norms)
+            for number in (threads // 2, threads - threads // 2)
+        ]
+        for half in halves:
+            half.pixel_bytes *= len(halves)  # all that run at once share what is free
+        return halves
 
     def _outputs(
         self, session: onnxruntime.InferenceSession, pictures: Pictures, others: Mapping[str, Any] | None = None
