@@ -3,18 +3,18 @@
     python benchmarks/distill.py PHOTOS --paintings FILE... --output FILE [--start FILE] [--loss-weights FILE]
 
 It begins with a choice of VGG-19's own channels, those from which the others follow best linearly, with convolutions
-fitted to them by least squares; or with a compact network that is there. Then all is trained together to reproduce
-VGG-19's activations through a linear map at each layer, on photos, paintings, stylised photos and spoilt ones, and on
-what optimisation by the network itself makes of photos, for an optimiser seeks out where it is wrong: made anew in each
-round. There its Gram matrices are to differ from the painting's as VGG-19's do. It prints the relative squared errors
-of activations and of Gram matrices, on other crops of the photos and paintings.
+fitted to them by least squares; or with those of a compact network that is there, as far as they fit in. Then all is
+trained together to reproduce VGG-19's activations through a linear map at each layer, on photos, paintings, stylised
+photos and spoilt ones, and on what optimisation by the network itself makes of photos, for an optimiser seeks out where
+it is wrong: made anew in each round. There its Gram matrices are to differ from the painting's as VGG-19's do. It
+prints the relative squared errors of activations and of Gram matrices, on other crops of the photos and paintings.
 """
 
 import argparse
 import itertools
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from stylekit import __version__
-from stylekit.architectures import COMPACT_LAYERS, COMPACT_WIDTHS, VGG19_LAYERS
+from stylekit.architectures import COMPACT_LAYERS, COMPACT_POOLED, COMPACT_WIDTHS, VGG19_LAYERS, compact_shapes
 from stylekit.catalog import style_names
 from stylekit.compact_vgg import CompactFeatures
 from stylekit.datasets import CropSampler, open_photos
@@ -193,33 +193,53 @@ def telling_channels(moments: Tensor, number: int) -> list[int]:
     return chosen
 
 
+def fitted_convolution(inputs: list[Tensor], outputs: list[Tensor], width: int) -> tuple[Tensor, Tensor]:
+    """Fit weight and bias of a convolution to the most telling channels of what is to come out.
+
+    Args:
+        inputs: `(B, I, H + 2, W + 2)` each.
+        outputs: `(B, O, H, W)` each, before they are rectified.
+        width: how many channels.
+    """
+    rectified = [rows(F.relu(x)) for x in outputs]
+    chosen = telling_channels(torch.stack([(x.T @ x).double() / len(x) for x in rectified]).sum(0), width)
+    fit = LeastSquares()
+    for x, wanted in zip(inputs, outputs, strict=True):
+        patches = F.unfold(x, 3).movedim(1, -1).flatten(0, 1)
+        fit.add(F.pad(patches, (0, 1), value=1.0), rows(wanted[:, chosen]))
+    *kernel, bias = fit.solve()
+    return torch.stack(kernel).T.reshape(width, inputs[0].shape[1], 3, 3), bias
+
+
 @torch.no_grad()
-def first_weights(vgg: VggFeatures, batches: list[Tensor]) -> dict[str, Tensor]:
-    """Choose channels and fit the compact network's convolutions to them, layer by layer."""
+def first_weights(vgg: VggFeatures, batches: list[Tensor], start: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Choose channels and fit the compact network's convolutions to them, layer by layer.
+
+    Args:
+        start: weights of convolutions that fit in, to be taken as they are.
+    """
     weights: dict[str, Tensor] = {}
+    shapes = compact_shapes()
     ours = theirs = [(batch - vgg.mean) / vgg.deviation for batch in batches]
     first = 0
     for layer, width in COMPACT_WIDTHS.items():
         last = VGG19_LAYERS[layer].index
-        for module in vgg.features[first:last]:  # conv3_4 among them, which the compact network lacks
+        for module in vgg.features[first:last]:
             theirs = [module(x) for x in theirs]
-            if isinstance(module, nn.MaxPool2d):
-                ours = [F.max_pool2d(x, 2) for x in ours]
         before = [vgg.features[last](x) for x in theirs]
         theirs = [F.relu(x) for x in before]
-        moments = torch.stack([(rows(x).T @ rows(x)).double() / len(rows(x)) for x in theirs]).sum(0)
-        chosen = telling_channels(moments, width)
-        padding = "replicate" if layer == "relu1_1" else "constant"
-        fit = LeastSquares()
-        for x, wanted in zip(ours, before, strict=True):
-            patches = F.unfold(F.pad(x, (1, 1, 1, 1), mode=padding), 3).movedim(1, -1).flatten(0, 1)
-            fit.add(F.pad(patches, (0, 1), value=1.0), rows(wanted[:, chosen]))
-        *kernel, bias = fit.solve()
-        weight = torch.stack(kernel).T.reshape(width, ours[0].shape[1], 3, 3)
-        ours = [F.relu(F.conv2d(F.pad(x, (1, 1, 1, 1), mode=padding), weight, bias)) for x in ours]
+        if before[0].shape[-1] > ours[0].shape[-1]:  # maxima are pooled earlier here
+            before = [F.max_pool2d(x, 2) for x in before]
+        weight, bias = (start.get(f"features.{layer}.{part}", torch.empty(0)).float() for part in ("weight", "bias"))
+        padded = [F.pad(x, (1, 1, 1, 1), mode="constant" if weights else "replicate") for x in ours]
+        if weight.shape != shapes[f"features.{layer}.weight"]:
+            weight, bias = fitted_convolution(padded, before, width)
+        ours = [F.relu(F.conv2d(x, weight, bias)) for x in padded]
         weights |= {f"features.{layer}.weight": weight, f"features.{layer}.bias": bias}
         if layer in COMPACT_LAYERS:
             weights[f"maps.{layer}"] = torch.eye(width)
+        if layer in COMPACT_POOLED:
+            ours = [F.max_pool2d(x, 2) for x in ours]
         first = last + 2
     return weights
 
@@ -293,7 +313,7 @@ class Distillation:
         self.steps: int = options.steps
         self.round = -(-options.steps // options.rounds)
         samples = [self.pictures.batch(step) for step in range(SAMPLES)]
-        self.student = Student(load_file(options.start) if options.start else first_weights(vgg, samples))
+        self.student = Student(first_weights(vgg, samples, load_file(options.start) if options.start else {}))
         self.student.fit_maps(vgg, samples)
         scaled = [  # steps in proportion to what is there: VGG-19's weights fall to a tenth from layer to layer
             {"params": [p], "lr": RATE * p.detach().square().mean().sqrt().item()}

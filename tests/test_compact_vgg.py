@@ -62,7 +62,7 @@ def test_features_are_those_of_a_plain_restatement(network, weights, picture):
     x = (picture - mean) / deviation
     features = network(picture)
     for layer in COMPACT_WIDTHS:
-        if layer in ("relu2_1", "relu3_1", "relu4_1"):
+        if layer in ("relu2_1", "relu3_1", "relu3_4"):  # in VGG-19 after relu3_4, not before
             x = F.max_pool2d(x, 2)
         x = F.pad(x, (1, 1, 1, 1), mode="replicate" if layer == "relu1_1" else "constant")
         kernel, bias = (weights[f"features.{layer}.{part}"].float() for part in ("weight", "bias"))

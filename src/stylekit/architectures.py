@@ -170,8 +170,7 @@ def _vgg19_layers() -> dict[str, VggConvolution]:
 VGG19_LAYERS: dict[str, VggConvolution] = _vgg19_layers()
 
 
-# The compact loss network's convolutions, by the layers of VGG-19 that they stand for, with their channels. conv3_4 is
-# left out.
+# The compact loss network's convolutions, by the layers of VGG-19 that they stand for, with their channels.
 COMPACT_WIDTHS = {
     "relu1_1": 24,
     "relu1_2": 24,
@@ -180,8 +179,10 @@ COMPACT_WIDTHS = {
     "relu3_1": 144,
     "relu3_2": 112,
     "relu3_3": 144,
+    "relu3_4": 120,
     "relu4_1": 256,
 }
+COMPACT_POOLED = ("relu1_2", "relu2_2", "relu3_3")  # maxima follow: before conv3_4 as well, at a quarter of its work
 COMPACT_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu3_3", "relu4_1")  # those that losses may ask for
 
 # Loss networks with their layers, from low to high.

@@ -12,10 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stylekit.architectures import COMPACT_LAYERS, COMPACT_WIDTHS, check_loss_layers
+from stylekit.architectures import COMPACT_LAYERS, COMPACT_POOLED, COMPACT_WIDTHS, check_loss_layers
 from stylekit.vgg import IMAGENET_DEVIATION, IMAGENET_MEAN
-
-_ENDS = {"relu1_2", "relu2_2", "relu3_3"}  # of blocks, after which maxima are pooled
 
 
 class CompactFeatures(nn.Module):
@@ -65,7 +63,7 @@ class CompactFeatures(nn.Module):
             x = x.contiguous(memory_format=torch.channels_last)
         for layer, convolution in self.features.items():
             x = convolution(x)
-            if layer in _ENDS and layer not in wanted:
+            if layer in COMPACT_POOLED and layer not in wanted:
                 x = F.relu(F.max_pool2d(x, 2), inplace=True)  # as good as the maxima of rectified values, and a quarter
                 continue
             x = F.relu(x, inplace=True)
@@ -73,6 +71,6 @@ class CompactFeatures(nn.Module):
                 activations[layer] = x
             if layer == wanted[-1]:
                 break
-            if layer in _ENDS:
+            if layer in COMPACT_POOLED:
                 x = F.max_pool2d(x, 2)
         return activations
