@@ -27,7 +27,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from stylekit import __version__
-from stylekit.architectures import COMPACT_LAYERS, COMPACT_POOLED, COMPACT_WIDTHS, VGG19_LAYERS, compact_shapes
+from stylekit.architectures import COMPACT_LAYERS, COMPACT_POOLED, COMPACT_WIDTHS, VGG19_LAYERS
 from stylekit.catalog import style_names
 from stylekit.compact_vgg import CompactFeatures
 from stylekit.datasets import CropSampler, open_photos
@@ -219,7 +219,6 @@ def first_weights(vgg: VggFeatures, batches: list[Tensor], start: Mapping[str, T
         start: weights of convolutions that fit in, to be taken as they are.
     """
     weights: dict[str, Tensor] = {}
-    shapes = compact_shapes()
     ours = theirs = [(batch - vgg.mean) / vgg.deviation for batch in batches]
     first = 0
     for layer, width in COMPACT_WIDTHS.items():
@@ -232,7 +231,7 @@ def first_weights(vgg: VggFeatures, batches: list[Tensor], start: Mapping[str, T
             before = [F.max_pool2d(x, 2) for x in before]
         weight, bias = (start.get(f"features.{layer}.{part}", torch.empty(0)).float() for part in ("weight", "bias"))
         padded = [F.pad(x, (1, 1, 1, 1), mode="constant" if weights else "replicate") for x in ours]
-        if weight.shape != shapes[f"features.{layer}.weight"]:
+        if weight.shape[:2] != (width, ours[0].shape[1]):
             weight, bias = fitted_convolution(padded, before, width)
         ours = [F.relu(F.conv2d(x, weight, bias)) for x in padded]
         weights |= {f"features.{layer}.weight": weight, f"features.{layer}.bias": bias}

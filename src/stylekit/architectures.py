@@ -182,7 +182,7 @@ COMPACT_WIDTHS = {
     "relu3_4": 120,
     "relu4_1": 256,
 }
-COMPACT_POOLED = ("relu1_2", "relu2_2", "relu3_3")  # maxima follow: before conv3_4 as well, at a quarter of its work
+COMPACT_POOLED = ("relu1_2", "relu2_2", "relu3_3")  # maxima follow: in VGG-19 after relu3_4, at four times the work
 COMPACT_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu3_3", "relu4_1")  # those that losses may ask for
 
 # Loss networks with their layers, from low to high.

@@ -43,8 +43,8 @@ class Lbfgs:
 
     Clamping values at each step would invalidate what it remembers, so a penalty keeps them near [0, 1], and only the
     picture is clamped. The variables are what has been added to the start, as a pyramid: at full size, half of it, a
-    quarter … That lets large areas change in few steps. The first step changes the variables by 1 in
-    all, so their unit is that step's length.
+    quarter … That lets large areas change in few steps. The first step changes the variables by 1 in all, so
+    their unit is that step's length.
     """
 
     def resize(self, start: Tensor) -> None:
