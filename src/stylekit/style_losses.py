@@ -5,6 +5,7 @@ error is the ratio of its square to the target's own, so that a weight means the
 network and painting. Ratios are taken per picture and averaged over the batch.
 """
 
+import math
 from typing import Any, Protocol
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 
 Statistics = tuple[Tensor, ...]
 
+_GPU_PARTS = 32  # at most, a power of two
 TINY = 1e-12  # keeps a ratio finite where the target is zero throughout
 
 
@@ -28,10 +30,12 @@ def gram_matrix(activations: Tensor, mask: Tensor | None = None, mapping: Tensor
     """
     wide = torch.promote_types(activations.dtype, torch.float32)
     with torch.autocast(activations.device.type, enabled=False):
-        flat, places = activations.to(wide).flatten(2), torch.tensor(activations[0, 0].numel())
+        # CUDA's products of bfloat16 add up in float32, and take it as it lies
+        flat = (activations if activations.is_cuda else activations.to(wide)).flatten(2)
+        places = torch.tensor(flat.shape[2])
         if mask is not None:
             counts = mask.to(wide).flatten(2)
-            flat, places = flat * counts.sqrt(), counts.sum().clamp_min(TINY)
+            flat, places = flat * counts.sqrt().to(flat.dtype), counts.sum().clamp_min(TINY)
         product: Tensor = _Product.apply(flat)
         return (product if mapping is None else mapping @ product @ mapping.mT) / places
 
@@ -42,13 +46,21 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, flat: Tensor) -> Tensor:
         ctx.save_for_backward(flat)
-        return flat @ flat.mT
+        parts = flat.unflatten(2, (_parts(flat), -1)).transpose(1, 2)
+        return (parts @ parts.mT).to(torch.promote_types(flat.dtype, torch.float32)).sum(1)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (flat,) = ctx.saved_tensors
-        product: Tensor = (gradient + gradient.mT) @ flat
+        both = (gradient + gradient.mT).to(flat.dtype)
+        channels_last = flat.stride(1) == 1
+        product: Tensor = (flat.mT @ both).mT if channels_last else both @ flat
         return product
+
+
+def _parts(flat: Tensor) -> int:
+    """In how many equal parts places are added up: a small matrix of long sums alone would leave most of a GPU idle."""
+    return math.gcd(flat.shape[2], _GPU_PARTS) if flat.is_cuda else 1
 
 
 def relative_error(value: Tensor, target: Tensor) -> Tensor:
