@@ -21,7 +21,7 @@ _LARGEST_SETTING = 1024
 
 SIDE_MULTIPLE = 4  # of the pictures that both networks take: they halve twice
 LEAST_SIDE = 8  # on which all reflection paddings inside the networks are defined
-FAST_BORDER = 16  # pixels, a multiple of 4
+FAST_BORDER = 32  # pixels, a multiple of 4; how far the convolutions reach, so that none sees where it ends
 FAST_VARIANCE_FLOOR = 1e-3
 JOHNSON_VARIANCE_FLOOR = 1e-5  # torch's own, which the published weights know
 

@@ -7,8 +7,8 @@ After Johnson et al. 2016 and Ulyanov et al. 2016, with these departures:
   texture of, if it can; pixel-shuffle, transposed convolutions, nearest neighbours and bilinear interpolation all let
   them through, and a grid is seen (Odena et al. 2016). This filter's response is zero there, exactly, so that no
   training brings it back, and nearly flat up to half of that frequency, so that strokes stay crisp;
-- a border of reflected pixels, cut off at the end: loss network and convolutions alike are unsure of themselves at
-  borders, and paint dark ones;
+- a border of reflected pixels, cut off at the end, as wide as the convolutions reach: a network that sees where its
+  picture ends learns to paint a frame there, above all that of a painting on a mount;
 - normalisation inside the residual blocks only, not where they end: one pass over the features less;
 - none above a quarter of the resolution and a sigmoid at the end: white spots and values out of range cannot occur;
 - a variance floor in the instance normalisation, so that the noise of a flat sky is not blown up into blobs.
