@@ -46,8 +46,9 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, flat: Tensor) -> Tensor:
         ctx.save_for_backward(flat)
-        parts = flat.unflatten(2, (_parts(flat), -1)).transpose(1, 2)
-        return (parts @ parts.mT).to(torch.promote_types(flat.dtype, torch.float32)).sum(1)
+        parts = flat.reshape(*flat.shape[:2], _parts(flat), -1).transpose(1, 2)
+        sums = (parts @ parts.mT).to(torch.promote_types(flat.dtype, torch.float32))
+        return sums.sum(1)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
