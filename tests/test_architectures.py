@@ -7,10 +7,13 @@ import torch
 
 from stylekit.architectures import (
     NETWORK_DEFAULTS,
+    SIDE_MULTIPLE,
     VGG19_LAYERS,
     check_loss_layers,
     complete_config,
+    fast_border,
     parameter_shapes,
+    receptive_reach,
 )
 from stylekit.errors import ConfigError
 from stylekit.networks import build_network
@@ -69,6 +72,12 @@ def test_unknown_networks_are_refused_and_the_known_ones_named(function):
     with pytest.raises(ConfigError, match="Unknown network 'unet'") as caught:
         function("unet", {})
     assert "fast, johnson" in caught.value.hint
+
+
+@pytest.mark.parametrize("blocks", [1, 3])
+def test_the_border_of_fast_is_as_wide_as_its_convolutions_reach_and_fits_its_cells(blocks):
+    assert fast_border(blocks) == receptive_reach("fast", {"blocks": blocks})
+    assert fast_border(blocks) % SIDE_MULTIPLE == 0
 
 
 def test_vgg19_has_its_sixteen_layers_from_low_to_high():

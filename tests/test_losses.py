@@ -88,6 +88,15 @@ def test_a_picture_laid_out_twice_has_the_same_gram_matrix():
     torch.testing.assert_close(gram_matrix(activations.repeat(1, 1, 2, 3)), gram_matrix(activations))
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_a_gram_matrix_summed_up_in_parts_has_its_derivatives(layout, monkeypatch):
+    monkeypatch.setattr("stylekit.style_losses._parts", lambda flat: 4)  # as on a GPU
+    activations = torch.rand(2, 3, 4, 4, dtype=torch.float64).contiguous(memory_format=layout).requires_grad_()
+    by_hand = torch.einsum("bchw,bdhw->bcd", activations, activations) / 16
+    torch.testing.assert_close(gram_matrix(activations), by_hand)
+    assert torch.autograd.gradcheck(gram_matrix, activations)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_gram_matrix_is_in_float32_under_bfloat16_autocast(dtype):
     activations = torch.rand(1, 3, 40, 50, generator=torch.Generator().manual_seed(0)).to(dtype)

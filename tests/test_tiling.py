@@ -1,6 +1,7 @@
 """Tiles cannot be seen: they give what the network gives in one piece, with less memory."""
 
-from functools import partial
+from functools import partial, reduce
+from operator import add
 
 import numpy as np
 import pytest
@@ -49,7 +50,7 @@ def photo(height, width, make_photo):
     return pixels
 
 
-@pytest.mark.parametrize("size", [(130, 197), (64, 300), (259, 66)])
+@pytest.mark.parametrize("size", [(130, 197), (64, 300), (259, 66), (65, 129)])
 @pytest.mark.parametrize(("network", "config"), [("fast", TINY), ("johnson", {})])
 def test_tiles_give_what_one_piece_gives(network, config, size, make_photo):
     pixels = photo(*size, make_photo)
@@ -57,6 +58,20 @@ def test_tiles_give_what_one_piece_gives(network, config, size, make_photo):
         whole = paint(engine, [pixels], 0)[0].astype(int)
         assert np.abs(paint(engine, [pixels], 64)[0] - whole).max() <= 1
         assert whole.std() > 5
+
+
+@pytest.mark.parametrize("width", [129, 130, 132, 133])
+def test_moments_of_tiles_add_up_to_those_of_one_piece(engine, width, make_photo):
+    pixels = np.divide(photo(40, width, make_photo), 255, dtype=np.float32)
+    rows = slice(0, 40)
+    while engine.free_norms:
+        whole = engine.moments(pixels, rows, slice(0, width))
+        spans = _spans(width, 64, engine.reach)
+        together = reduce(add, (engine.moments(pixels[:, span.seen], rows, span.part_of_seen) for span in spans))
+        assert together.count == whole.count
+        for tiled, exact in zip(together.statistics, whole.statistics, strict=True):
+            np.testing.assert_allclose(tiled, exact, rtol=1e-4, atol=1e-6)
+        engine = engine.with_norm(whole.statistics)
 
 
 def test_tiles_of_a_blend_give_what_one_piece_gives(make_photo):

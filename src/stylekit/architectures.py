@@ -20,8 +20,8 @@ NETWORK_DEFAULTS: dict[str, dict[str, int]] = {
 _LARGEST_SETTING = 1024
 
 SIDE_MULTIPLE = 4  # of the pictures that both networks take: they halve twice
-LEAST_SIDE = 8  # on which all reflection paddings inside the networks are defined
-FAST_BORDER = 32  # pixels, a multiple of 4; how far the convolutions reach, so that none sees where it ends
+LEAST_SIDE = 8  # on which all reflection paddings inside `johnson` are defined
+FAST_BORDER_REST = 3  # pixels of `fast_border` that are left at the end, and cut off
 FAST_VARIANCE_FLOOR = 1e-3
 JOHNSON_VARIANCE_FLOOR = 1e-5  # torch's own, which the published weights know
 
@@ -76,6 +76,16 @@ def norm_names(network: str, config: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
+def fast_border(blocks: int) -> int:
+    """Return how many pixels of border `fast`'s convolutions eat and `FAST_BORDER_REST`, together a multiple of 4.
+
+    They pad nothing: on each side a 3x3 convolution takes a cell, and a doubling what its filter reaches beyond two.
+    """
+    doubling = len(DOUBLING_TAPS) // 2 - 1
+    quarter, half, full = 1 + 2 * blocks + 1, doubling + 1 + 1, doubling + 1
+    return 4 * quarter + 2 * half + full + FAST_BORDER_REST
+
+
 def receptive_reach(network: str, config: Mapping[str, Any]) -> int:
     """Return how far away, in pixels, the pixels lie on which a result's pixel depends, but for normalisations.
 
@@ -87,10 +97,9 @@ def receptive_reach(network: str, config: Mapping[str, Any]) -> int:
     complete = complete_config(network, config)
     if network == "johnson":
         quarter, half, full = 5 * 2, 1 + 1, 4 + 1 + 1 + 4  # cells that 3x3 and 9x9 kernels reach at each resolution
+        reach = 4 * quarter + 2 * half + full
     else:
-        doubling = len(DOUBLING_TAPS) // 2
-        quarter, half, full = 1 + 2 * complete["blocks"] + 1, doubling + 1 + 1, doubling + 1
-    reach = 4 * quarter + 2 * half + full
+        reach = fast_border(complete["blocks"]) - FAST_BORDER_REST
     return -(-(reach + SIDE_MULTIPLE - 1) // SIDE_MULTIPLE) * SIDE_MULTIPLE  # a pixel may lie anywhere in its cell
 
 

@@ -20,18 +20,21 @@ TINY = 1e-12  # keeps a ratio finite where the target is zero throughout
 def gram_matrix(activations: Tensor, mask: Tensor | None = None, mapping: Tensor | None = None) -> Tensor:
     """Correlations of channels: `G = F Fᵀ / (H·W)`, in float32 or wider whatever the precision around it.
 
+    Of bfloat16 on CUDA, sums over up to 32 parts of the picture are rounded to bfloat16 before they are added up.
+
     Args:
         activations: `(B, C, H, W)`.
         mask: `(1, 1, H, W)` of 0 or more: how much each place counts; all the same by default.
         mapping: `(C', C)`, a linear map of the channels that comes before; applied to the sums, which are small.
 
     Returns:
-        `(B, C, C)`, of the mapped channels where there is a mapping; symmetric and positive semi-definite.
+        `(B, C, C)`, of the mapped channels where there is a mapping; symmetric and, but for rounding, positive
+        semi-definite.
     """
     wide = torch.promote_types(activations.dtype, torch.float32)
     with torch.autocast(activations.device.type, enabled=False):
-        # CUDA's products of bfloat16 add up in float32, and take it as it lies
-        flat = (activations if activations.is_cuda else activations.to(wide)).flatten(2)
+        as_it_lies = activations.is_cuda and activations.dtype == torch.bfloat16  # its products there add up in float32
+        flat = (activations if as_it_lies else activations.to(wide)).flatten(2)
         places = torch.tensor(flat.shape[2])
         if mask is not None:
             counts = mask.to(wide).flatten(2)
@@ -47,8 +50,7 @@ class _Product(torch.autograd.Function):
     def forward(ctx: Any, flat: Tensor) -> Tensor:
         ctx.save_for_backward(flat)
         parts = flat.reshape(*flat.shape[:2], _parts(flat), -1).transpose(1, 2)
-        sums = (parts @ parts.mT).to(torch.promote_types(flat.dtype, torch.float32))
-        return sums.sum(1)
+        return (parts @ parts.mT).sum(1, dtype=torch.promote_types(flat.dtype, torch.float32))
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:

@@ -109,11 +109,12 @@ class _Span:
 
 
 def _spans(length: int, side: int, reach: int) -> list[_Span]:
-    """Cut a picture's rows or columns into tiles of `side`; the last is what is left."""
+    """Cut a picture's rows or columns into tiles of `side`; the last is what is left, but no less than a cell."""
     side -= side % SIDE_MULTIPLE
+    last_start = max(length - SIDE_MULTIPLE, 0)
     spans = []
-    for start in range(0, length, side):
-        stop = min(start + side, length)
+    for start in range(0, last_start + 1, side):
+        stop = start + side if start + side <= last_start else length
         first, last = max(start - reach, 0), min(stop + reach, length)
         spans.append(_Span(slice(start, stop), slice(first, last), slice(start - first, stop - first)))
     return spans

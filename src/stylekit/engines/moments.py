@@ -6,7 +6,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from stylekit.architectures import FAST_BORDER, LEAST_SIDE, SIDE_MULTIPLE, Statistics
+from stylekit.architectures import LEAST_SIDE, SIDE_MULTIPLE, Statistics
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,12 @@ def features_within(
         rows: the rows that count.
         columns: likewise.
     """
-    border = FAST_BORDER if network == "fast" else 0
     cuts = []
     for cells, side, part in zip(features.shape[1:], size, (rows, columns), strict=True):
-        padded = max(-(-side // SIDE_MULTIPLE) * SIDE_MULTIPLE, LEAST_SIDE) + 2 * border
-        cell = padded // cells
-        start = 0 if part.start == 0 else (border + part.start) // cell
-        stop = cells if part.stop == side else (border + part.stop) // cell
+        padded = max(-(-side // SIDE_MULTIPLE) * SIDE_MULTIPLE, LEAST_SIDE)
+        cell = SIDE_MULTIPLE if network == "fast" else padded // cells
+        border = (cells - padded // cell) // 2  # 0 for `johnson`; for `fast`, cells that no convolution has eaten yet
+        start = 0 if part.start == 0 else border + part.start // cell
+        stop = cells if part.stop == side else border + part.stop // cell
         cuts.append(slice(start, stop))
     return features[:, cuts[0], cuts[1]]

@@ -7,8 +7,9 @@ After Johnson et al. 2016 and Ulyanov et al. 2016, with these departures:
   texture of, if it can; pixel-shuffle, transposed convolutions, nearest neighbours and bilinear interpolation all let
   them through, and a grid is seen (Odena et al. 2016). This filter's response is zero there, exactly, so that no
   training brings it back, and nearly flat up to half of that frequency, so that strokes stay crisp;
-- a border of reflected pixels, cut off at the end, as wide as the convolutions reach: a network that sees where its
-  picture ends learns to paint a frame there, above all that of a painting on a mount;
+- a border of reflected pixels, as wide as the convolutions reach, and no padding anywhere within: each convolution
+  eats its share of the border. A network that sees where its picture ends learns to paint a frame there, above all
+  that of a painting on a mount;
 - normalisation inside the residual blocks only, not where they end: one pass over the features less;
 - none above a quarter of the resolution and a sigmoid at the end: white spots and values out of range cannot occur;
 - a variance floor in the instance normalisation, so that the noise of a flat sky is not blown up into blobs.
@@ -18,12 +19,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stylekit.architectures import DOUBLING_TAPS, FAST_BORDER, FAST_VARIANCE_FLOOR
+from stylekit.architectures import DOUBLING_TAPS, FAST_BORDER_REST, FAST_VARIANCE_FLOOR, fast_border
 from stylekit.networks.padding import pad_to_multiple
 
 
 def _convolution(inputs: int, outputs: int) -> nn.Conv2d:
-    return nn.Conv2d(inputs, outputs, 3, padding=1, padding_mode="reflect")
+    return nn.Conv2d(inputs, outputs, 3)
 
 
 class _Normalised(nn.Module):
@@ -40,7 +41,7 @@ class _Normalised(nn.Module):
 
 
 class _Doubling(nn.Module):
-    """Doubles height and width by a fixed filter, rows and columns in turn."""
+    """Doubles height and width by a fixed filter, rows and columns in turn, but for the outer four rows and columns."""
 
     taps: Tensor
 
@@ -49,9 +50,7 @@ class _Doubling(nn.Module):
         self.register_buffer("taps", torch.tensor(DOUBLING_TAPS).repeat(channels, 1, 1, 1), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        channels, border = x.shape[1], 3
-        cut = 2 * border + 4  # the border doubled, and the filter's own
-        x = F.pad(x, (border,) * 4, mode="replicate")
+        channels, cut = x.shape[1], len(DOUBLING_TAPS) - 2  # what depends on values beyond the edges
         x = F.conv_transpose2d(x, self.taps.mT, stride=(2, 1), padding=(cut, 0), groups=channels)
         return F.conv_transpose2d(x, self.taps, stride=(1, 2), padding=(0, cut), groups=channels)
 
@@ -65,7 +64,7 @@ class _Residual(nn.Module):
             self.second.weight *= 0.5  # a block begins as a small change
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = x + self.second(F.relu(self.first(x), inplace=True))
+        out: Tensor = x[..., 2:-2, 2:-2] + self.second(F.relu(self.first(x), inplace=True))
         return out
 
 
@@ -81,6 +80,7 @@ class Fast(nn.Module):
 
     def __init__(self, channels: int, blocks: int, half_channels: int, full_channels: int) -> None:
         super().__init__()
+        self.border = fast_border(blocks)
         self.stem = _Normalised(3 * 4 * 4, channels)
         self.blocks = nn.Sequential(*(_Residual(channels) for _ in range(blocks)))
         self.to_half = _convolution(channels, half_channels)
@@ -92,9 +92,9 @@ class Fast(nn.Module):
 
     def forward(self, photo: Tensor) -> Tensor:
         height, width = photo.shape[-2:]
-        x = F.pixel_unshuffle(pad_to_multiple(photo, FAST_BORDER), 4)
+        x = F.pixel_unshuffle(pad_to_multiple(photo, self.border), 4)
         x = self.blocks(F.relu(self.stem(x), inplace=True))
         x = F.relu(self.at_half(self.double_to_half(self.to_half(x))), inplace=True)
         x = F.relu(self.double_to_full(self.to_full(x)), inplace=True)
-        rows, columns = (slice(FAST_BORDER, FAST_BORDER + side) for side in (height, width))
+        rows, columns = (slice(FAST_BORDER_REST, FAST_BORDER_REST + side) for side in (height, width))
         return torch.sigmoid(self.out(x)[..., rows, columns])

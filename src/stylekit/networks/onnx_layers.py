@@ -1,0 +1,204 @@
+"""Layers as nodes of an ONNX graph, those of the transformer networks."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from stylekit.architectures import LEAST_SIDE, SIDE_MULTIPLE, Statistics
+
+_OPSET = 18
+_IR_VERSION = 9  # of the time of opset 18, so that older runtimes read it too
+
+
+class OutOfStatistics(Exception):
+    """The statistics given do not reach beyond the features `x`."""
+
+    def __init__(self, x: str) -> None:
+        self.x = x
+
+
+class OnnxGraph:
+    """A graph under construction. Methods take and return tensors' names."""
+
+    def __init__(
+        self, weights: Mapping[str, NDArray[Any]], norms: Sequence[Statistics] | None, smooths: bool = False
+    ) -> None:
+        self._weights = weights
+        self._smooths = smooths
+        self._smoothed = 0
+        self._norms = None if norms is None else iter(norms)
+        self._nodes: list[onnx.NodeProto] = []
+        self._tensors: dict[str, onnx.TensorProto] = {}
+
+    def node(self, kind: str, *inputs: str, output: str = "", **attributes: Any) -> str:
+        """Add a node and return its output."""
+        output = output or f"{kind.lower()}_{len(self._nodes)}"
+        self._nodes.append(helper.make_node(kind, list(inputs), [output], **attributes))
+        return output
+
+    def constant(self, values: Any, kind: type = np.int64) -> str:
+        """Return a constant's name."""
+        array: NDArray[Any] = np.asarray(values, kind)
+        name = f"constant_{len(self._tensors)}"
+        self._tensors[name] = numpy_helper.from_array(array, name)
+        return name
+
+    def parameter(self, name: str) -> str:
+        """Return a parameter's name, in float32."""
+        array = np.ascontiguousarray(self._weights[name], np.float32)
+        self._tensors[name] = numpy_helper.from_array(array, name)
+        return name
+
+    def kernel_side(self, name: str) -> int:
+        """A convolution's rows and columns."""
+        side: int = self._weights[f"{name}.weight"].shape[-1]
+        return side
+
+    def width(self, name: str) -> int:
+        """A convolution's output channels."""
+        channels: int = self._weights[f"{name}.weight"].shape[0]
+        return channels
+
+    def padded(self, x: str, border: int, mode: str = "reflect") -> str:
+        """Continue a picture on all four sides."""
+        return self.node("Pad", x, self.constant([0, 0, border, border] * 2), mode=mode)
+
+    def trimmed(self, x: str, border: int) -> str:
+        """Cut a border off on all four sides."""
+        return self.node("Slice", x, *(self.constant(values) for values in ([border] * 2, [-border] * 2, [2, 3])))
+
+    def padded_convolution(self, x: str, name: str, stride: int = 1) -> str:
+        """A convolution after padding by reflection, so that it keeps the size."""
+        return self.convolution(self.padded(x, self.kernel_side(name) // 2), name, stride)
+
+    def convolution(self, x: str, name: str, stride: int = 1) -> str:
+        """A convolution without padding."""
+        return self.node(
+            "Conv", x, self.parameter(f"{name}.weight"), self.parameter(f"{name}.bias"), strides=[stride] * 2
+        )
+
+    def mapped(self, name: str, rows: NDArray[Any], columns: NDArray[Any]) -> str:
+        """A convolution's kernels with linear maps applied to their rows and to their columns."""
+        left = self.node("MatMul", self.constant(rows, np.float32), self.parameter(f"{name}.weight"))
+        return self.node("MatMul", left, self.constant(columns.T, np.float32))
+
+    def in_blocks(self, name: str, maps: Sequence[NDArray[Any]]) -> tuple[str, str]:
+        """Weight and bias of a convolution that makes all pixels of a block at once, in sets of channels.
+
+        Args:
+            name: the convolution that makes one.
+            maps: what becomes of its kernels' rows, and of their columns, for each row or column of a block.
+        """
+        kernels = [self.mapped(name, rows, columns) for rows in maps for columns in maps]
+        biases = [self.parameter(f"{name}.bias")] * len(kernels)
+        return self.node("Concat", *kernels, axis=0), self.node("Concat", *biases, axis=0)
+
+    def blocks_laid_out(self, x: str, side: int, width: int) -> str:
+        """Lay the pixels of blocks, which are sets of `width` channels, out as rows and columns.
+
+        That is ONNX's DepthToSpace, in steps that onnxruntime takes three times as fast: with channels last, the pixels
+        of a row of a block lie together, and whole rows are put below each other.
+        """
+        x = self.node("Transpose", x, perm=[0, 2, 3, 1])
+        names = [f"{x}_row_{row}" for row in range(side)]
+        self._nodes.append(helper.make_node("Split", [x], names, axis=3, num_outputs=side))
+        rows = [self.node("Reshape", name, self.constant([0, 0, 1, -1])) for name in names]
+        x = self.node("Concat", *rows, axis=2)
+        height = self.node("Mul", self.node("Shape", x, start=1, end=2), self.constant([side]))
+        shape = self.node("Concat", self.constant([0]), height, self.constant([-1, width]), axis=0)
+        x = self.node("Reshape", x, shape)
+        return self.node("Transpose", x, perm=[0, 3, 1, 2])
+
+    def depthwise(self, x: str, kernel: NDArray[Any], width: int) -> str:
+        """The same kernel on each of `width` channels, without padding."""
+        kernels = np.tile(kernel, (width, 1, 1, 1))
+        return self.node("Conv", x, self.constant(kernels, np.float32), group=width)
+
+    def doubled(self, x: str) -> str:
+        """Each value repeated in both directions."""
+        scales = self.constant([1, 1, 2, 2], np.float32)
+        settings = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+        return self.node("Resize", x, "", scales, mode="nearest", **settings)
+
+    def norm(self, x: str, name: str, floor: float) -> str:
+        """Instance normalisation, or the same by statistics that were given: runtimes merge it with convolutions."""
+        parameters = self.parameter(f"{name}.weight"), self.parameter(f"{name}.bias")
+        if self._smooths:
+            return self._smooth_norm(x, *parameters, floor)
+        if self._norms is None:
+            return self.node("InstanceNormalization", x, *parameters, epsilon=floor)
+        if (statistics := next(self._norms, None)) is None:
+            raise OutOfStatistics(x)
+        mean_and_variance = (self.constant(values, np.float32) for values in statistics)
+        return self.node("BatchNormalization", x, *parameters, *mean_and_variance, epsilon=floor)
+
+    def _smooth_norm(self, x: str, weight: str, bias: str, floor: float) -> str:
+        """Normalisation by statistics between the picture's own and those of the last one."""
+        number, axes = self._smoothed, self.constant([2, 3])
+        self._smoothed += 1
+        mean = self.node("ReduceMean", x, axes)
+        centred = self.node("Sub", x, mean)
+        own = self.node("Concat", mean, self.node("ReduceMean", self.node("Mul", centred, centred), axes), axis=0)
+        change = self.node("Mul", self.node("Sub", f"last_{number}", own), "share")
+        used = self.node("Add", own, change, output=f"used_{number}")
+        mean, variance = (self.node("Gather", used, self.constant([which]), axis=0) for which in (0, 1))
+        weight, bias = (self.node("Reshape", name, self.constant([-1, 1, 1])) for name in (weight, bias))
+        deviation = self.node("Sqrt", self.node("Add", variance, self.constant(floor, np.float32)))
+        scaled = self.node("Mul", self.node("Sub", x, mean), self.node("Div", weight, deviation))
+        return self.node("Add", scaled, bias)
+
+    def padded_to_multiple(self, x: str, border: int = 0) -> str:
+        """As `padding.pad_to_multiple`: what is added are rows and columns gathered by reflected indices."""
+        for axis in (2, 3):
+            size = self.node("Shape", x, start=axis, end=axis + 1)
+            size = self.node("Squeeze", size)
+            rounded = self.node("Add", size, self.constant(SIDE_MULTIPLE - 1))
+            rounded = self.node("Div", rounded, self.constant(SIDE_MULTIPLE))
+            rounded = self.node("Mul", rounded, self.constant(SIDE_MULTIPLE))
+            padded = self.node("Max", rounded, self.constant(LEAST_SIDE))
+            after = self._reflected(x, axis, size, (size, self.node("Add", padded, self.constant(border))))
+            before = [self._reflected(x, axis, size, (self.constant(-border), self.constant(0)))] if border else []
+            x = self.node("Concat", *before, x, after, axis=axis)
+        return x
+
+    def _reflected(self, x: str, axis: int, size: str, positions: tuple[str, str]) -> str:
+        """Rows or columns of a picture that would lie from one position to another if it went on by reflection."""
+        last = self.node("Sub", size, self.constant(1))
+        period = self.node("Max", self.node("Mul", last, self.constant(2)), self.constant(1))
+        forth = self.node("Mod", self.node("Range", *positions, self.constant(1)), period)
+        return self.node("Gather", x, self.node("Min", forth, self.node("Sub", period, forth)), axis=axis)
+
+    def cut_to(self, x: str, like: str, border: int = 0) -> str:
+        """Cut off a border, and at the right and lower side what goes beyond the size of another picture."""
+        start = self.constant([border, border])
+        end = self.node("Add", self.node("Shape", like, start=2, end=4), start)
+        return self.node("Slice", x, start, end, self.constant([2, 3]))
+
+    def model(self, output: str) -> onnx.ModelProto:
+        """Return the finished model, from `photo` to the tensor `output`."""
+        shapes: dict[str, list[str | int]] = {
+            "photo": ["batch", 3, "height", "width"],
+            "picture": ["batch", 3, "height", "width"],
+            "features": ["batch", "channels", "rows", "columns"],
+        }
+        inputs, outputs = ["photo"], [output]
+        for number in range(self._smoothed):
+            shapes[f"last_{number}"] = shapes[f"used_{number}"] = [2, f"channels_{number}", 1, 1]
+            inputs.append(f"last_{number}")
+            outputs.append(f"used_{number}")
+        if self._smooths:
+            shapes["share"] = []
+            inputs.append("share")
+        takes, gives = (
+            [helper.make_tensor_value_info(name, TensorProto.FLOAT, shapes[name]) for name in names]
+            for names in (inputs, outputs)
+        )
+        graph = helper.make_graph(self._nodes, "stylekit", takes, gives, list(self._tensors.values()))
+        opset = [helper.make_opsetid("", _OPSET)]
+        model = helper.make_model(graph, opset_imports=opset, ir_version=_IR_VERSION, producer_name="stylekit")
+        onnx.checker.check_model(model)
+        return model
