@@ -93,8 +93,15 @@ def _peak(lines: NDArray[np.float32]) -> float:
 
 def optimised(loss: PerceptualLoss, photo: Tensor, steps: list[int]) -> Iterator[tuple[int, Tensor]]:
     """Optimise the photo itself by L-BFGS, and give the picture after each of these numbers of steps."""
-    picture, content = photo.clone().requires_grad_(), loss.content_of(photo)
-    optimiser = torch.optim.LBFGS([picture], max_iter=1, history_size=100, line_search_fn="strong_wolfe")
+    picture = photo.clone(memory_format=torch.contiguous_format).requires_grad_()
+    content = loss.content_of(photo)
+    optimiser = torch.optim.LBFGS(
+        [picture],
+        max_iter=1,
+        max_eval=26,  # by default a step of one iteration may not search, and the picture stays where it was
+        history_size=100,
+        line_search_fn="strong_wolfe",
+    )
 
     def closure() -> Tensor:
         optimiser.zero_grad()
