@@ -1,6 +1,7 @@
 """Engines are interchangeable: the same pictures, and torch only where it is needed."""
 
 import dataclasses
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +29,14 @@ def test_on_a_cpu_networks_run_in_onnxruntime_unless_torch_is_asked_for(small_st
     assert isinstance(build_engine(small_style, device="cpu"), OnnxruntimeEngine)
     assert isinstance(build_engine(small_style, engine="onnxruntime"), OnnxruntimeEngine)
     assert isinstance(build_engine(small_style, device="cpu", engine="torch"), TorchEngine)
+
+
+def test_onnxruntime_tells_its_makers_nothing(tmp_path):
+    code = "import numpy, stylekit; stylekit.load_style('starry-night').stylize(numpy.zeros((16, 16, 3), numpy.uint8))"
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "HOME": str(tmp_path)}
+    environment.pop("ORT_DISABLE_TELEMETRY", None)
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    assert [path for path in tmp_path.rglob("*") if "onnxruntime" in path.name] == []
 
 
 def test_onnxruntime_is_for_the_cpu(small_style):

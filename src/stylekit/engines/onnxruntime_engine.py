@@ -1,13 +1,16 @@
 """Networks run by onnxruntime on the CPU: faster there than torch, and without the seconds that importing it takes."""
 
 import contextlib
+import os
 from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else it would tell its makers of each run
+import onnxruntime
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail, RuntimeException
 
 from stylekit.architectures import Statistics, norm_names, receptive_reach, working_bytes
