@@ -282,6 +282,31 @@ def test_what_a_killed_run_left_is_cleared(folder, style_path, tmp_path):
     assert sorted(path.name for path in out.iterdir()) == ["a-small.jpg", "b-small.png", "deep"]
 
 
+def test_whatever_an_interrupted_batch_has_painted_is_reported(tmp_path, make_photo, style_path, monkeypatch):
+    (tmp_path / "photos").mkdir()
+    for number in range(4):
+        make_photo(40, 30).save(tmp_path / "photos" / f"{number}.png")
+    stylize, save, painted = stylekit.batch.Style.stylize_together, stylekit.batch.save_photo, []
+
+    def interrupted(self, photos, **settings):
+        if len(painted) == 2:
+            raise KeyboardInterrupt
+        painted.extend(photos)
+        return stylize(self, photos, **settings)
+
+    def slow(*arguments, **settings):
+        time.sleep(0.2)
+        return save(*arguments, **settings)
+
+    monkeypatch.setattr(stylekit.batch.Style, "stylize_together", interrupted)
+    monkeypatch.setattr(stylekit.batch, "save_photo", slow)
+    told = []
+    with pytest.raises(KeyboardInterrupt):
+        apply_styles([tmp_path / "photos"], tmp_path / "out", [str(style_path)], on_file=told.append)
+    assert [report.output for report in told] == sorted((tmp_path / "out").iterdir())
+    assert [report.status for report in told] == ["done"] * 2
+
+
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_batch_leaves_whole_files_and_goes_on_later(tmp_path, make_photo, style_path, signal_number):
     photos, out = tmp_path / "photos", tmp_path / "out"

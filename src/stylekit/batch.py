@@ -201,13 +201,19 @@ class _Run:
             clear_stale(folder)
         with ThreadPoolExecutor(_WORKERS, thread_name_prefix="encode") as writers:
             pending: deque[Future[FileReport]] = deque()
-            for group in self._groups():
-                for result in self._paint(group, writers):
-                    pending.append(result)
-                    while len(pending) > _AHEAD or (pending and pending[0].done()):
-                        yield pending.popleft().result()
+            interruption: KeyboardInterrupt | None = None
+            try:
+                for group in self._groups():
+                    for result in self._paint(group, writers):
+                        pending.append(result)
+                        while len(pending) > _AHEAD or (pending and pending[0].done()):
+                            yield pending.popleft().result()
+            except KeyboardInterrupt as caught:
+                interruption = caught  # what is being written will be whole, and is reported
             while pending:
                 yield pending.popleft().result()
+            if interruption is not None:
+                raise interruption
 
     def _loaded(self) -> Iterator["_Loaded"]:
         load = partial(_load, max_pixels=self._config.max_pixels, max_size=self._config.max_size)
