@@ -26,7 +26,7 @@ from stylekit.errors import OutOfMemory
 
 _AUTO_SIDES = (1024, 512, 256, 128)  # px, of tiles; the next where the last needs more memory than there is
 _AMPLE = 2_700_000_000  # bytes on a CPU: enough for 12 megapixels by `fast`
-_FEW_NORMS = 8  # `fast` has four, and takes about twice as long in tiles; `johnson` has fifteen, and takes nine times
+_FEW_NORMS = 8  # `fast` has four, and takes 2.4 times as long in tiles; `johnson` has fifteen, and takes nine times
 
 
 def paint(engine: Engine, photos: Sequence[Pixels], tile: int | None = None) -> list[Pixels]:
