@@ -1,7 +1,12 @@
 """Films: every frame at its time, the sound untouched, nothing painted twice, and what is broken costs little."""
 
+import dataclasses
 import errno
 import json
+import os
+import struct
+import subprocess
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -14,20 +19,23 @@ from PIL import Image
 
 from film_material import frames_of, packets_of, photo, write_film
 from stylekit import video_reader
+from stylekit.animations import animation_frames, probe_animation
 from stylekit.batch import apply_styles
 from stylekit.config import ApplyConfig
 from stylekit.distributed import World
 from stylekit.errors import ImageError
 from stylekit.film_painting import paint_film
 from stylekit.films import Frame, at_rate
-from stylekit.images import photo_from_image
 from stylekit.locks import claimed
 from stylekit.paths import hidden_beside
 from stylekit.segments import Segments
 from stylekit.style_file import StyleMetadata
 from stylekit.stylization import Style
+from stylekit.video_reader import probe_video, video_frames
 
 pytest.importorskip("av")
+
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="memory is counted in kilobytes there")
 
 
 @pytest.fixture
@@ -62,7 +70,7 @@ class Copyist:
 
 def paint(source, output, engine=None, on_frame=lambda report: None, **settings):
     style = Style(StyleMetadata(name="copyist", network="fast"), engine or Copyist())
-    return paint_film(source, output, style, ApplyConfig(**settings), on_frame=on_frame)
+    return paint_film(source, output, style, ApplyConfig(**{"overwrite": True, **settings}), on_frame=on_frame)
 
 
 def difference(one, other):
@@ -479,21 +487,76 @@ def test_what_is_on_screen_at_the_beginning_of_a_part_is_shown(tmp_path):
     assert difference(frames_of(tmp_path / "c.mp4")[1][0], pictures[0]) < 8
 
 
-def test_a_broken_frame_at_the_beginning_of_a_part_shows_the_one_before(tmp_path, monkeypatch):
-    source = tmp_path / "a.gif"
+def gif_with_a_second_frame_of(path, width, height):
+    """Write three frames of 64 x 48, and say of the second that it has another size."""
     first, *others = [Image.fromarray(photo(8 * number)) for number in range(3)]
-    first.save(source, save_all=True, append_images=others, duration=100)
-    read = photo_from_image
+    first.save(path, save_all=True, append_images=others, duration=100)
+    content = bytearray(path.read_bytes())
+    control = [start for start in range(len(content)) if content[start : start + 3] == b"!\xf9\x04"][1]
+    assert content[control + 8 : control + 9] == b","
+    content[control + 13 : control + 17] = struct.pack("<HH", width, height)
+    path.write_bytes(content)
+    return first
 
-    def second_is_broken(image, **settings):
-        if image.tell() == 1:
-            raise OSError("broken")
-        return read(image, **settings)
 
-    monkeypatch.setattr("stylekit.animations.photo_from_image", second_is_broken)
+def test_a_broken_frame_at_the_beginning_of_a_part_shows_the_one_before(tmp_path):
+    source = tmp_path / "a.gif"
+    first = gif_with_a_second_frame_of(source, 65535, 65535)
     for settings in ({"start": 0.1}, {"start": 0.05, "fps": 5}):
         paint(source, tmp_path / "b.mp4", steady=0, **settings)
         assert difference(frames_of(tmp_path / "b.mp4")[1][0], first) < 8
+
+
+@linux_only
+def test_a_later_frame_beyond_the_canvas_of_a_gif_takes_no_memory(tmp_path):
+    source = tmp_path / "a.gif"
+    gif_with_a_second_frame_of(source, 65535, 30000)
+    script = """
+import resource, sys
+from pathlib import Path
+from stylekit.animations import animation_frames, is_animation, probe_animation
+if __name__ == "__main__":
+    source = Path(sys.argv[1])
+    assert is_animation(source)
+    film = probe_animation(source, start=0, end=None, max_size=None, max_pixels=500_000_000)
+    frames = list(animation_frames(film))
+    assert [frame.is_broken for frame in frames][:2] == [False, True], frames
+    status = Path("/proc/self/status").read_text()
+    own = int(status.partition("VmHWM:")[2].split()[0])
+    workers = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    assert max(own, workers) < 300_000, (own, workers)
+"""
+    (tmp_path / "script.py").write_text(script)
+    subprocess.run([sys.executable, tmp_path / "script.py", source], check=True, timeout=60)
+
+
+def test_a_frame_slightly_beyond_the_canvas_of_a_gif_is_cut_to_it(tmp_path):
+    source = tmp_path / "a.gif"
+    gif_with_a_second_frame_of(source, 70, 48)
+    film = probe_animation(source, start=0, end=None, max_size=None, max_pixels=10_000)
+    shapes = [None if frame.pixels is None else frame.pixels.shape for frame in animation_frames(film)]
+    assert set(shapes) <= {(48, 64, 3), None}
+    assert shapes[0] == (48, 64, 3)
+
+
+def test_an_animation_that_crashes_its_decoder_fails_alone(tmp_path, monkeypatch):
+    source = tmp_path / "a.gif"
+    gif_with_a_second_frame_of(source, 64, 48)
+    monkeypatch.setattr("stylekit.animations._decode", dying)
+    with pytest.raises(ImageError, match=r"a\.gif crashed its decoder"):
+        probe_animation(source, start=0, end=None, max_size=None, max_pixels=10_000)
+
+
+def dying(*arguments):
+    """End the process as a crash does."""
+    os._exit(11)
+
+
+def test_frames_that_grow_are_not_decoded_beyond_the_limit(film):
+    probed = probe_video(film, start=0, end=None, max_size=None, max_pixels=64 * 48)
+    assert sum(frame.pixels is not None for frame in video_frames(probed)) == 20
+    with_less = dataclasses.replace(probed, max_pixels=64 * 48 - 1)  # as if the first frame had been smaller
+    assert not [frame for frame in video_frames(with_less) if frame.pixels is not None]
 
 
 def test_frames_left_out_for_the_rate_do_not_leave_a_broken_one_without_picture():

@@ -1,5 +1,6 @@
 """Folders, and writing whole or not at all."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from stylekit import paths
+from stylekit.errors import OutputExists
 from stylekit.paths import _machine, atomic_write, clear_stale, file_hash
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="the folders are those of Linux")
@@ -93,6 +95,37 @@ def test_an_old_file_is_replaced(tmp_path):
         temporary.write_text("new")
         assert target.read_text() == "old"
     assert target.read_text() == "new"
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["hard links", "no hard links"])
+def test_a_file_that_appears_meanwhile_is_not_replaced(tmp_path, monkeypatch, links):
+    if not links:
+        monkeypatch.setattr(os, "link", lambda *arguments: (_ for _ in ()).throw(OSError(errno.EPERM, "no links")))
+    target = tmp_path / "picture.png"
+    with atomic_write(target, overwrite=False) as temporary:
+        temporary.write_text("first")
+    with pytest.raises(OutputExists, match="already exists"), atomic_write(target, overwrite=False) as temporary:
+        temporary.write_text("second")
+    assert target.read_text() == "first"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_disk_that_is_full_when_the_file_is_flushed_keeps_the_old_file(tmp_path, monkeypatch):
+    target = tmp_path / "picture.png"
+    target.write_text("old")
+    monkeypatch.setattr(os, "fsync", lambda file: (_ for _ in ()).throw(OSError(errno.ENOSPC, "No space left")))
+    with pytest.raises(OSError, match="No space left"), atomic_write(target) as temporary:
+        temporary.write_text("new")
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("answer", [errno.EINVAL, errno.ENOTSUP])
+def test_a_file_system_without_fsync_is_written_to(tmp_path, monkeypatch, answer):
+    monkeypatch.setattr(os, "fsync", lambda file: (_ for _ in ()).throw(OSError(answer, "no fsync")))
+    with atomic_write(tmp_path / "a.txt") as temporary:
+        temporary.write_text("whole")
+    assert (tmp_path / "a.txt").read_text() == "whole"
 
 
 def test_a_folder_is_not_replaced(tmp_path):

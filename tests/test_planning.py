@@ -1,5 +1,7 @@
 """Output paths, exactly as documented: decided before any work, from names alone."""
 
+import os
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -117,10 +119,34 @@ def test_colliding_results_get_the_source_suffix(tmp_path):
     ]
 
 
-def test_results_that_still_collide_are_refused(tmp_path):
-    files(tmp_path, "one/a.jpg", "two/a.jpg")
-    with pytest.raises(ConfigError, match="would both become"):
-        outputs(tmp_path, ["one", "two"], "out")
+def test_results_that_still_collide_keep_the_folders_that_tell_them_apart(tmp_path):
+    files(tmp_path, "one/DCIM/a.jpg", "two/DCIM/a.jpg", "two/DCIM/b.jpg")
+    assert sorted(outputs(tmp_path, ["one", "two"], "out", recursive=True)) == [
+        "out/DCIM/b-mosaic.jpg",
+        "out/one/DCIM/a-mosaic.jpg",
+        "out/two/DCIM/a-mosaic.jpg",
+    ]
+
+
+@pytest.mark.parametrize("other", ["FOO.jpg", "foo.JPG"], ids=["case", "case of the suffix"])
+def test_results_whose_names_differ_in_case_alone_are_numbered(tmp_path, other):
+    files(tmp_path, "in/foo.jpg", f"in/{other}")
+    names = outputs(tmp_path, ["in"], "out")
+    assert len({name.casefold() for name in names}) == 2
+
+
+def test_results_whose_names_differ_in_normalization_alone_are_numbered(tmp_path):
+    files(tmp_path, "in/caf\N{LATIN SMALL LETTER E WITH ACUTE}.jpg", "in/cafe\N{COMBINING ACUTE ACCENT}.jpg")
+    names = outputs(tmp_path, ["in"], "out")
+    assert len({unicodedata.normalize("NFC", name) for name in names}) == 2
+
+
+def test_an_input_under_another_spelling_is_not_an_output(tmp_path):
+    """A hard link is what a second spelling is in a folder that ignores case."""
+    files(tmp_path, "IMG.JPG")
+    os.link(tmp_path / "IMG.JPG", tmp_path / "img.jpg")
+    with pytest.raises(ConfigError, match="would be its own result"):
+        plan_outputs([tmp_path / "IMG.JPG"], tmp_path / "img.jpg", ["mosaic"], ApplyConfig(overwrite=True))
 
 
 def test_a_photo_named_twice_is_taken_once(tmp_path):

@@ -1,10 +1,14 @@
 """Animated GIF and WebP: pictures that move, between files and frames."""
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+import struct
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from PIL import Image
@@ -16,7 +20,8 @@ from stylekit.films import Film, Frame
 from stylekit.formats import ANIMATION_SUFFIXES
 from stylekit.images import photo_from_image, reduced_size
 from stylekit.paths import atomic_write
-from stylekit.pillow_guard import RAISE_LIMIT, pillow, read_errors, write_errors
+from stylekit.pillow_guard import formats_of, pillow, read_errors, save_image, write_errors
+from stylekit.processes import Processes
 
 _MILLISECOND = Fraction(1, 1000)
 _USUAL_DURATION = 100  # ms, of frames that tell none, as browsers have it
@@ -24,6 +29,9 @@ _FORMATS = {".gif": "GIF", ".webp": "WEBP"}
 _STEPS = {".gif": 10, ".webp": 1}  # ms, the formats' units of time
 _OPAQUE_FROM = 128  # alpha; GIF knows no more than whether
 _TRANSPARENT = 255  # its place in GIF's palettes
+_MOST_GROWTH = 2  # of a GIF by frames beyond its canvas, in halves of it
+_WEBP_HEAD = struct.Struct("<4s4x4s4s4xB")  # RIFF, WEBP, the first chunk's name, VP8X's flags
+_WEBP_IS_ANIMATED = 2
 _UNFIT = 6.0  # of 255, mean error from which a picture gets a palette of its own
 
 
@@ -32,54 +40,129 @@ def is_animation(path: Path) -> bool:
     if path.suffix.lower() not in ANIMATION_SUFFIXES or not path.is_file():
         return False
     try:
-        with _opened(path, 2**62) as image:
-            return bool(getattr(image, "is_animated", False))
-    except ImageError:
+        with read_errors(path.name), path.open("rb") as file:
+            head = file.read(_WEBP_HEAD.size)
+            if head.startswith(b"RIFF"):  # whose decoder would make room for the whole animation
+                _, webp, chunk, flags = _WEBP_HEAD.unpack(head)
+                return (webp, chunk) == (b"WEBP", b"VP8X") and bool(flags & _WEBP_IS_ANIMATED)
+            file.seek(0)
+            with pillow.set_for(0), Image.open(file, formats=formats_of(["Gif"])) as image:
+                return bool(getattr(image, "is_animated", False))  # goes through GIF's blocks, and decodes nothing
+    except (ImageError, struct.error):
         return False
 
 
 def probe_animation(path: Path, *, start: float, end: float | None, max_size: int | None, max_pixels: int) -> Film:
     """Look at an animation; see `video_reader.probe_video`."""
-    with _opened(path, max_pixels) as image:
-        if image.width * image.height > max_pixels:
-            sides = f"{image.width:,} × {image.height:,}"
-            raise ImageError(f"{path.name} has {sides} pixels, over the limit of {max_pixels:,}.", RAISE_LIMIT)
-        width, height = reduced_size(image.size, max_size)
+    with _decoder(path, max_pixels, max_size) as decode:
+        about = decode(None)
+        assert isinstance(about, _About)
+        width, height = reduced_size(about.size, max_size)
         return Film(
             path=path,
             width=width,
             height=height,
             time_base=_MILLISECOND,
-            rate=Fraction(1000, int(image.info.get("duration", 0)) or _USUAL_DURATION),
-            length=int(getattr(image, "n_frames", 1)),
+            rate=Fraction(1000, about.duration),
+            length=about.length,
             begin=round(start * 1000),
             end=None if end is None else round(end * 1000),
             shift=round(start * 1000),
             is_animation=True,
-            loop=int(image.info.get("loop", 1)),  # a GIF that does not speak of loops is shown once
+            loop=about.loop,
+            max_pixels=max_pixels,
         )
 
 
 def animation_frames(film: Film) -> Iterator[Frame]:
-    """Read an animation's frames; see `video_reader.video_frames`."""
-    with _opened(film.path, 2**62) as image:
+    """Read an animation's frames; see `video_reader.video_frames`.
+
+    A worker process decodes them, so that a hostile file costs no more than itself.
+    """
+    with _decoder(film.path, film.max_pixels, max(film.width, film.height)) as decode:
         time = 0
         for number in range(film.length):
-            pixels = alpha = None
-            try:
-                image.seek(number)
-                photo = photo_from_image(image, max_size=max(film.width, film.height))
-                pixels, alpha = photo.pixels, photo.alpha
-            except Exception:  # whatever hostile files make decoders raise
-                if not number:
-                    raise
-            duration = int(image.info.get("duration", 0)) or _USUAL_DURATION
-            yield Frame(time - film.shift, duration, pixels, alpha, is_broken=pixels is None)
-            time += duration
+            read = decode(number)
+            assert isinstance(read, _Read)
+            is_broken = read.pixels is None
+            yield Frame(time - film.shift, read.duration, read.pixels, read.alpha, is_broken=is_broken)
+            time += read.duration
+
+
+@dataclass(frozen=True)
+class _About:
+    """What an animation's file says of it."""
+
+    size: tuple[int, int]
+    duration: int
+    length: int
+    loop: int
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A decoded frame; without pixels where it cannot be decoded."""
+
+    pixels: Pixels | None
+    alpha: Pixels | None
+    duration: int
+
+
+@contextmanager
+def _decoder(path: Path, max_pixels: int, max_size: int | None) -> Iterator[Callable[[int | None], _About | _Read]]:
+    """Give a function that decodes an animation's frames, by number and in order, in a process of its own."""
+
+    def died(_: int | None) -> NoReturn:
+        raise ImageError(
+            f"{path.name} crashed its decoder: the file is damaged, or there is too little memory.",
+            "Save it again with another program, or make it smaller.",
+        )
+
+    if path.is_file() and not path.stat().st_size:
+        raise ImageError(f"{path.name} is empty (0 bytes).", "Copy or download it again.")
+    with closing(Processes(partial(_decode, path, max_pixels, max_size), died)) as decode:
+        yield decode
+
+
+def _decode(path: Path, max_pixels: int, max_size: int | None, number: int | None) -> _About | _Read:
+    """Decode a frame, or tell what the file says of itself; runs in a process that reads nothing else."""
+    image, canvas = _opened(path, max_pixels)
+    if number is None:
+        duration = int(image.info.get("duration", 0)) or _USUAL_DURATION
+        # a GIF that does not speak of loops is shown once
+        return _About(canvas, duration, int(getattr(image, "n_frames", 1)), int(image.info.get("loop", 1)))
+    pixels = alpha = None
+    try:
+        image.seek(number)
+        frame = image if image.size == canvas else image.crop((0, 0, *canvas))  # a GIF's may reach beyond its canvas
+        photo = photo_from_image(frame, max_size=max_size)
+        pixels, alpha = photo.pixels, photo.alpha
+    except Exception:  # whatever hostile files make decoders raise
+        if not number:
+            raise
+    return _Read(pixels, alpha, int(image.info.get("duration", 0)) or _USUAL_DURATION)
+
+
+@cache
+def _opened(path: Path, max_pixels: int) -> tuple[Image.Image, tuple[int, int]]:
+    """Open an animation, and limit what any of its frames can make of it; return it with its size."""
+    warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+    with read_errors(path.name):
+        Image.MAX_IMAGE_PIXELS = -(-max_pixels // 2)  # Pillow refuses what has more than twice as many
+        image = Image.open(path, formats=formats_of(["Gif", "WebP"]))
+        if image.width * image.height > max_pixels:
+            raise Image.DecompressionBombError
+        Image.MAX_IMAGE_PIXELS = min(Image.MAX_IMAGE_PIXELS, _MOST_GROWTH * image.width * image.height)
+        return image, image.size
 
 
 def write_animation(
-    pictures: Iterable[tuple[Fraction, Pixels, Pixels | None]], path: Path, film: Film, quality: int
+    pictures: Iterable[tuple[Fraction, Pixels, Pixels | None]],
+    path: Path,
+    film: Film,
+    quality: int,
+    *,
+    overwrite: bool = True,
 ) -> None:
     """Write pictures as an animated GIF or WebP.
 
@@ -89,9 +172,11 @@ def write_animation(
         path: the file to write, whole or not at all; its suffix sets the format.
         film: what they come from.
         quality: of WebP, 1 to 100.
+        overwrite: whether an existing file is replaced.
 
     Raises:
         ImageError: if it cannot be written.
+        OutputExists: if the file exists and `overwrite` is false.
     """
     _check_memory(path, film)
     suffix = path.suffix.lower()
@@ -111,8 +196,9 @@ def write_animation(
     options: dict[str, Any] = {"loop": film.loop} if film.loop != 1 or suffix == ".webp" else {}
     if suffix == ".gif" and transparent:
         options |= {"transparency": _TRANSPARENT, "disposal": 2}
-    with write_errors(path), atomic_write(path) as temporary:
-        images[0].save(
+    with write_errors(path), atomic_write(path, overwrite=overwrite) as temporary:
+        save_image(
+            images[0],
             temporary,
             _FORMATS[suffix],
             save_all=True,
@@ -145,10 +231,3 @@ def _cut_out(image: Image.Image, alpha: Pixels) -> Image.Image:
     else:
         image.putalpha(Image.fromarray(alpha))
     return image
-
-
-@contextmanager
-def _opened(path: Path, max_pixels: int) -> Iterator[Image.Image]:
-    """Open an animation, with the errors of pictures."""
-    with read_errors(path.name), pillow.set_for(max_pixels), Image.open(path, formats=list(_FORMATS.values())) as image:
-        yield image

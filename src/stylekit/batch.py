@@ -305,7 +305,10 @@ class _Run:
                     format=format_of_suffix(path.suffix),
                     quality=config.quality,
                     strip_metadata=config.strip_metadata,
+                    overwrite=config.overwrite,
                 )
+        except OutputExists:
+            return self._skipped(job, number, path)  # another run has painted it meanwhile
         except StylekitError as error:
             return self._failed(job, number, path, error)
         height, width = picture.pixels.shape[:2]

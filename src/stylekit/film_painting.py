@@ -171,7 +171,7 @@ def _write_animation(paint: _Paint, output: Path, film: Film, config: ApplyConfi
                 memory = painted.memory
                 yield memory.end * film.time_base, painted.picture, painted.alpha
 
-    write_animation(pictures(), output, film, quality=config.quality)
+    write_animation(pictures(), output, film, quality=config.quality, overwrite=config.overwrite)
     return memory
 
 
@@ -201,7 +201,15 @@ def _write_film(
         for first in frames:
             segments.add(partial(write, chain([first], islice(frames, most - 1))))
     end = segments.memory.end * shown.time_base
-    join(segments.paths, film, output, companions=companions, end=end, strip_metadata=config.strip_metadata)
+    join(
+        segments.paths,
+        film,
+        output,
+        companions=companions,
+        end=end,
+        strip_metadata=config.strip_metadata,
+        overwrite=config.overwrite,
+    )
     segments.clear()
     return segments.memory, notes
 

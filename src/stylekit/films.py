@@ -47,6 +47,7 @@ class Film:
         aspect: width of a pixel in units of its height.
         is_animation: whether it is an animated picture, which has no sound.
         loop: how often an animation is shown; 0 without end.
+        max_pixels: pixels above which no frame is decoded.
     """
 
     path: Path
@@ -64,6 +65,7 @@ class Film:
     aspect: Fraction = Fraction(1)
     is_animation: bool = False
     loop: int = 0
+    max_pixels: int = 2**31 - 1
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from stylekit.errors import ConfigError, ImageError
 from stylekit.formats import FORMATS, READABLE
 from stylekit.metadata import declare_srgb, encode_exif, exif_of_size, read_dpi, read_exif, read_xmp, take_orientation
 from stylekit.paths import atomic_write
-from stylekit.pillow_guard import RAISE_LIMIT, formats_of, pillow, read_errors, write_errors
+from stylekit.pillow_guard import RAISE_LIMIT, formats_of, pillow, read_errors, save_image, write_errors
 from stylekit.tiff import encode_tiff
 
 # Pillow's decoders that a file may meet. The others stay out of reach: EPS runs Ghostscript, and few are as well tried.
@@ -134,7 +134,9 @@ def photo_to_image(photo: Photo) -> Image.Image:
     return image
 
 
-def save_photo(photo: Photo, path: Path, *, format: str, quality: int, strip_metadata: bool = False) -> tuple[str, ...]:
+def save_photo(
+    photo: Photo, path: Path, *, format: str, quality: int, strip_metadata: bool = False, overwrite: bool = True
+) -> tuple[str, ...]:
     """Write a picture, whole or not at all, with its metadata.
 
     EXIF states the size of `pixels`, which may differ from that of the photo that was read.
@@ -145,6 +147,7 @@ def save_photo(photo: Photo, path: Path, *, format: str, quality: int, strip_met
         format: a key of `FORMATS`.
         quality: 1 to 100, for the formats that know one.
         strip_metadata: whether EXIF and XMP are left out. Colour profile and resolution stay: they say how to show it.
+        overwrite: whether an existing file is replaced.
 
     Returns:
         What the format could not hold, a short phrase each.
@@ -152,6 +155,7 @@ def save_photo(photo: Photo, path: Path, *, format: str, quality: int, strip_met
     Raises:
         ConfigError: if there is no such format.
         ImageError: if the format cannot hold a picture of that size, or the file cannot be written.
+        OutputExists: if the file exists and `overwrite` is false.
     """
     output = FORMATS.get(format)
     if output is None:
@@ -171,7 +175,11 @@ def save_photo(photo: Photo, path: Path, *, format: str, quality: int, strip_met
     if photo.alpha is not None and not output.holds_alpha:
         image = on_white(image)
         notes.append(f"transparency laid on white: {format.upper()} has none")
-    with write_errors(path), pillow.set_for(image.width * image.height), atomic_write(path) as temporary:
+    with (
+        write_errors(path),
+        pillow.set_for(image.width * image.height),
+        atomic_write(path, overwrite=overwrite) as temporary,
+    ):
         _encode(image, temporary, format, quality)
     return tuple(notes)
 
@@ -318,4 +326,4 @@ def _encode(image: Image.Image, path: Path, format: str, quality: int) -> None:
             options["speed"] = 8  # a third of the default's time, for the same bytes
         case "heic":
             options["enc_params"] = {"preset": "ultrafast"}  # three times as fast as the default, for a few more bytes
-    image.save(path, FORMATS[format].pillow, **options, **info)
+    save_image(image, path, FORMATS[format].pillow, **options, **info)

@@ -5,6 +5,7 @@ wants them. Nothing here creates a folder before something is written into it.
 """
 
 import contextlib
+import errno
 import hashlib
 import os
 import platform
@@ -18,9 +19,12 @@ from pathlib import Path
 
 import platformdirs
 
+from stylekit.errors import OutputExists
+
 _TEMPORARY_MARK = ".stylekit-part"
 _WRITER = re.compile(rf"\.([0-9]{{1,9}})-([0-9a-f]{{8}})-[0-9a-f]{{8}}{re.escape(_TEMPORARY_MARK)}")
 _STALE_AFTER_SECONDS = 24 * 3600
+_NO_FSYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)  # what file systems without it answer
 
 
 def _home(kind: str) -> Path | None:
@@ -70,25 +74,54 @@ def file_hash(path: Path) -> str:
 
 
 @contextlib.contextmanager
-def atomic_write(path: Path) -> Iterator[Path]:
-    """Give a hidden temporary path beside `path`, and move it into place once the block has ended well.
+def atomic_write(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
+    """Yield a hidden temporary path beside `path`, and move it into place when the block succeeds.
 
-    Missing parent folders are made. A reader sees the old file or the whole new one, never a part.
+    Missing parent folders are created. A reader sees the old file or the whole new one, never a part. The new file is
+    on the disk before it replaces anything: file systems that allocate late report a full disk only then.
 
     Args:
-        path: the file to write.
+        path: The file to write.
+        overwrite: Whether an existing file is replaced.
 
     Yields:
         The temporary path to write to, with the same suffix as `path`.
+
+    Raises:
+        OutputExists: If `path` exists and `overwrite` is false, even if it appeared during the block or is an existing
+            file under another spelling (case, Unicode normalization).
+        OSError: If the file cannot be written; an existing file is left as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     writer = f"{os.getpid()}-{_machine()}-{secrets.token_hex(4)}"
     temporary = path.parent / f".{_shortened(path.stem)}.{writer}{_TEMPORARY_MARK}{path.suffix}"
     try:
         yield temporary
-        temporary.replace(path)
+        reach_the_disk(temporary)
+        if overwrite:
+            temporary.replace(path)
+        else:
+            _move_to_free(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _move_to_free(temporary: Path, path: Path) -> None:
+    """Move a file to a path that no other file may have, as one step that fails if there is one."""
+    try:
+        if sys.platform == "win32":
+            temporary.rename(path)  # which replaces nothing there
+            return
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            raise
+        except OSError:  # FAT, exFAT and some network shares have no hard links
+            path.touch(exist_ok=False)
+            temporary.replace(path)
+    except FileExistsError as error:
+        hint = "Replace it with --overwrite, or choose another --output."
+        raise OutputExists(f"{path} already exists.", hint) from error
 
 
 @cache
@@ -112,7 +145,11 @@ def reach_the_disk(path: Path) -> None:
     """Wait until a file would outlive a power cut; or a folder's names, where the platform can tell."""
     if not path.is_dir():
         with path.open("rb+") as file:
-            os.fsync(file.fileno())
+            try:
+                os.fsync(file.fileno())
+            except OSError as error:
+                if error.errno not in _NO_FSYNC:
+                    raise
         return
     with contextlib.suppress(OSError):  # Windows opens no folder
         folder = os.open(path, os.O_RDONLY)

@@ -2,12 +2,13 @@
 
 import contextlib
 import importlib
+import io
 import re
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, NoReturn, cast
 
 from PIL import Image, UnidentifiedImageError
 
@@ -89,12 +90,36 @@ def estimate_pixels(path: Path) -> int:
         return 0
 
 
+class _WithoutDescriptor(io.BufferedWriter):
+    """A file that Pillow writes to through Python, which notices short writes."""
+
+    def fileno(self) -> NoReturn:
+        raise io.UnsupportedOperation("Pillow's encoders ignore short writes to a file descriptor")
+
+
+def save_image(image: Image.Image, path: Path, format: str, **options: Any) -> None:
+    """Write an image with one of Pillow's encoders, and notice when the disk fills up.
+
+    Args:
+        image: The image.
+        path: The file to write.
+        format: Pillow's name of the format.
+        options: Passed to the encoder.
+
+    Raises:
+        OSError: If the file cannot be written whole.
+        ValueError: If the encoder rejects the image or an option.
+    """
+    with _WithoutDescriptor(io.FileIO(path, "w")) as file:
+        image.save(file, format, **options)
+
+
 @contextlib.contextmanager
 def read_errors(name: str) -> Iterator[None]:
     """Turn whatever a decoder raises into an `ImageError` about `name`; hostile files make them raise anything."""
     try:
         yield
-    except ImageError:
+    except StylekitError:
         raise
     except Exception as error:
         raise ImageError(*_read_failure(name, error)) from error

@@ -4,10 +4,13 @@ Looks at file names alone, and opens nothing but GIF and WebP, which may be eith
 """
 
 import os
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
+from typing import NoReturn
 
 from stylekit.animations import is_animation
 from stylekit.config import ApplyConfig
@@ -180,22 +183,74 @@ def _lies_in(source: Path, output: Path, folders: list[Path]) -> bool:
 
 
 def _place(found: list[_Found], output: Path | None, labels: Sequence[str], config: ApplyConfig) -> list[PlannedPhoto]:
-    plain = [_outputs(photo, output, labels, config, photo.source.stem) for photo in found]
-    taken = Counter(_key(path) for outputs in plain for path in outputs)
-    placed = []
-    for photo, outputs in zip(found, plain, strict=True):
-        collides = any(taken[_key(path)] > 1 for path in outputs)
-        stem = f"{photo.source.stem}-{photo.source.suffix.lower().lstrip('.')}"
-        final = _outputs(photo, output, labels, config, stem) if collides else outputs
-        placed.append(PlannedPhoto(photo.source, final, _is_film(photo.source, config)))
-    return placed
+    plain = [_outputs(photo, output, labels, config) for photo in found]
+    groups: dict[str, list[int]] = {}
+    for index, outputs in enumerate(plain):
+        groups.setdefault(_key(outputs[0]), []).append(index)
+    placed: dict[int, tuple[Path, ...]] = dict(enumerate(plain))
+    for group in groups.values():
+        if len(group) > 1:
+            apart = _told_apart([found[index] for index in group], output, labels, config)
+            placed.update(zip(group, apart, strict=True))
+    return [
+        PlannedPhoto(photo.source, placed[index], _is_film(photo.source, config)) for index, photo in enumerate(found)
+    ]
+
+
+def _told_apart(
+    group: list[_Found], output: Path | None, labels: Sequence[str], config: ApplyConfig
+) -> list[tuple[Path, ...]]:
+    """Name the results of photos whose usual names collide: by suffix, then by folder, then by number."""
+    folders = _folders_below_common([photo.source for photo in group]) if output else [Path()] * len(group)
+    for by_suffix, by_folder in ((True, False), (False, True), (True, True)):
+        named = [
+            _outputs(photo, output, labels, config, by_suffix=by_suffix, folder=folder if by_folder else None)
+            for photo, folder in zip(group, folders, strict=True)
+        ]
+        if len({_key(outputs[0]) for outputs in named}) == len(group):
+            return named
+    seen: Counter[str] = Counter()
+    numbered = []
+    for outputs in named:
+        seen[_key(outputs[0])] += 1
+        number = seen[_key(outputs[0])]
+        numbered.append(outputs if number == 1 else tuple(path.with_stem(f"{path.stem}-{number}") for path in outputs))
+    return numbered
+
+
+def _folders_below_common(sources: list[Path]) -> list[Path]:
+    """Return each source's folder relative to the innermost folder that holds all of them."""
+    parts = [Path(os.path.abspath(source)).parent.parts for source in sources]  # noqa: PTH100 - keeps linked folders
+    common = len(list(takewhile(lambda same: len(set(same)) == 1, zip(*parts, strict=False))))
+    return [Path(*(part.strip(":\\/") for part in each[common:])) for each in parts]
 
 
 def _outputs(
-    photo: _Found, output: Path | None, labels: Sequence[str], config: ApplyConfig, stem: str
+    photo: _Found,
+    output: Path | None,
+    labels: Sequence[str],
+    config: ApplyConfig,
+    *,
+    by_suffix: bool = False,
+    folder: Path | None = None,
 ) -> tuple[Path, ...]:
+    """Name a photo's results.
+
+    Args:
+        photo: The photo.
+        output: The folder of all results; None puts them beside photos and folders.
+        labels: What stands for each style in file names.
+        config: Settings.
+        by_suffix: Whether the photo's suffix becomes part of the name.
+        folder: Folder below `output`; None takes the photo's own, relative to where it was found.
+    """
+    stem = photo.source.stem
+    if by_suffix:
+        stem += f"-{photo.source.suffix.lower().lstrip('.')}"
     is_film = _is_film(photo.source, config)
     suffix = video_suffix(photo.source) if is_film else output_suffix(photo.source, config.format)
+    if output is not None and folder is not None:
+        return tuple(output / folder / f"{stem}-{label}{suffix}" for label in labels)
     return tuple(_folder(photo, output, label) / f"{stem}-{label}{suffix}" for label in labels)
 
 
@@ -217,24 +272,48 @@ def _folder(photo: _Found, output: Path | None, label: str) -> Path:
 
 def _without_outputs(photos: list[PlannedPhoto]) -> tuple[PlannedPhoto, ...]:
     """Leave out photos that are another photo's result: those of an earlier run."""
-    results = {_key(path) for photo in photos for path in photo.outputs}
-    return tuple(photo for photo in photos if _key(photo.source) not in results)
+    results = {identity for photo in photos for path in photo.outputs if (identity := _identity(path)) is not None}
+    own = {photo.source: {_identity(path) for path in photo.outputs} for photo in photos}
+    kept = []
+    for photo in photos:
+        identity = _identity(photo.source)
+        if identity is None or identity not in results or identity in own[photo.source]:
+            kept.append(photo)
+    return tuple(kept)
 
 
 def _check_collisions(photos: Sequence[PlannedPhoto]) -> None:
+    sources = {_identity(photo.source): photo.source for photo in photos}
+    sources.pop(None, None)
     owners: dict[str, Path] = {}
     for photo in photos:
         for path in photo.outputs:
-            if _key(path) == _key(photo.source):
-                raise ConfigError(f"{path} would be its own result.", "Choose another --output.")
-            if _key(path) in owners:
-                raise ConfigError(
-                    f"{owners[_key(path)]} and {photo.source} would both become {path}.",
-                    "Rename one, or give them outputs of their own in two runs.",
-                )
+            if (source := sources.get(_identity(path))) is not None or _key(path) in owners:
+                _refuse(path, photo.source, source, owners)
             owners[_key(path)] = photo.source
 
 
+def _refuse(path: Path, photo: Path, source: Path | None, owners: dict[str, Path]) -> NoReturn:
+    """Say why a result cannot be written to `path`."""
+    if source is None:
+        raise ConfigError(
+            f"{owners[_key(path)]} and {photo} would both become {path}.",
+            "Rename one, or give them outputs of their own in two runs.",
+        )
+    if source == photo:
+        raise ConfigError(f"{path} would be its own result.", "Choose another --output.")
+    raise ConfigError(f"{path} would replace the input {source}.", "Choose another --output.")
+
+
 def _key(path: Path) -> str:
-    """What two paths to one file have in common."""
-    return os.path.normcase(os.path.realpath(path))
+    """Return what paths to one file have in common, on any file system: many ignore case and normalize Unicode."""
+    return unicodedata.normalize("NFC", os.path.realpath(path)).casefold()
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from all others whatever it is called; None where there is none."""
+    try:
+        file = path.stat()
+    except (OSError, ValueError):
+        return None
+    return file.st_dev, file.st_ino

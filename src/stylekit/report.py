@@ -1,6 +1,7 @@
 """What a training looks like: contact sheets and loss curves."""
 
 import csv
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -62,8 +63,10 @@ def save_loss_curves(metrics: Path, path: Path) -> None:
         axes.plot(*_smoothed(steps, np.array([float(row[name]) for row in rows])), label=name)
     axes.legend()
     axes.grid(alpha=0.3)
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=120)
     with atomic_write(path) as temporary:
-        figure.savefig(temporary, dpi=120)
+        temporary.write_bytes(content.getvalue())  # which notices a full disk; Pillow, given a file, does not
 
 
 def _smoothed(steps: NDArray[Any], values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:

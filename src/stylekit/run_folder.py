@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from stylekit.config import TrainConfig
 from stylekit.errors import ConfigError, StylekitError
 from stylekit.paths import atomic_write, clear_stale
+from stylekit.pillow_guard import save_image
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -192,4 +193,4 @@ class RunFolder:
         """Write a step's contact sheet."""
         path = self.path / "samples" / f"{step:06d}.png"
         with writing(path), atomic_write(path) as temporary:
-            sheet.save(temporary)
+            save_image(sheet, temporary, "PNG")

@@ -82,7 +82,7 @@ def probe_video(path: Path, *, start: float, end: float | None, max_size: int | 
         ImageError: if there is no film, or it cannot be read.
     """
     with opened(path) as container:
-        stream = _moving(container, path.name)
+        stream = _moving(container, path.name, max_pixels)
         if stream.width * stream.height > max_pixels:
             sides = f"{stream.width:,} × {stream.height:,}"
             raise ImageError(f"{path.name} has {sides} pixels, over the limit of {max_pixels:,}.", RAISE_LIMIT)
@@ -118,6 +118,7 @@ def probe_video(path: Path, *, start: float, end: float | None, max_size: int | 
             colors=_colors(frame),
             turns=turns,
             aspect=1 / aspect if turns % 2 else aspect,
+            max_pixels=max_pixels,
         )
 
 
@@ -131,7 +132,7 @@ def video_frames(film: Film) -> Iterator[Frame]:
         ImageError: if the file cannot be read any more.
     """
     with opened(film.path) as container:
-        stream = _moving(container, film.path.name)
+        stream = _moving(container, film.path.name, film.max_pixels)
         if film.begin is not None and container.format.name not in _BROADCAST_FORMATS:
             container.seek(film.begin, stream=stream)
         usual = round(1 / (film.rate * film.time_base))
@@ -161,13 +162,13 @@ def _from(
     yield from before
 
 
-def _moving(container: "InputContainer", name: str) -> "VideoStream":
-    """Return the stream of moving pictures, which an album's cover is not."""
+def _moving(container: "InputContainer", name: str, max_pixels: int) -> "VideoStream":
+    """Return the stream of moving pictures, which an album's cover is not; no frame of it may be larger."""
     av = load_av(name)
     for stream in container.streams.video:
         if not stream.disposition & av.stream.Disposition.attached_pic:
             stream.thread_type = "AUTO"
-            stream.codec_context.options = _STRICT
+            stream.codec_context.options = {**_STRICT, "max_pixels": str(min(max_pixels, 2**31 - 1))}
             return stream
     raise ImageError(f"{name} has no moving pictures.", "It may hold sound alone.")
 

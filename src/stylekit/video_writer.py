@@ -67,7 +67,9 @@ def write_segment(pictures: Iterable[tuple[int, Pixels]], path: Path, film: Film
 
 
 @contextmanager
-def _created(path: Path, muxer: str, options: Mapping[str, str] | None = None) -> Iterator[Any]:
+def _created(
+    path: Path, muxer: str, options: Mapping[str, str] | None = None, *, overwrite: bool = True
+) -> Iterator[Any]:
     """Open a film's file to write, whole or not at all; it is on the disk before it is in its place.
 
     Errors of opening and closing are those of writing; what goes wrong in between may be another's fault.
@@ -75,7 +77,7 @@ def _created(path: Path, muxer: str, options: Mapping[str, str] | None = None) -
     av = load_av(path.name)
     with ExitStack() as stack:
         with write_errors(path):
-            temporary = stack.enter_context(atomic_write(path))
+            temporary = stack.enter_context(atomic_write(path, overwrite=overwrite))
             container = av.open(str(temporary), "w", muxer, options=dict(options or {}))
         try:
             yield container
@@ -112,6 +114,7 @@ def join(
     companions: Sequence[int] = (),
     end: Fraction,
     strip_metadata: bool,
+    overwrite: bool = True,
 ) -> None:
     """Join segments, and the sound and the subtitles of the film they come from; nothing is encoded anew.
 
@@ -122,16 +125,19 @@ def join(
         companions: numbers of the film's streams of sound and subtitles that are to be joined, by `find_companions`.
         end: second in which the last picture ends.
         strip_metadata: whether title, place and so on are left out.
+        overwrite: whether an existing file is replaced.
 
     Raises:
         ImageError: if something cannot be read or written.
+        OutputExists: if the file exists and `overwrite` is false.
     """
     muxer = VIDEO_FORMATS[output.suffix.lower()].muxer
     is_mp4 = muxer in ("mp4", "mov")
     with ExitStack() as stack:
         source = None if film.is_animation else stack.enter_context(opened(film.path))
         first = stack.enter_context(opened(segments[0])).streams.video[0]
-        container = stack.enter_context(_created(output, muxer, _FAST_START if is_mp4 else {}))
+        options = _FAST_START if is_mp4 else {}
+        container = stack.enter_context(_created(output, muxer, options, overwrite=overwrite))
         with write_errors(output):
             video = container.add_stream_from_template(first, opaque=True)
             if is_mp4 and (tag := VIDEO_CODECS[first.codec_context.codec.canonical_name].tag):

@@ -133,7 +133,17 @@ def gatys(
     pictures = [photo, *paintings, *(path for path in (mask, start) if path is not None)]
     check_pictures(pictures)
     _check_output(output, [*pictures, *([loss_weights] if loss_weights else [])], overwrite)
-    _run(console, photo, paintings, output, mask, config, quality=quality, strip_metadata=strip_metadata)
+    _run(
+        console,
+        photo,
+        paintings,
+        output,
+        mask,
+        config,
+        quality=quality,
+        strip_metadata=strip_metadata,
+        overwrite=overwrite,
+    )
 
 
 def _numbers(text: str) -> tuple[float, ...]:
@@ -172,6 +182,7 @@ def _run(
     *,
     quality: int,
     strip_metadata: bool,
+    overwrite: bool,
 ) -> None:
     console.note("Loading torch and the loss network …")
     from stylekit.images import photo_from_image, save_photo
@@ -184,7 +195,14 @@ def _run(
     def save(picture: "Image.Image") -> None:
         nonlocal written
         result, format = photo_from_image(picture), format_of_suffix(output.suffix)
-        notes = save_photo(result, output, format=format, quality=quality, strip_metadata=strip_metadata)
+        notes = save_photo(
+            result,
+            output,
+            format=format,
+            quality=quality,
+            strip_metadata=strip_metadata,
+            overwrite=overwrite or written,
+        )
         for note in () if written else notes:
             console.note(f"note {output}: {note}")
         written = True
