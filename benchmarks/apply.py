@@ -20,8 +20,8 @@ from PIL import Image
 from torch import nn
 
 from measuring import plain_network, random_style, seconds
-from stylekit.batch import apply_styles
-from stylekit.config import DEFAULT_STYLE, ApplyConfig
+from stylekit.apply.run import apply_styles
+from stylekit.config.apply import DEFAULT_STYLE, ApplyConfig
 
 
 def make_photos(folder: Path, number: int, side: int) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from stylekit import ApplyConfig, FileReport, apply_styles, load_style
-from stylekit.config import COMMAND_JOBS
+from stylekit.config.apply import COMMAND_JOBS
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 SIDES = (240, 320, 480, 640, 768, 900, 1000)

@@ -27,10 +27,10 @@ from torch import Tensor
 
 from quality import PAINTING_SIDE, STYLE_LAYERS, STYLE_WEIGHT, Mark, criterion, load, mark, tensor
 from stylekit import GatysConfig, gatys, load_style
-from stylekit.colors import to_bytes
-from stylekit.loss_weights import find_loss_weights, read_loss_weights
-from stylekit.losses import PerceptualLoss
-from stylekit.scales import GatysReport
+from stylekit.images.pixels import to_bytes
+from stylekit.losses.perceptual import PerceptualLoss
+from stylekit.losses.weights import find_loss_weights, read_loss_weights
+from stylekit.optimization.scales import GatysReport
 
 
 class _TimeIsUp(Exception):

@@ -26,20 +26,20 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from stylekit import __version__
-from stylekit.architectures import COMPACT_LAYERS, COMPACT_POOLED, COMPACT_WIDTHS, VGG19_LAYERS
-from stylekit.catalog import style_names
-from stylekit.compact_vgg import CompactFeatures
-from stylekit.datasets import CropSampler, open_photos
-from stylekit.descent import Lbfgs
-from stylekit.images import load_photo
-from stylekit.library import load_style_file_by_name
-from stylekit.loss_weights import find_loss_weights, read_loss_weights
-from stylekit.losses import PerceptualLoss
+from stylekit._version import __version__
+from stylekit.images.reading import load_photo
+from stylekit.losses.compact import CompactFeatures
+from stylekit.losses.layers import COMPACT_LAYERS, COMPACT_POOLED, COMPACT_WIDTHS, VGG19_LAYERS
+from stylekit.losses.perceptual import PerceptualLoss
+from stylekit.losses.style import gram_matrix
+from stylekit.losses.vgg import VggFeatures
+from stylekit.losses.weights import find_loss_weights, read_loss_weights
 from stylekit.networks import load_network
-from stylekit.paths import file_hash
-from stylekit.style_losses import gram_matrix
-from stylekit.vgg import VggFeatures
+from stylekit.optimization.optimizers import Lbfgs
+from stylekit.styles.library import load_style_file_by_name
+from stylekit.styles.locations import style_names
+from stylekit.system.files import file_hash
+from stylekit.training.photos import CropSampler, open_photos
 
 SOURCE = "Distilled by the stylekit authors from VGG-19 (Simonyan and Zisserman 2014, Oxford VGG, CC BY 4.0)."
 KINDS = ("photo", "spoilt", "painted", "made", "aim")

@@ -13,7 +13,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from stylekit import load_style
-from stylekit.catalog import CatalogEntry, styles_at_hand
+from stylekit.styles.catalog import CatalogEntry, styles_at_hand
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PHOTOS = (DOCS / "images" / "harbour.jpg", DOCS / "images" / "still-life.jpg")

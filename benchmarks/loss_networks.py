@@ -20,8 +20,8 @@ from PIL import Image
 
 from quality import STYLE_LAYERS, criterion, load, mark, tensor
 from stylekit import GatysConfig, gatys
-from stylekit.loss_weights import find_loss_weights, read_loss_weights
-from stylekit.scales import GatysReport
+from stylekit.losses.weights import find_loss_weights, read_loss_weights
+from stylekit.optimization.scales import GatysReport
 
 NETWORKS = ("vgg19", "compact")
 TRIAL_STEPS = 8

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from torch import nn
 
-from stylekit.architectures import parameter_shapes
 from stylekit.networks import load_network
-from stylekit.style_file import StyleFile, StyleMetadata
+from stylekit.networks.architectures import parameter_shapes
+from stylekit.styles.style_file import StyleFile, StyleMetadata
 
 
 def random_style(network: str) -> StyleFile:

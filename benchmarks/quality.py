@@ -20,11 +20,11 @@ from PIL import Image
 from torch import Tensor
 
 from stylekit import load_style
-from stylekit.images import load_photo
-from stylekit.loss_weights import find_loss_weights, read_loss_weights
-from stylekit.losses import PerceptualLoss
-from stylekit.paths import bundled_styles_dir
-from stylekit.vgg import VggFeatures
+from stylekit.images.reading import load_photo
+from stylekit.losses.perceptual import PerceptualLoss
+from stylekit.losses.vgg import VggFeatures
+from stylekit.losses.weights import find_loss_weights, read_loss_weights
+from stylekit.styles.locations import bundled_styles_dir
 
 STYLE_LAYERS = {f"relu{block}_1": 1.0 for block in range(1, 5)}
 STYLE_WEIGHT = 20.0

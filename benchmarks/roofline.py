@@ -26,14 +26,16 @@ import onnxruntime
 from PIL import Image
 
 from measuring import median_seconds, random_style, seconds
-from stylekit.architectures import parameter_shapes
-from stylekit.config import DEFAULT_STYLE
+from stylekit.config.apply import DEFAULT_STYLE
 from stylekit.engines import build_engine
-from stylekit.images import Photo, load_photo, save_photo
-from stylekit.library import load_style_file_by_name
+from stylekit.images.photo import Photo
+from stylekit.images.reading import load_photo
+from stylekit.images.writing import save_photo
+from stylekit.networks.architectures import parameter_shapes
 from stylekit.networks.onnx_graph import build_graph
-from stylekit.style_file import StyleFile
-from stylekit.tiling import paint
+from stylekit.styles.library import load_style_file_by_name
+from stylekit.styles.style_file import StyleFile
+from stylekit.stylization.tiling import paint
 
 HARBOUR = Path(__file__).parents[1] / "docs" / "images" / "harbour.jpg"
 PLAIN_SCRIPT = """

@@ -20,13 +20,13 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from stylekit.architectures import VGG19_LAYERS
-from stylekit.concurrency import prefetch
-from stylekit.config import TrainConfig
-from stylekit.datasets import CropSampler, open_photos
-from stylekit.loss_weights import read_loss_weights
+from stylekit.config.train import TrainConfig
+from stylekit.losses.layers import VGG19_LAYERS
+from stylekit.losses.weights import read_loss_weights
 from stylekit.networks import build_network
-from stylekit.trainer import Trainer
+from stylekit.system.prefetch import prefetch
+from stylekit.training.photos import CropSampler, open_photos
+from stylekit.training.trainer import Trainer
 
 CONTENT, STYLE = "relu3_3", ("relu1_1", "relu2_1", "relu3_1", "relu4_1")
 

@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from stylekit import ApplyConfig, load_style
-from stylekit.film_painting import paint_film
-from stylekit.films import Film
-from stylekit.stylization import Style
-from stylekit.video_reader import probe_video, video_frames
-from stylekit.video_writer import join, write_segment
+from stylekit.stylization.style import Style
+from stylekit.video.film import Film
+from stylekit.video.paint import paint_film
+from stylekit.video.reader import probe_video, video_frames
+from stylekit.video.writer import join, write_segment
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 PHOTOS = ("harbour", "still-life")

@@ -76,7 +76,7 @@ def small_style():
     import torch
 
     from stylekit.networks import build_network
-    from stylekit.style_file import StyleFile, StyleMetadata
+    from stylekit.styles.style_file import StyleFile, StyleMetadata
 
     config = {"channels": 8, "blocks": 1, "half_channels": 4, "full_channels": 4}
     torch.manual_seed(0)
@@ -87,7 +87,7 @@ def small_style():
 @pytest.fixture
 def style_path(small_style, tmp_path_factory):
     """The tiny style as a file."""
-    from stylekit.style_file import save_style_file
+    from stylekit.styles.style_file import save_style_file
 
     path = tmp_path_factory.mktemp("style") / "small.safetensors"
     save_style_file(small_style, path)
@@ -97,7 +97,7 @@ def style_path(small_style, tmp_path_factory):
 @pytest.fixture
 def vgg_weights():
     """Random weights for VGG-19's convolutions up to relu3_3, scaled so that activations neither die nor explode."""
-    from stylekit.architectures import VGG19_LAYERS
+    from stylekit.losses.layers import VGG19_LAYERS
 
     random = np.random.default_rng(0)
     weights = {}

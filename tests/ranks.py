@@ -11,11 +11,11 @@ import torch
 import torch.multiprocessing as mp
 from safetensors.numpy import load_file
 
-from stylekit.datasets import CropSampler, open_photos
-from stylekit.distributed import World
 from stylekit.errors import StylekitError
-from stylekit.trainer import Trainer
-from stylekit.training import train_style
+from stylekit.system.distributed import World
+from stylekit.training.photos import CropSampler, open_photos
+from stylekit.training.train import train_style
+from stylekit.training.trainer import Trainer
 
 PATIENCE = 120  # seconds after which processes are given up
 

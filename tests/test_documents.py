@@ -15,7 +15,7 @@ import pytest
 import stylekit
 from film_material import photo, write_film
 from stylekit import errors
-from stylekit.paths import loss_weights_path
+from stylekit.losses.weights import loss_weights_path
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

@@ -15,13 +15,14 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
-from stylekit.catalog import remote_styles
-from stylekit.concurrency import prefetch
 from stylekit.errors import StylekitError
-from stylekit.formats import format_of_suffix
-from stylekit.images import load_photo, save_photo
-from stylekit.importers import import_weights
-from stylekit.style_file import load_style_file, read_metadata
+from stylekit.images.formats import format_of_suffix
+from stylekit.images.reading import load_photo
+from stylekit.images.writing import save_photo
+from stylekit.styles.catalog import remote_styles
+from stylekit.styles.importers import import_weights
+from stylekit.styles.style_file import load_style_file, read_metadata
+from stylekit.system.prefetch import prefetch
 
 SCALE = float(os.environ.get("STYLEKIT_FUZZ", "1"))
 MOST_PIXELS = 2_000_000
@@ -256,7 +257,7 @@ def test_damaged_style_files(tmp_path, style_path):
 def test_damaged_catalogs(tmp_path):
     import stylekit
 
-    original = Path(stylekit.__file__).parent / "styles" / "catalog.json"
+    original = Path(stylekit.__file__).parent / "styles" / "bundled" / "catalog.json"
     check(partial(open_catalog, folder=tmp_path, original=original.read_bytes()), 5_000)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 
-from stylekit.config import TrainConfig
+from stylekit.config.train import TrainConfig
 
 
 @dataclass(frozen=True)

@@ -6,43 +6,45 @@ The names below are imported on first use, so that `import stylekit` stays light
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from stylekit.batch import apply_styles
-    from stylekit.catalog import list_styles
-    from stylekit.config import ApplyConfig, GatysConfig, TrainConfig
-    from stylekit.datasets import open_photos
-    from stylekit.errors import StylekitError
-    from stylekit.film_painting import FilmReport
-    from stylekit.library import import_style
-    from stylekit.optimization import gatys
-    from stylekit.outcomes import BatchReport, FileReport
-    from stylekit.pulling import pull_style
-    from stylekit.scales import GatysReport
-    from stylekit.stylization import Style, blend_styles, load_style
-    from stylekit.training import StepReport, train_style
+from stylekit._version import __version__ as __version__
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    from stylekit.apply.reports import BatchReport, FileReport
+    from stylekit.apply.run import apply_styles
+    from stylekit.config.apply import ApplyConfig
+    from stylekit.config.gatys import GatysConfig
+    from stylekit.config.train import TrainConfig
+    from stylekit.errors import StylekitError
+    from stylekit.optimization.optimize import gatys
+    from stylekit.optimization.scales import GatysReport
+    from stylekit.styles.catalog import list_styles
+    from stylekit.styles.library import import_style
+    from stylekit.styles.pull import pull_style
+    from stylekit.stylization.style import Style, blend_styles, load_style
+    from stylekit.training.photos import open_photos
+    from stylekit.training.train import StepReport, train_style
+    from stylekit.video.paint import FilmReport
 
 _HOMES = {
-    "ApplyConfig": "config",
-    "BatchReport": "outcomes",
-    "FileReport": "outcomes",
-    "FilmReport": "film_painting",
-    "GatysConfig": "config",
-    "GatysReport": "scales",
-    "StepReport": "training",
-    "Style": "stylization",
+    "ApplyConfig": "config.apply",
+    "BatchReport": "apply.reports",
+    "FileReport": "apply.reports",
+    "FilmReport": "video.paint",
+    "GatysConfig": "config.gatys",
+    "GatysReport": "optimization.scales",
+    "StepReport": "training.train",
+    "Style": "stylization.style",
     "StylekitError": "errors",
-    "TrainConfig": "config",
-    "apply_styles": "batch",
-    "blend_styles": "stylization",
-    "gatys": "optimization",
-    "import_style": "library",
-    "list_styles": "catalog",
-    "load_style": "stylization",
-    "open_photos": "datasets",
-    "pull_style": "pulling",
-    "train_style": "training",
+    "TrainConfig": "config.train",
+    "apply_styles": "apply.run",
+    "blend_styles": "stylization.style",
+    "gatys": "optimization.optimize",
+    "import_style": "styles.library",
+    "list_styles": "styles.catalog",
+    "load_style": "stylization.style",
+    "open_photos": "training.photos",
+    "pull_style": "styles.pull",
+    "train_style": "training.train",
 }
 
 __all__ = [

@@ -7,15 +7,15 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from stylekit import __version__
+from stylekit._version import __version__
 from stylekit.cli import styles
 from stylekit.cli.apply import apply
 from stylekit.cli.console import ExitCode, Output
 from stylekit.cli.gatys import gatys
 from stylekit.cli.info import info
 from stylekit.cli.train import train
-from stylekit.distributed import read_world
 from stylekit.errors import ConfigError, StylekitError
+from stylekit.system.distributed import read_world
 
 app = typer.Typer(
     name="stylekit",

@@ -6,16 +6,17 @@ from typing import Annotated
 
 import typer
 
+from stylekit.apply.report_file import as_json, report_lines
 from stylekit.cli import options
+from stylekit.cli.apply_printer import Printer, counted
 from stylekit.cli.console import ExitCode, Output
 from stylekit.cli.parsing import parse_share, parse_shares, parse_stroke_size, parse_tile, parse_time
-from stylekit.cli.printer import Printer, counted
-from stylekit.cli.reports import as_json, report_lines
 from stylekit.cli.streams import STREAM, listed, streamed
-from stylekit.config import COMMAND_JOBS, DEFAULT_STYLE, ApplyConfig, check_shares
-from stylekit.distributed import World, read_world
+from stylekit.config.apply import COMMAND_JOBS, DEFAULT_STYLE, ApplyConfig
+from stylekit.config.checks import check_shares
 from stylekit.errors import ConfigError
-from stylekit.formats import format_of_suffix
+from stylekit.images.formats import format_of_suffix
+from stylekit.system.distributed import World, read_world
 
 _DEFAULT = ApplyConfig()
 
@@ -196,9 +197,9 @@ def _check_shareable(paths: list[Path | None], json: bool) -> None:
 
 
 def _pull_missing(console: Output, styles: list[str]) -> None:
-    from stylekit.catalog import find_style
-    from stylekit.library import is_path
-    from stylekit.pulling import pull_style
+    from stylekit.styles.locations import find_style
+    from stylekit.styles.names import is_path
+    from stylekit.styles.pull import pull_style
 
     with console.downloads() as progress_of:
         for style in styles:
@@ -217,7 +218,7 @@ def _run(
     dry_run: bool,
     world: World,
 ) -> None:
-    from stylekit.batch import apply_styles
+    from stylekit.apply.run import apply_styles
 
     with printer.live():
         try:

@@ -6,28 +6,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stylekit.architectures import LOSS_NETWORKS
 from stylekit.cli import options
-from stylekit.cli.console import Bar, Output
-from stylekit.cli.parsing import check_pictures
-from stylekit.config import (
-    OPTIMIZERS,
-    POOLINGS,
-    STARTS,
-    STYLE_LOSSES,
-    ApplyConfig,
-    GatysConfig,
-    check_quality,
-    parse_layers,
-)
+from stylekit.cli.console import Output
+from stylekit.cli.parsing import check_pictures, parse_layers
+from stylekit.cli.progress import Bar
+from stylekit.config.apply import ApplyConfig
+from stylekit.config.checks import POOLINGS, check_quality
+from stylekit.config.gatys import OPTIMIZERS, STARTS, STYLE_LOSSES, GatysConfig
 from stylekit.errors import ConfigError, OutputExists, StylekitError
-from stylekit.formats import format_of_suffix
-from stylekit.paths import clear_stale
+from stylekit.images.formats import format_of_suffix
+from stylekit.losses.layers import LOSS_NETWORKS
+from stylekit.system.files import clear_stale
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from stylekit.scales import GatysReport
+    from stylekit.optimization.scales import GatysReport
 
 _DEFAULT = GatysConfig()
 _LINES = 20  # progress lines without a terminal
@@ -167,7 +161,7 @@ def _check_output(output: Path, inputs: list[Path], overwrite: bool) -> None:
         raise ConfigError(f"{output} is one of the inputs.", "Name another --output.")
     if output.exists() and not overwrite:
         raise OutputExists(f"{output} exists already.", "Add --overwrite, or name another --output.")
-    from stylekit.images import check_writable
+    from stylekit.images.writing import check_writable
 
     check_writable(output, format=format)
 
@@ -185,9 +179,10 @@ def _run(
     overwrite: bool,
 ) -> None:
     console.note("Loading torch and the loss network …")
-    from stylekit.images import photo_from_image, save_photo
-    from stylekit.loss_weights import find_loss_weights
-    from stylekit.optimization import gatys as paint
+    from stylekit.images.reading import photo_from_image
+    from stylekit.images.writing import save_photo
+    from stylekit.losses.weights import find_loss_weights
+    from stylekit.optimization.optimize import gatys as paint
 
     clear_stale(output.absolute().parent)
     written = False

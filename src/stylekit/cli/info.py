@@ -7,10 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from stylekit import __version__, paths
-from stylekit.catalog import styles_at_hand
+from stylekit._version import __version__
 from stylekit.cli import options
 from stylekit.cli.console import Output, flat, table
+from stylekit.losses.weights import loss_weights_path
+from stylekit.styles.catalog import styles_at_hand
+from stylekit.styles.locations import bundled_styles_dir, downloaded_styles_dir, own_styles_dir
 
 _PACKAGES = ("torch", "torchvision", "numpy", "onnx", "onnxruntime", "pillow", "pillow-heif", "safetensors")
 
@@ -34,15 +36,15 @@ def _document(devices: bool) -> dict[str, Any]:
         "platform": platform.platform(),
         "packages": {name: _version(name) for name in _PACKAGES},
         "folders": {
-            "styles of your own": str(paths.own_styles_dir()),
-            "cached styles": str(paths.downloaded_styles_dir()),
-            "bundled styles": str(paths.bundled_styles_dir()),
+            "styles of your own": str(own_styles_dir()),
+            "cached styles": str(downloaded_styles_dir()),
+            "bundled styles": str(bundled_styles_dir()),
         },
         "styles": dict(Counter(entry.where for entry in styles_at_hand())),
-        "loss weights": str(paths.loss_weights_path()) if paths.loss_weights_path().is_file() else None,
+        "loss weights": str(loss_weights_path()) if loss_weights_path().is_file() else None,
     }
     if devices:
-        from stylekit.device import available_devices
+        from stylekit.system.devices import available_devices
 
         document["devices"] = available_devices()
     return document

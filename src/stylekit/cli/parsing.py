@@ -68,3 +68,19 @@ def parse_time(text: str) -> float:
     if not 1 <= len(parts) <= 3 or not all(part >= 0 for part in parts):
         raise ConfigError(f"{text!r} is no time.", "Write seconds, or 1:02:03.5.")
     return sum(part * 60.0**power for power, part in enumerate(reversed(parts)))
+
+
+def parse_layers(text: str) -> dict[str, float]:
+    """Read layers with optional weights: `relu1_1,relu2_1:0.5` gives `{"relu1_1": 1.0, "relu2_1": 0.5}`.
+
+    Raises:
+        ConfigError: if a weight is no number.
+    """
+    layers = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, _, weight = part.partition(":")
+        try:
+            layers[name.strip()] = float(weight or 1)
+        except ValueError:
+            raise ConfigError(f"{weight!r} is not a layer's weight.", "Write layers as relu1_1,relu2_1:0.5.") from None
+    return layers

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stylekit.errors import ConfigError, StylekitError
-from stylekit.formats import VIDEO_SUFFIXES
+from stylekit.video.formats import VIDEO_SUFFIXES
 
 STREAM = Path("-")
 

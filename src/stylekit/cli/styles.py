@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stylekit.catalog import CatalogEntry, list_styles
 from stylekit.cli import options
 from stylekit.cli.console import ExitCode, Output, flat, human_size, table
 from stylekit.errors import ConfigError, StylekitError
+from stylekit.styles.catalog import CatalogEntry, list_styles
 
 if TYPE_CHECKING:
-    from stylekit.download import Progress
+    from stylekit.downloads.download import Progress
 
 app = typer.Typer(no_args_is_help=True, help="List, pull, import, export and remove styles.")
 
@@ -68,7 +68,7 @@ def pull(
     quiet: options.Quiet = False,
 ) -> None:
     """Fetch styles into the cache: checked by their hashes, resumed after a break, never executed."""
-    from stylekit.pulling import Finder, fetch_style
+    from stylekit.styles.pull import Finder, fetch_style
 
     console = Output(quiet=quiet, as_json=json)
     finder = Finder(catalog or [])
@@ -160,7 +160,7 @@ def import_(
     json: options.Json = False,
 ) -> None:
     """Turn weights of another program into a style of yours. Nothing in the file is executed."""
-    from stylekit.library import import_style
+    from stylekit.styles.library import import_style
 
     console = Output(as_json=json)
     path = import_style(file, name, force=force)
@@ -171,7 +171,7 @@ def import_(
 @app.command(no_args_is_help=True)
 def info(name: _Name, catalog: _Catalogs = None, json: options.Json = False) -> None:
     """Show what is known of a style: credits, source, licence, hashes, recipe."""
-    from stylekit.library import describe_style
+    from stylekit.styles.library import describe_style
 
     console = Output(as_json=json)
     description = describe_style(name, catalog or [])
@@ -189,7 +189,7 @@ def export(
     json: options.Json = False,
 ) -> None:
     """Write a style as an ONNX graph: RGB in [0, 1], any height and width."""
-    from stylekit.library import export_style
+    from stylekit.styles.library import export_style
 
     console = Output(as_json=json)
     export_style(name, onnx, force=force)
@@ -204,7 +204,7 @@ def remove(
     json: options.Json = False,
 ) -> None:
     """Delete a style from the cache, or one of your own."""
-    from stylekit.library import remove_style
+    from stylekit.styles.library import remove_style
 
     console = Output(as_json=json)
     path = remove_style(name, own=yes)
@@ -218,8 +218,8 @@ def path(
     json: options.Json = False,
 ) -> None:
     """Print where a style's file lies; without a name, the folder of your own styles and that of the cached ones."""
-    from stylekit.library import locate_style
-    from stylekit.paths import downloaded_styles_dir, own_styles_dir
+    from stylekit.styles.library import locate_style
+    from stylekit.styles.locations import downloaded_styles_dir, own_styles_dir
 
     console = Output(as_json=json)
     paths = [locate_style(name)] if name else [own_styles_dir(), downloaded_styles_dir()]

@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from stylekit.architectures import LOSS_NETWORKS
 from stylekit.cli import options
-from stylekit.cli.console import Bar, Muted, Output
-from stylekit.cli.parsing import check_pictures
-from stylekit.config import TRAIN_PRESETS, TrainConfig, check_style_name, parse_layers
-from stylekit.distributed import World, read_world
+from stylekit.cli.console import Muted, Output
+from stylekit.cli.parsing import check_pictures, parse_layers
+from stylekit.cli.progress import Bar
+from stylekit.config.train import TRAIN_PRESETS, TrainConfig
 from stylekit.errors import ConfigError
+from stylekit.losses.layers import LOSS_NETWORKS
+from stylekit.styles.names import check_style_name
+from stylekit.system.distributed import World, read_world
 
 if TYPE_CHECKING:
-    from stylekit.training import StepReport
+    from stylekit.training.train import StepReport
 
 _DEFAULT = TrainConfig()
 _PRESET = "good"
@@ -158,14 +160,14 @@ def _name_from(painting: Path) -> str:
 
 def _is_new(run_dir: Path) -> bool:
     """Whether there is nothing yet to resume, as when a cluster starts for the first time what it may start again."""
-    from stylekit.run_folder import RunFolder
+    from stylekit.training.run_folder import RunFolder
 
     return not RunFolder(run_dir).read_name()
 
 
 def _resumed_config(run_dir: Path, preset: str | None, given: dict[str, Any]) -> TrainConfig:
     """The settings with which the run was started, and what was given now: `train_style` refuses contradictions."""
-    from stylekit.run_folder import RunFolder
+    from stylekit.training.run_folder import RunFolder
 
     started = RunFolder(run_dir).read_config()
     if preset is not None:
@@ -191,12 +193,12 @@ def _run(
     check_style_name(name)
     check_pictures([painting, *previews])
     console.note("Loading torch, the loss network and the photos …")
-    from stylekit.datasets import open_photos
-    from stylekit.device import select_device
-    from stylekit.loss_weights import find_loss_weights
-    from stylekit.run_folder import RunFolder
-    from stylekit.style_file import Credits
-    from stylekit.training import train_style
+    from stylekit.losses.weights import find_loss_weights
+    from stylekit.styles.style_file import Credits
+    from stylekit.system.devices import select_device
+    from stylekit.training.photos import open_photos
+    from stylekit.training.run_folder import RunFolder
+    from stylekit.training.train import train_style
 
     with console.downloads() as progress_of:
         photos = open_photos(content, on_progress=progress_of("COCO val2017"))

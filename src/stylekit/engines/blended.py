@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from stylekit.architectures import Statistics
-from stylekit.engines import Engine, Pictures, UsedStatistics
 from stylekit.engines.moments import Moments
+from stylekit.engines.protocol import Engine, Pictures, UsedStatistics
+from stylekit.networks.shapes import Statistics
 
 
 class BlendedEngine:

@@ -6,7 +6,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from stylekit.architectures import LEAST_SIDE, SIDE_MULTIPLE, Statistics
+from stylekit.networks.shapes import LEAST_SIDE, SIDE_MULTIPLE, Statistics
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,14 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else it would tell its ma
 import onnxruntime
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail, RuntimeException
 
-from stylekit.architectures import Statistics, norm_names, receptive_reach, working_bytes
-from stylekit.device import memory_errors, usable_cores
-from stylekit.engines import Pictures, UsedStatistics
 from stylekit.engines.moments import Moments, features_within
+from stylekit.engines.protocol import Pictures, UsedStatistics
+from stylekit.networks.architectures import norm_names, receptive_reach, working_bytes
 from stylekit.networks.onnx_graph import build_graph
-from stylekit.style_file import StyleFile
+from stylekit.networks.shapes import Statistics
+from stylekit.styles.style_file import StyleFile
+from stylekit.system.memory import memory_errors
+from stylekit.system.processors import usable_cores
 
 _ERRORS_ONLY = 3  # onnxruntime's log level
 

@@ -1,8 +1,8 @@
 """A network for films, whose normalisations change slowly: colours do not pump when something bright comes by."""
 
-from stylekit.architectures import Statistics
-from stylekit.engines import Engine, Pictures, UsedStatistics
 from stylekit.engines.moments import Moments
+from stylekit.engines.protocol import Engine, Pictures, UsedStatistics
+from stylekit.networks.shapes import Statistics
 
 
 class SmoothedEngine:

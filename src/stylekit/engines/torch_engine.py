@@ -7,13 +7,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stylekit.architectures import Statistics, norm_names, receptive_reach, working_bytes
-from stylekit.device import memory_errors
-from stylekit.engines import Pictures, UsedStatistics
 from stylekit.engines.moments import Moments, features_within
+from stylekit.engines.protocol import Pictures, UsedStatistics
 from stylekit.errors import OutOfMemory
 from stylekit.networks import load_network
-from stylekit.style_file import StyleFile
+from stylekit.networks.architectures import norm_names, receptive_reach, working_bytes
+from stylekit.networks.shapes import Statistics
+from stylekit.styles.style_file import StyleFile
+from stylekit.system.memory import memory_errors
 
 _OLDEST_FAST_HALF = (7, 0)  # compute capability from which half precision pays
 _MOST_CUDA_PIXELS = 2**31 // 64 - 1  # of a run: `johnson` makes 64 values of each, which reflection counts in 32 bits

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from stylekit.architectures import complete_config
+from stylekit.networks.architectures import complete_config
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,10 +23,10 @@ def build_network(name: str, config: Mapping[str, Any] | None = None) -> "nn.Mod
     """
     complete = complete_config(name, config or {})
     if name == "johnson":
-        from stylekit.networks.johnson import Johnson
+        from stylekit.networks.johnson.module import Johnson
 
         return Johnson()
-    from stylekit.networks.fast import Fast
+    from stylekit.networks.fast.module import Fast
 
     return Fast(**complete)
 

@@ -8,7 +8,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from stylekit.architectures import LEAST_SIDE, SIDE_MULTIPLE, Statistics
+from stylekit.networks.shapes import LEAST_SIDE, SIDE_MULTIPLE, Statistics
 
 _OPSET = 18
 _IR_VERSION = 9  # of the time of opset 18, so that older runtimes read it too
@@ -202,3 +202,8 @@ class OnnxGraph:
         model = helper.make_model(graph, opset_imports=opset, ir_version=_IR_VERSION, producer_name="stylekit")
         onnx.checker.check_model(model)
         return model
+
+
+def _shifts(kernel: int, side: int) -> list[NDArray[Any]]:
+    """The maps that put a kernel's rows or columns at each place of a block."""
+    return [np.eye(kernel + side - 1, kernel, -shift) for shift in range(side)]

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from stylekit.architectures import LEAST_SIDE, SIDE_MULTIPLE
+from stylekit.networks.shapes import LEAST_SIDE, SIDE_MULTIPLE
 
 
 def _reflected(size: int, before: int, after: int, device: torch.device) -> Tensor:

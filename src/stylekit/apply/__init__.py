@@ -1,0 +1,1 @@
+"""Photos, videos and folders to results: the plan, the batch and its reports."""

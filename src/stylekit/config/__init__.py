@@ -1,0 +1,1 @@
+"""Settings of the commands, with their defaults and checks."""

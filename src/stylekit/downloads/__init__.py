@@ -1,0 +1,1 @@
+"""Downloads that resume, are verified, and are moved into place whole."""

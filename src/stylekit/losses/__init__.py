@@ -1,0 +1,1 @@
+"""Perceptual losses and the loss networks that they compare images by."""

@@ -1,0 +1,1 @@
+"""The network `fast`: nearly all work at a quarter of the resolution."""

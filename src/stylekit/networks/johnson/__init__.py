@@ -1,0 +1,1 @@
+"""The network `johnson`: the image transformation network of Johnson et al. 2016."""

@@ -1,0 +1,1 @@
+"""One image by optimization (Gatys et al. 2015)."""

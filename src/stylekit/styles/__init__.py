@@ -1,0 +1,1 @@
+"""Style files, where they are kept, and where they come from."""

@@ -1,0 +1,136 @@
+"""A disk that fills up in the middle of a write, as a limit on the size of files."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+if sys.platform == "win32":
+    pytest.skip("file sizes cannot be limited there", allow_module_level=True)
+
+SCRIPT = """
+import resource, signal, sys
+from fractions import Fraction
+from pathlib import Path
+import numpy as np
+from stylekit.errors import StylekitError
+
+target, limit = Path(sys.argv[1]), int(sys.argv[2])
+noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8)
+
+
+def photo():
+    from stylekit.images.formats import format_of_suffix
+    from stylekit.images.photo import Photo
+    from stylekit.images.writing import save_photo
+
+    save_photo(Photo(noise), target, format=format_of_suffix(target.suffix), quality=95)
+
+
+def animation():
+    from stylekit.video.animations import write_animation
+    from stylekit.video.film import Film
+
+    film = Film(target, 200, 200, Fraction(1, 1000), Fraction(10), length=3)
+    write_animation([(Fraction(n, 10), np.roll(noise, n), None) for n in (1, 2, 3)], target, film, quality=90)
+
+
+def video():
+    from stylekit.video.film import Film
+    from stylekit.video.writer import write_segment
+
+    film = Film(target, 200, 200, Fraction(1, 25), Fraction(25), length=50)
+    write_segment([(n, np.roll(noise, n)) for n in range(50)], target, film, codec="h264", crf=10)
+
+
+def joined():
+    from stylekit.video.film import Film
+    from stylekit.video.writer import join
+
+    film = Film(target, 200, 200, Fraction(1, 25), Fraction(25), length=50, is_animation=True)
+    segment = target.with_suffix(".nut")
+    join([segment], film, target, end=Fraction(2), strip_metadata=False)
+
+
+def sample():
+    from PIL import Image
+    from stylekit.training.run_folder import RunFolder
+
+    RunFolder(target.parents[1]).save_sample(1, Image.fromarray(noise))
+
+
+def curves():
+    from stylekit.training.charts import save_loss_curves
+
+    metrics = target.with_suffix(".csv")
+    metrics.write_text("step,total,content,style,tv,seconds\\n" + "1,1,1,1,1,1\\n" * 5)
+    save_loss_curves(metrics, target)
+
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+try:
+    globals()[sys.argv[3]]()
+except (StylekitError, OSError) as error:
+    sys.exit(f"failed: {error}")
+"""
+
+WRITERS = [
+    *((f"a.{suffix}", "photo") for suffix in ("jpg", "png", "webp", "tif", "bmp", "avif", "heic")),
+    ("a.gif", "animation"),
+    ("a.webp", "animation"),
+    ("a.nut", "video"),
+    ("a.mp4", "joined"),
+    ("a.mkv", "joined"),
+    ("samples/000001.png", "sample"),
+    ("loss.png", "curves"),
+]
+
+
+def write(path, limit, writer):
+    return subprocess.run(
+        [sys.executable, "-c", SCRIPT, path, str(limit), writer],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.mark.parametrize(("name", "writer"), WRITERS, ids=str)
+def test_a_disk_that_fills_up_within_the_last_write_is_noticed_and_the_old_file_kept(tmp_path, name, writer):
+    target = tmp_path / name
+    if writer == "joined":
+        assert write(tmp_path / "a.nut", 10**9, "video").returncode == 0
+    assert write(target, 10**9, writer).returncode == 0
+    whole = target.stat().st_size
+    before = target.read_bytes()
+    for limit in (whole - 1, whole // 2, 0 if writer != "curves" else 200):
+        result = write(target, limit, writer)
+        assert result.returncode == 1, f"believed with room for {limit} of {whole} bytes: {result.stderr}"
+        assert result.stderr.startswith("failed: "), result.stderr
+        assert target.read_bytes() == before
+        assert not list(target.parent.glob(".*")), "a part is left"
+
+
+def test_a_batch_on_a_full_disk_does_not_count_what_is_not_whole(tmp_path, style_path):
+    random = np.random.default_rng(0)
+    for number in range(3):
+        noise = random.integers(0, 256, (64, 64 * (number + 1), 3), dtype=np.uint8)
+        Image.fromarray(noise).save(tmp_path / f"{number}.png")
+    command = [sys.executable, "-m", "stylekit", "apply", tmp_path, "--style", style_path, "--output", tmp_path / "out"]
+    limited = (
+        "import resource, runpy, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (9000, resource.RLIM_INFINITY));"
+        "runpy.run_module('stylekit', run_name='__main__', alter_sys=True)"
+    )
+    command[1:3] = ["-c", limited]
+    result = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+    results = sorted((tmp_path / "out").glob("*.png"))
+    for path in results:
+        with Image.open(path) as image:
+            image.load()
+    assert result.returncode == 3, result.stderr
+    assert 3 - len(results) == result.stderr.count("File too large")

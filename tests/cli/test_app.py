@@ -1,0 +1,269 @@
+"""The command line: results on stdout, messages on stderr, exit codes, one clear line for each error."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from stylekit._version import __version__
+from stylekit.cli.console import Output, human_size, table
+from stylekit.styles.locations import own_styles_dir
+from stylekit.styles.style_file import StyleFile, save_style_file
+
+
+@pytest.fixture
+def photo(tmp_path, make_photo):
+    make_photo(30, 20).save(tmp_path / "lion.jpg")
+    return tmp_path / "lion.jpg"
+
+
+def test_apply_prints_the_path_of_the_result_and_nothing_else(stylekit, photo, style_path):
+    result = photo.with_name("lion-small.jpg")
+    assert stylekit("apply", photo, "--style", style_path) == (0, f"{result}\n", "")
+    assert Image.open(result).size == (30, 20)
+
+
+def test_a_batch_with_a_failure_ends_with_3_and_names_it(stylekit, photo, style_path, tmp_path):
+    (tmp_path / "bad.png").write_text("no picture")
+    code, out, err = stylekit("apply", photo, tmp_path / "bad.png", "-s", style_path, "-o", tmp_path / "out")
+    assert code == 3
+    assert out == f"{tmp_path}/out/lion-small.jpg\n"
+    assert f"failed {tmp_path}/bad.png: bad.png is not a picture that can be read." in err.splitlines()
+    assert "1 done, 1 failed" in err
+
+
+def test_failures_are_printed_even_when_quiet(stylekit, photo, style_path, tmp_path):
+    (tmp_path / "bad.png").write_text("no picture")
+    _, _, err = stylekit("apply", photo, tmp_path / "bad.png", "-s", style_path, "-o", tmp_path / "out", "--quiet")
+    assert len(err.splitlines()) == 1
+    assert err.startswith("failed ")
+
+
+def test_without_a_style_starry_night_is_taken_and_named(stylekit, photo):
+    code, out, err = stylekit("apply", photo)
+    assert (code, out) == (0, f"{photo.with_name('lion-starry-night.jpg')}\n")
+    assert "starry-night" in err
+    assert "stylekit styles list" in err
+
+
+def test_the_stroke_size_reaches_the_network(stylekit, photo, style_path, tmp_path):
+    results = []
+    for size in ("auto", "1", "4"):
+        assert stylekit("apply", photo, "-s", style_path, "--stroke-size", size, "-o", tmp_path / f"{size}.png")[0] == 0
+        results.append(Image.open(tmp_path / f"{size}.png").tobytes())
+    assert results[0] == results[1] != results[2]
+
+
+def test_styles_are_mixed_into_one(stylekit, photo, small_style, style_path, tmp_path):
+    other = tmp_path / "other.safetensors"
+    bright = {**small_style.weights, "out.bias": small_style.weights["out.bias"] + 2}
+    save_style_file(StyleFile(small_style.metadata, bright), other)
+    paintings = []
+    for args in (["-s", style_path], ["-s", other], ["-s", f"{style_path}:0.7", "-s", f"{other}:0.3", "--blend"]):
+        out = stylekit("apply", photo, *args, "-o", tmp_path / f"{len(paintings)}", "--format", "png")[1]
+        paintings.append(np.asarray(Image.open(out.strip()), float))
+    assert out.strip().endswith("lion-small-other.png")
+    first, second, mixed = paintings
+    assert np.abs(mixed - (0.7 * first + 0.3 * second)).max() <= 1.5
+    assert np.abs(first - second).mean() > 20
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "message"),
+    [
+        (["apply", "PHOTO", "-s", "STYLE", "--blend"], 2, "two styles or more"),
+        (["apply", "PHOTO", "-s", "starry-night:0.5"], 2, "shares are for blends"),
+        (["apply", "PHOTO", "-s", "starry-night:-1", "-s", "STYLE", "--blend"], 2, "shares"),
+        (["apply", "PHOTO", "-s", "STYLE", "--stroke-size", "big"], 2, "stroke size must be auto or a number"),
+        (["apply", "PHOTO", "-s", "STYLE", "--stroke-size", "0"], 2, "stroke size must lie between"),
+        (["apply", "gone.jpg", "-s", "STYLE"], 1, "gone.jpg does not exist"),
+        (["apply", "PHOTO", "-s", "gone.safetensors"], 1, "no style file gone.safetensors"),
+        (["apply", "PHOTO", "-s", "nobody"], 1, "no style 'nobody'"),
+        (["apply", "PHOTO", "-s", "STYLE", "--strength", "2"], 2, "strength"),
+        (["apply", "PHOTO", "-s", "STYLE", "--quality", "0"], 2, "quality"),
+        (["apply", "PHOTO", "-s", "STYLE", "--max-size", "0"], 2, "max size"),
+        (["apply", "PHOTO", "-s", "STYLE", "--threads", "x"], 2, "--threads"),
+        (["apply", "PHOTO", "-s", "STYLE", "--device", "gpu"], 2, "gpu"),
+        (["apply", "PHOTO", "-s", "STYLE", "--device", "cuda:99"], 1, "cuda:99"),
+        (["apply", "PHOTO", "-s", "STYLE", "--format", "gif"], 2, "gif"),
+        (["apply", "PHOTO", "-s", "STYLE", "-o", "PHOTO"], 2, "its own result"),
+        (["apply", "PHOTO", "--wrong"], 2, "--wrong"),
+        (["paint"], 2, "paint"),
+        (["styles", "import", "PHOTO", "--name", "x"], 1, "suffix"),
+        (["styles", "import", "STYLE", "--name", "A B"], 2, "cannot name a style"),
+    ],
+)
+def test_errors_are_one_clear_line_and_a_hint(stylekit, photo, style_path, args, code, message):
+    known = {"PHOTO": photo, "STYLE": style_path}
+    actual, out, err = stylekit(*(known.get(arg, arg) for arg in args))
+    first, *rest = err.splitlines()
+    assert (actual, out) == (code, "")
+    assert first.startswith("error: ")
+    assert message in first
+    assert len(rest) <= 1
+    assert all(line.startswith("hint: ") for line in rest)
+
+
+def test_json_is_one_document(stylekit, photo, style_path):
+    code, out, _ = stylekit("apply", photo, "-s", style_path, "--json")
+    document = json.loads(out)
+    assert code == 0
+    assert document["done"] == 1
+    assert document["files"][0]["output"] == str(photo.with_name("lion-small.jpg"))
+    assert (document["files"][0]["width"], document["files"][0]["status"]) == (30, "done")
+
+
+@pytest.mark.parametrize("args", [["apply", "gone.jpg", "-s", "nobody", "--json"], ["apply", "--json", "--wrong"]])
+def test_json_is_one_document_on_failure_too(stylekit, args):
+    code, out, err = stylekit(*args)
+    assert code in (1, 2)
+    assert set(json.loads(out)["error"]) == {"type", "message", "hint"}
+    assert err.startswith("error: ")
+
+
+def test_a_dry_run_prints_what_would_be_written(stylekit, photo, style_path):
+    result = photo.with_name("lion-small.jpg")
+    assert stylekit("apply", photo, "-s", style_path, "--dry-run") == (0, f"{result}\n", "")
+    assert not result.exists()
+
+
+def test_where_a_picture_is_asked_for_the_first_frame_of_an_animation_is_taken_and_said_so(
+    stylekit, tmp_path, style_path, make_photo
+):
+    frames = [make_photo(16, 16, seed=seed) for seed in range(3)]
+    frames[0].save(tmp_path / "film.gif", save_all=True, append_images=frames[1:])
+    code, out, err = stylekit("apply", tmp_path / "film.gif", "-s", style_path, "--format", "png")
+    assert (code, out) == (0, f"{tmp_path}/film-small.png\n")
+    assert "first" in err
+
+
+def test_skipped_files_are_named_when_verbose(stylekit, photo, style_path, tmp_path):
+    args = ["apply", photo.parent, "-s", style_path, "-o", tmp_path / "out"]
+    stylekit(*args)
+    code, out, err = stylekit(*args, "--verbose")
+    assert (code, out) == (0, "")
+    assert f"skipped {photo}" in err
+
+
+def test_an_imported_style_is_at_hand_by_its_name(stylekit, photo, style_path):
+    code, out, _ = stylekit("styles", "import", style_path, "--name", "mine")
+    assert (code, out) == (0, f"{own_styles_dir() / 'mine.safetensors'}\n")
+    assert stylekit("apply", photo, "-s", "mine")[0] == 0
+    assert photo.with_name("lion-mine.jpg").is_file()
+    listed = stylekit("styles", "list")[1].splitlines()
+    assert listed[0].split() == ["NAME", "WHERE", "TITLE", "ARTIST", "YEAR", "LICENCE", "SIZE"]
+    assert any(line.split()[:2] == ["mine", "own"] for line in listed)
+
+
+def test_a_mistyped_style_gets_a_suggestion(stylekit, photo, style_path):
+    stylekit("styles", "import", style_path, "--name", "painted-sea")
+    assert "hint: Did you mean painted-sea" in stylekit("apply", photo, "-s", "paintd-see")[2]
+
+
+def test_an_unreadable_style_is_listed_as_such(stylekit):
+    own_styles_dir().mkdir(parents=True)
+    (own_styles_dir() / "broken.safetensors").write_bytes(b"no")
+    code, out, _ = stylekit("styles", "list")
+    assert code == 0
+    assert "unreadable" in next(line for line in out.splitlines() if line.startswith("broken"))
+    entries = json.loads(stylekit("styles", "list", "--json")[1])["styles"]
+    assert next(entry for entry in entries if entry["name"] == "broken")["problem"]
+
+
+def test_info_names_devices_versions_and_folders(stylekit):
+    document = json.loads(stylekit("info", "--json")[1])
+    assert document["stylekit"] == __version__
+    assert "cpu" in document["devices"]
+    assert document["folders"]["styles of your own"] == str(own_styles_dir())
+    lines = stylekit("info", "--no-devices")[1]
+    assert "devices" not in lines
+    assert __version__ in lines
+
+
+def test_the_version_is_printed(stylekit):
+    assert stylekit("--version") == (0, f"stylekit {__version__}\n", "")
+
+
+def test_published_weights_stylise(stylekit, shared, tmp_path):
+    photo = shared / "expected" / "tajmahal.png"
+    code, _, _ = stylekit("apply", photo, "-s", shared / "weights" / "mosaic.pth", "-o", tmp_path / "taj.png")
+    expected = np.load(shared / "expected" / "tajmahal-mosaic.npy").clip(0, 255)
+    assert code == 0
+    assert np.abs(np.asarray(Image.open(tmp_path / "taj.png"), float) - expected).max() <= 0.51
+
+
+def test_a_reader_that_leaves_early_is_no_error(photo, style_path, tmp_path):
+    command = f"{sys.executable} -m stylekit styles list --json | true"
+    result = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert "Traceback" not in result.stderr
+
+
+def test_an_interrupt_while_the_command_is_being_imported_is_one_too():
+    code = """
+import sys
+from pathlib import Path
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == "typer":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupting())
+from stylekit.cli import main
+main()
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (130, "")
+
+
+def test_shell_completion_knows_the_commands():
+    environment = {"_STYLEKIT_COMPLETE": "complete_bash", "COMP_WORDS": "stylekit a", "COMP_CWORD": "1"}
+    result = subprocess.run(
+        [sys.executable, "-m", "stylekit"],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.stdout.split() == ["apply"]
+
+
+def test_a_live_bar_is_drawn_on_a_terminal_only(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    with Output().bar("images", "{name}") as bar:
+        bar.start(2)
+        bar.advance(name="lion [1].jpg")
+    assert Output().animated
+    assert not Output(quiet=True).animated
+    assert not Output(as_json=True).animated
+
+
+def test_tables_are_aligned_and_sizes_readable():
+    assert list(table([("a", "bb"), ("ccc", "d")])) == ["a    bb", "ccc  d"]
+    assert [human_size(size) for size in (12, 6_728_029, 815_585_330_000)] == ["12 B", "6.7 MB", "815.6 GB"]
+
+
+def test_an_interruption_while_a_library_is_loaded_ends_quietly(stylekit, monkeypatch):
+    def fail(*_, **__):
+        raise ImportError("initialization failed") from KeyboardInterrupt()
+
+    monkeypatch.setattr("stylekit.cli.app.app", fail)
+    assert stylekit("info") == (130, "", "error: Interrupted.\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_a_full_disk_behind_standard_output_is_one_clear_error():
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "stylekit", "styles", "list"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[0] == "error: No space is left where the results go."
+    assert "Traceback" not in done.stderr

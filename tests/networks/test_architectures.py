@@ -1,0 +1,108 @@
+"""Parameter names and shapes without torch, held against the networks themselves."""
+
+import math
+
+import pytest
+import torch
+
+from stylekit.errors import ConfigError
+from stylekit.losses.layers import VGG19_LAYERS, check_loss_layers
+from stylekit.networks import build_network
+from stylekit.networks.architectures import NETWORK_DEFAULTS, complete_config, parameter_shapes, receptive_reach
+from stylekit.networks.fast.facts import fast_border
+from stylekit.networks.shapes import SIDE_MULTIPLE
+
+SMALL = {"channels": 8, "blocks": 2, "half_channels": 6, "full_channels": 4}
+
+
+@pytest.mark.parametrize(
+    ("network", "config"),
+    [("fast", {}), ("fast", SMALL), ("fast", {"channels": 1, "blocks": 1}), ("johnson", {})],
+)
+def test_shapes_are_those_of_the_network_that_is_built(network, config):
+    state = build_network(network, config).state_dict()
+    assert parameter_shapes(network, config) == {name: tuple(tensor.shape) for name, tensor in state.items()}
+
+
+def test_johnson_has_as_many_parameters_as_the_published_network():
+    assert sum(math.prod(shape) for shape in parameter_shapes("johnson", {}).values()) == 1_679_235
+
+
+def test_johnson_is_named_as_in_pytorch_examples():
+    shapes = parameter_shapes("johnson", {})
+    assert shapes["conv1.conv2d.weight"] == (32, 3, 9, 9)
+    assert shapes["res1.conv1.conv2d.weight"] == (128, 128, 3, 3)
+    assert shapes["in5.bias"] == (32,)
+    assert shapes["deconv3.conv2d.bias"] == (3,)
+
+
+def test_missing_settings_are_filled_in_and_the_defaults_stay_as_they_are():
+    before = dict(NETWORK_DEFAULTS["fast"])
+    assert complete_config("fast", {"blocks": 2}) == {**before, "blocks": 2}
+    assert NETWORK_DEFAULTS["fast"] == before
+    assert complete_config("johnson", {}) == {}
+
+
+@pytest.mark.parametrize("value", [1, 1024])
+def test_settings_at_the_ends_of_their_range_are_taken(value):
+    assert complete_config("fast", {"channels": value})["channels"] == value
+
+
+@pytest.mark.parametrize("value", [0, -1, 1025, True, 8.0, "8", None, [8]], ids=repr)
+@pytest.mark.parametrize("function", [complete_config, parameter_shapes, build_network])
+def test_settings_of_wrong_type_or_range_are_refused(function, value):
+    with pytest.raises(ConfigError, match="channels must be a whole number from 1 to 1024"):
+        function("fast", {"channels": value})
+
+
+@pytest.mark.parametrize(("network", "setting"), [("fast", "depth"), ("johnson", "channels")])
+def test_unknown_settings_are_refused(network, setting):
+    with pytest.raises(ConfigError, match=f"no setting '{setting}'"):
+        complete_config(network, {setting: 8})
+
+
+@pytest.mark.parametrize("function", [complete_config, parameter_shapes, build_network])
+def test_unknown_networks_are_refused_and_the_known_ones_named(function):
+    with pytest.raises(ConfigError, match="Unknown network 'unet'") as caught:
+        function("unet", {})
+    assert "fast, johnson" in caught.value.hint
+
+
+@pytest.mark.parametrize("blocks", [1, 3])
+def test_the_border_of_fast_is_as_wide_as_its_convolutions_reach_and_fits_its_cells(blocks):
+    assert fast_border(blocks) == receptive_reach("fast", {"blocks": blocks})
+    assert fast_border(blocks) % SIDE_MULTIPLE == 0
+
+
+def test_vgg19_has_its_sixteen_layers_from_low_to_high():
+    assert list(VGG19_LAYERS) == [
+        *("relu1_1", "relu1_2", "relu2_1", "relu2_2"),
+        *("relu3_1", "relu3_2", "relu3_3", "relu3_4"),
+        *("relu4_1", "relu4_2", "relu4_3", "relu4_4"),
+        *("relu5_1", "relu5_2", "relu5_3", "relu5_4"),
+    ]
+
+
+def test_vgg19_agrees_with_torchvision():
+    from torchvision.models import vgg19
+
+    with torch.device("meta"):
+        features = vgg19(weights=None, init_weights=False).features
+    convolutions = [index for index, module in enumerate(features) if isinstance(module, torch.nn.Conv2d)]
+    assert [convolution.index for convolution in VGG19_LAYERS.values()] == convolutions
+    assert all(isinstance(features[index + 1], torch.nn.ReLU) for index in convolutions)
+    theirs = {f"features.{name}": tuple(tensor.shape) for name, tensor in features.state_dict().items()}
+    ours = {name: shape for convolution in VGG19_LAYERS.values() for name, shape in convolution.shapes.items()}
+    assert ours == theirs
+
+
+@pytest.mark.parametrize("layers", [("relu1_1", "relu6_1"), {"relu1_1": 1.0, "relu6_1": 0.5}], ids=["tuple", "mapping"])
+def test_a_layer_that_vgg19_has_not_is_named_together_with_those_it_has(layers):
+    with pytest.raises(ConfigError, match="'relu6_1'") as caught:
+        check_loss_layers(layers)
+    assert "relu1_1" in caught.value.hint
+    assert "relu5_4" in caught.value.hint
+
+
+def test_layers_that_vgg19_has_pass():
+    check_loss_layers(tuple(VGG19_LAYERS))

@@ -1,0 +1,27 @@
+"""The bundled style that a training begins with."""
+
+import numpy as np
+import pytest
+
+from stylekit import load_style
+from stylekit.styles.locations import bundled_styles_dir
+from stylekit.training.warm_start import nearest_style
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(scope="module")
+def photos(make_photo):
+    crops = [np.asarray(make_photo(96, 96, seed), np.float32).transpose(2, 0, 1) / 255 for seed in (1, 2)]
+    return np.stack(crops)
+
+
+@pytest.mark.parametrize("name", ["starry-night", "red-chalk", "tableau"])
+def test_the_style_that_painted_a_picture_is_the_nearest_to_it(make_photo, photos, name):
+    painted = load_style(name)(make_photo(96, 96, seed=3))
+    nearest = nearest_style(np.asarray(painted, np.float32) / 255, photos, "fast")
+    assert nearest == bundled_styles_dir() / f"{name}.safetensors"
+
+
+def test_a_network_of_which_no_style_is_bundled_has_none(photos):
+    assert nearest_style(np.zeros((64, 64, 3), np.float32), photos, "johnson") is None
