@@ -34,7 +34,7 @@ from stylekit.losses.perceptual import PerceptualLoss
 from stylekit.losses.style import gram_matrix
 from stylekit.losses.vgg import VggFeatures
 from stylekit.losses.weights import find_loss_weights, read_loss_weights
-from stylekit.networks import load_network
+from stylekit.networks import architecture
 from stylekit.optimization.optimizers import Lbfgs
 from stylekit.styles.library import load_style_file_by_name
 from stylekit.styles.locations import style_names
@@ -78,7 +78,7 @@ class Pictures:
         self._paintings = [Image.fromarray(load_photo(path, max_pixels=2**31).pixels) for path in paintings]
         styles = [load_style_file_by_name(name) for name in style_names()]
         self._networks = [
-            load_network(style.metadata.network, style.metadata.network_config, style.weights) for style in styles
+            architecture(style.metadata.network).load(style.metadata.network_config, style.weights) for style in styles
         ]
 
     def photos(self, step: int, number: int = 1) -> Tensor:

@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from torch import nn
 
-from stylekit.networks import load_network
-from stylekit.networks.architectures import parameter_shapes
+from stylekit.networks import architecture
 from stylekit.styles.style_file import StyleFile, StyleMetadata
 
 
@@ -17,7 +16,7 @@ def random_style(network: str) -> StyleFile:
     random = np.random.default_rng(0)
     weights = {
         name: random.normal(0, np.prod(shape[1:]) ** -0.5, shape).astype(np.float32)
-        for name, shape in parameter_shapes(network, {}).items()
+        for name, shape in architecture(network).parameter_shapes({}).items()
     }
     return StyleFile(StyleMetadata(name=network, network=network), weights)
 
@@ -27,7 +26,7 @@ def plain_network(file: StyleFile) -> nn.Module:
 
     It stays in training mode, in which its instance norms are the same and nothing is rearranged.
     """
-    return load_network(file.metadata.network, file.metadata.network_config, file.weights).requires_grad_(False)
+    return architecture(file.metadata.network).load(file.metadata.network_config, file.weights).requires_grad_(False)
 
 
 def seconds(call: Callable[[], object]) -> float:

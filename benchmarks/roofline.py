@@ -31,8 +31,7 @@ from stylekit.engines import build_engine
 from stylekit.images.photo import Photo
 from stylekit.images.reading import load_photo
 from stylekit.images.writing import save_photo
-from stylekit.networks.architectures import parameter_shapes
-from stylekit.networks.onnx_graph import build_graph
+from stylekit.networks import architecture
 from stylekit.styles.library import load_style_file_by_name
 from stylekit.styles.style_file import StyleFile
 from stylekit.stylization.tiling import paint
@@ -43,8 +42,8 @@ import sys
 import torch, torchvision
 from PIL import Image
 from torchvision import transforms
-from stylekit.networks import build_network
-network = build_network("johnson")  # in training mode, in which nothing is rearranged
+from stylekit.networks import architecture
+network = architecture("johnson").build()  # in training mode, in which nothing is rearranged
 photo = transforms.ToTensor()(Image.open(sys.argv[1]).convert("RGB"))[None]
 with torch.no_grad():
     picture = network(photo)[0].clamp(0, 1)
@@ -118,7 +117,7 @@ def make_photo(path: Path, megapixels: float) -> None:
 
 def convolutions(network: str) -> Iterator[tuple[tuple[int, ...], float, float]]:
     """Yield each convolution's kernels' shape, and the areas that it reads and writes for a pixel of the photo."""
-    for name, shape in parameter_shapes(network, {}).items():
+    for name, shape in architecture(network).parameter_shapes({}).items():
         if len(shape) == 4:
             yield shape, *next(areas for part, areas in AREAS[network].items() if name.startswith(part))
 
@@ -141,7 +140,7 @@ def convolution_share(style: StyleFile, side: int = 1000) -> float:
     photo = np.random.default_rng(0).random((1, 3, side, side), np.float32)
     with tempfile.TemporaryDirectory() as folder:
         options.profile_file_prefix = str(Path(folder) / "profile")
-        graph = build_graph(about.network, about.network_config, style.weights).SerializeToString()
+        graph = architecture(about.network).onnx_model(about.network_config, style.weights).SerializeToString()
         session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         for _ in range(3):
             session.run(None, {"photo": photo})

@@ -23,7 +23,7 @@ from torch import Tensor
 from stylekit.config.train import TrainConfig
 from stylekit.losses.layers import VGG19_LAYERS
 from stylekit.losses.weights import read_loss_weights
-from stylekit.networks import build_network
+from stylekit.networks import architecture
 from stylekit.system.prefetch import prefetch
 from stylekit.training.photos import CropSampler, open_photos
 from stylekit.training.trainer import Trainer
@@ -49,7 +49,7 @@ class UsualLoop:
         self.weights = {
             name: torch.from_numpy(array).to(device).requires_grad_(not frozen) for name, array in weights.items()
         }
-        self.network = build_network(config.network).to(self.device)
+        self.network = architecture(config.network).build().to(self.device)
         self.optimiser = torch.optim.Adam(self.network.parameters(), 1e-3)
         self.photos = sorted(folder.rglob("*.jpg"))
         self.random = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""Films: how much they flicker, raw and steadied, and how fast they are painted.
+"""Videos: how much they flicker, raw and steadied, and how fast they are painted.
 
     python benchmarks/video.py [--style great-wave] [--frames 30] [--width 640] [--noise 2]
 
@@ -21,8 +21,8 @@ from PIL import Image
 
 from stylekit import ApplyConfig, load_style
 from stylekit.stylization.style import Style
-from stylekit.video.film import Film
-from stylekit.video.paint import paint_film
+from stylekit.video.frames import Video
+from stylekit.video.paint import paint_video
 from stylekit.video.reader import probe_video, video_frames
 from stylekit.video.writer import join, write_segment
 
@@ -30,7 +30,7 @@ IMAGES = Path(__file__).parents[1] / "docs" / "images"
 PHOTOS = ("harbour", "still-life")
 RATE = Fraction(25)
 BORDER = 24  # px that the motion may bring in from outside
-SETTLING = 8  # frames that are not counted, until a steadied film has something to go on
+SETTLING = 8  # frames that are not counted, until a steadied video has something to go on
 
 Pixels = NDArray[np.uint8]
 View = tuple[float, float, float]  # the photo's pixel in the middle, and how many of its pixels a frame's pixel is
@@ -73,8 +73,8 @@ def temporal_error(pictures: list[Pixels], cameras: list[View]) -> float:
 
 
 def make_clip(path: Path, pictures: Iterator[Pixels], size: tuple[int, int]) -> None:
-    """Write a film as the command does, but nearly without loss."""
-    film = Film(path, *size, time_base=1 / RATE, rate=RATE, is_animation=True)
+    """Write a video as the command does, but nearly without loss."""
+    video = Video(path, *size, time_base=1 / RATE, rate=RATE, is_animation=True)
     segment = path.with_suffix(".nut")
     count = 0
 
@@ -84,14 +84,14 @@ def make_clip(path: Path, pictures: Iterator[Pixels], size: tuple[int, int]) -> 
             yield count, picture
             count += 1
 
-    write_segment(timed(), segment, film, codec="h264", crf=8)
-    join([segment], film, path, end=count / RATE, strip_metadata=False)
+    write_segment(timed(), segment, video, codec="h264", crf=8)
+    join([segment], video, path, end=count / RATE, strip_metadata=False)
 
 
 def read_clip(path: Path) -> list[Pixels]:
-    """Read a film's frames."""
-    film = probe_video(path, start=0, end=None, max_size=None, max_pixels=10**8)
-    return [frame.pixels for frame in video_frames(film) if frame.pixels is not None]
+    """Read a video's frames."""
+    video = probe_video(path, start=0, end=None, max_size=None, max_pixels=10**8)
+    return [frame.pixels for frame in video_frames(video) if frame.pixels is not None]
 
 
 def network_seconds(style: Style, frames: list[Pixels]) -> float:
@@ -139,7 +139,7 @@ def report(clip: Path, cameras: list[View], style: Style, folder: Path) -> None:
     errors, rates = {}, {}
     for label, steady in (("raw", 0.0), ("steady", ApplyConfig.steady)):
         output = folder / f"{clip.stem}-{label}.mp4"
-        painted = paint_film(clip, output, style, ApplyConfig(steady=steady, crf=8))
+        painted = paint_video(clip, output, style, ApplyConfig(steady=steady, crf=8))
         rates[label] = painted.frames / painted.seconds
         errors[label] = temporal_error(read_clip(output), cameras)
     alone = 2 * len(frames) / (before + network_seconds(style, frames))

@@ -75,12 +75,12 @@ def small_style():
     """A style of a tiny, untrained network: stylises in no time."""
     import torch
 
-    from stylekit.networks import build_network
+    from stylekit.networks import architecture
     from stylekit.styles.style_file import StyleFile, StyleMetadata
 
     config = {"channels": 8, "blocks": 1, "half_channels": 4, "full_channels": 4}
     torch.manual_seed(0)
-    weights = {name: tensor.numpy() for name, tensor in build_network("fast", config).state_dict().items()}
+    weights = {name: tensor.numpy() for name, tensor in architecture("fast").build(config).state_dict().items()}
     return StyleFile(StyleMetadata(name="small", network="fast", network_config=config), weights)
 
 

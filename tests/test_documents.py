@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 import stylekit
-from film_material import photo, write_film
 from stylekit import errors
 from stylekit.losses.weights import loss_weights_path
+from video_material import photo, write_video
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -34,14 +34,14 @@ def workplace(tmp_path, make_photo, vgg_weights, monkeypatch):
     import torch
     from safetensors.numpy import save_file
 
-    from stylekit.networks import build_network
+    from stylekit.networks import architecture
 
     folder = tmp_path / "workplace"
     (folder / "photos" / "more").mkdir(parents=True)
     for seed, name in enumerate(["lion.jpg", "photos/1.jpg", "photos/2.jpg", "photos/more/3.jpg"]):
         make_photo(120, 96, seed).save(folder / name)
     make_photo(120, 120, 7).save(folder / "night.jpg")
-    torch.save(build_network("johnson").state_dict(), folder / "mosaic.pth")
+    torch.save(architecture("johnson").build().state_dict(), folder / "mosaic.pth")
     loss_weights_path().parent.mkdir(parents=True)
     save_file(vgg_weights, loss_weights_path())
     command = tmp_path / "bin" / "stylekit"
@@ -58,7 +58,7 @@ def workplace(tmp_path, make_photo, vgg_weights, monkeypatch):
 def test_what_a_page_marks_to_be_run_runs_as_written(page, workplace):
     if page.stem == "video":
         pytest.importorskip("av")
-        write_film(workplace / "clip.mp4", [photo(number) for number in range(3)])
+        write_video(workplace / "clip.mp4", [photo(number) for number in range(3)])
     programs = {"": [shutil.which("bash"), "-euo", "pipefail", "-c"], "python": [sys.executable, "-c"]}
     for language, block in marked_blocks(page):
         result = subprocess.run(

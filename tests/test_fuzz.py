@@ -235,7 +235,7 @@ def outcomes(attempt, cases):
     """What became of the cases: processes of their own try them, so that one that dies is found."""
     numbers = range(round(cases * SCALE))
     workers = os.cpu_count() or 1
-    return list(prefetch(partial(outcome_of, attempt=attempt), numbers, workers=workers, ahead=50, on_death=dead))
+    return list(prefetch(partial(outcome_of, attempt=attempt), numbers, workers=workers, ahead=50, on_crash=dead))
 
 
 def check(attempt, cases):
@@ -266,14 +266,13 @@ def published_weights(tmp_path_factory):
     """A `.pth` and an `.onnx` file of johnson, of small numbers so that they compress to nothing."""
     import torch
 
-    from stylekit.networks import build_network
-    from stylekit.networks.onnx_graph import build_graph
+    from stylekit.networks import architecture
 
-    network = build_network("johnson")
+    network = architecture("johnson").build()
     file = io.BytesIO()
     torch.save(network.state_dict(), file)
     weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
-    return [(".pth", file.getvalue()), (".onnx", build_graph("johnson", {}, weights).SerializeToString())]
+    return [(".pth", file.getvalue()), (".onnx", architecture("johnson").onnx_model({}, weights).SerializeToString())]
 
 
 def test_damaged_weights_to_import(tmp_path, published_weights):

@@ -646,7 +646,7 @@ def render(width: int, samples: int) -> Array:
 
 
 def develop(light: Array) -> Image.Image:
-    """Turn light into a print: exposure, darker corners, a film's curve and a little grain."""
+    """Turn light into a print: exposure, darker corners, a video's curve and a little grain."""
     _, height, width = light.shape
     y, x = np.meshgrid(np.linspace(-0.75, 0.75, height), np.linspace(-1, 1, width), indexing="ij")
     exposed = light * (1.0 - 0.22 * (x * x + y * y)) * 1.15

@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from stylekit.stylization.style import Style, blend_styles, load_style
     from stylekit.training.photos import open_photos
     from stylekit.training.train import StepReport, train_style
-    from stylekit.video.paint import FilmReport
+    from stylekit.video.paint import VideoReport
 
 _HOMES = {
     "ApplyConfig": "config.apply",
     "BatchReport": "apply.reports",
     "FileReport": "apply.reports",
-    "FilmReport": "video.paint",
+    "VideoReport": "video.paint",
     "GatysConfig": "config.gatys",
     "GatysReport": "optimization.scales",
     "StepReport": "training.train",
@@ -51,13 +51,13 @@ __all__ = [
     "ApplyConfig",
     "BatchReport",
     "FileReport",
-    "FilmReport",
     "GatysConfig",
     "GatysReport",
     "StepReport",
     "Style",
     "StylekitError",
     "TrainConfig",
+    "VideoReport",
     "apply_styles",
     "blend_styles",
     "gatys",

@@ -31,27 +31,27 @@ def photo():
 
 def animation():
     from stylekit.video.animations import write_animation
-    from stylekit.video.film import Film
+    from stylekit.video.frames import Video
 
-    film = Film(target, 200, 200, Fraction(1, 1000), Fraction(10), length=3)
-    write_animation([(Fraction(n, 10), np.roll(noise, n), None) for n in (1, 2, 3)], target, film, quality=90)
+    video = Video(target, 200, 200, Fraction(1, 1000), Fraction(10), length=3)
+    write_animation([(Fraction(n, 10), np.roll(noise, n), None) for n in (1, 2, 3)], target, video, quality=90)
 
 
 def video():
-    from stylekit.video.film import Film
+    from stylekit.video.frames import Video
     from stylekit.video.writer import write_segment
 
-    film = Film(target, 200, 200, Fraction(1, 25), Fraction(25), length=50)
-    write_segment([(n, np.roll(noise, n)) for n in range(50)], target, film, codec="h264", crf=10)
+    video = Video(target, 200, 200, Fraction(1, 25), Fraction(25), length=50)
+    write_segment([(n, np.roll(noise, n)) for n in range(50)], target, video, codec="h264", crf=10)
 
 
 def joined():
-    from stylekit.video.film import Film
+    from stylekit.video.frames import Video
     from stylekit.video.writer import join
 
-    film = Film(target, 200, 200, Fraction(1, 25), Fraction(25), length=50, is_animation=True)
+    video = Video(target, 200, 200, Fraction(1, 25), Fraction(25), length=50, is_animation=True)
     segment = target.with_suffix(".nut")
-    join([segment], film, target, end=Fraction(2), strip_metadata=False)
+    join([segment], video, target, end=Fraction(2), strip_metadata=False)
 
 
 def sample():

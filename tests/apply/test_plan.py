@@ -218,7 +218,7 @@ def test_a_batch_is_a_folder_or_more_than_one_result(tmp_path, inputs, labels, i
     ("name", "expected"),
     [("a.MP4", "a-mosaic.mp4"), ("a.mov", "a-mosaic.mov"), ("a.webm", "a-mosaic.webm"), ("a.avi", "a-mosaic.mkv")],
 )
-def test_films_become_films(tmp_path, name, expected):
+def test_films_become_videos(tmp_path, name, expected):
     files(tmp_path, f"p/{name}", "p/b.jpg")
     assert outputs(tmp_path, ["p"], "out", format="png") == [f"out/{expected}", "out/b-mosaic.png"]
 
@@ -233,16 +233,16 @@ def test_an_animation_stays_one_unless_a_pictures_format_is_asked_for(tmp_path, 
     animation(tmp_path / f"a.{suffix}")
     assert outputs(tmp_path, [f"a.{suffix}"]) == [f"a-mosaic.{suffix}"]
     assert outputs(tmp_path, [f"a.{suffix}"], format="png") == ["a-mosaic.png"]
-    for name, is_film in {"b.gif": True, "b.webp": True, "b.mp4": True, "b.png": False}.items():
+    for name, is_video in {"b.gif": True, "b.webp": True, "b.mp4": True, "b.png": False}.items():
         plan = plan_outputs([tmp_path / f"a.{suffix}"], tmp_path / name, ["mosaic"], ApplyConfig())
-        assert (plan.photos[0].outputs, plan.photos[0].is_film) == ((tmp_path / name,), is_film)
+        assert (plan.photos[0].outputs, plan.photos[0].is_video) == ((tmp_path / name,), is_video)
     plan = plan_outputs([tmp_path / f"a.{suffix}"], tmp_path / "b.webp", ["mosaic"], ApplyConfig(format="webp"))
-    assert not plan.photos[0].is_film
+    assert not plan.photos[0].is_video
 
 
 @pytest.mark.parametrize(
     ("source", "output", "message"),
-    [("a.mp4", "b.png", "film a.mp4 does not become .png"), ("a.jpg", "b.mp4", "photo a.jpg does not become .mp4")],
+    [("a.mp4", "b.png", "video a.mp4 does not become .png"), ("a.jpg", "b.mp4", "photo a.jpg does not become .mp4")],
 )
 def test_films_and_photos_do_not_become_one_another(tmp_path, source, output, message):
     files(tmp_path, source)
@@ -258,7 +258,7 @@ def test_a_codec_that_the_file_cannot_hold_is_refused_before_any_work(tmp_path):
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 12])
 def test_shares_are_the_whole_without_anything_twice(tmp_path, size):
-    files(tmp_path, *(f"photos/{number}.jpg" for number in range(10)), "photos/1.png", "photos/film.mp4")
+    files(tmp_path, *(f"photos/{number}.jpg" for number in range(10)), "photos/1.png", "photos/video.mp4")
     plan = plan_outputs([tmp_path / "photos"], tmp_path / "out", ["mosaic"], ApplyConfig(format="jpeg"))
     shares = [plan.share(rank, size) for rank in range(size)]
     assert sorted(photo.source for share in shares for photo in share.photos) == [p.source for p in plan.photos]
@@ -268,4 +268,4 @@ def test_shares_are_the_whole_without_anything_twice(tmp_path, size):
         "1-jpg-mosaic.jpg",
     }
     assert all(share.is_batch for share in shares)
-    assert [photo.source.name for share in shares for photo in share.photos if photo.is_film] == ["film.mp4"]
+    assert [photo.source.name for share in shares for photo in share.photos if photo.is_video] == ["video.mp4"]

@@ -136,9 +136,9 @@ def test_where_a_picture_is_asked_for_the_first_frame_of_an_animation_is_taken_a
     stylekit, tmp_path, style_path, make_photo
 ):
     frames = [make_photo(16, 16, seed=seed) for seed in range(3)]
-    frames[0].save(tmp_path / "film.gif", save_all=True, append_images=frames[1:])
-    code, out, err = stylekit("apply", tmp_path / "film.gif", "-s", style_path, "--format", "png")
-    assert (code, out) == (0, f"{tmp_path}/film-small.png\n")
+    frames[0].save(tmp_path / "video.gif", save_all=True, append_images=frames[1:])
+    code, out, err = stylekit("apply", tmp_path / "video.gif", "-s", style_path, "--format", "png")
+    assert (code, out) == (0, f"{tmp_path}/video-small.png\n")
     assert "first" in err
 
 

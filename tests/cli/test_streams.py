@@ -55,7 +55,7 @@ def test_standard_input_goes_to_a_file(photo, style_path, tmp_path):
         (b"", [], 2, "no photo to paint"),
         (b"", ["--files-from", "gone.txt"], 2, "cannot be read"),
         (b"", ["lion.png", "--report", "gone/report.jsonl"], 2, "cannot be written"),
-        (b"", ["lion.png", "--report", "lion.png"], 2, "has the name of a picture or film"),
+        (b"", ["lion.png", "--report", "lion.png"], 2, "has the name of a picture or video"),
     ],
 )
 def test_what_cannot_be_done_is_one_clear_line(data, arguments, code, message, photo, style_path, monkeypatch):

@@ -18,7 +18,7 @@ from stylekit.engines.onnxruntime_engine import OnnxruntimeEngine
 from stylekit.engines.smoothed import SmoothedEngine
 from stylekit.engines.torch_engine import TorchEngine
 from stylekit.errors import ConfigError, OutOfMemory
-from stylekit.networks import build_network
+from stylekit.networks import architecture
 from stylekit.styles.locations import bundled_styles_dir
 from stylekit.styles.style_file import StyleFile, StyleMetadata, load_style_file
 
@@ -76,18 +76,18 @@ def harbour():
 def test_halves_of_an_engine_paint_as_it_does(small_style, harbour, threads, engines):
     whole = OnnxruntimeEngine(small_style, threads=threads)
     for blend in (whole, BlendedEngine([whole, whole], [1, 3])):
-        halves = blend.halves()
+        halves = blend.replicas()
         assert len(halves) == engines
         for half in halves:
             np.testing.assert_allclose(half.run(harbour), whole.run(harbour), rtol=0, atol=1e-5)
         assert {half.pixel_bytes for half in halves} == {engines * whole.pixel_bytes}  # they share the memory
-    assert sum(half._threads for half in whole.halves()) == threads
-    assert whole.halves() is whole.halves()  # the next film needs no others
+    assert sum(half._threads for half in whole.replicas()) == threads
+    assert whole.replicas() is whole.replicas()  # the next video needs no others
 
 
 def test_an_engine_that_takes_all_threads_has_no_halves(small_style):
     engine = TorchEngine(small_style, device="cpu", threads=2)
-    assert engine.halves() == [engine]
+    assert engine.replicas() == [engine]
 
 
 def test_half_precision_paints_nearly_the_same(harbour):
@@ -117,7 +117,7 @@ def test_channels_last_as_on_gpus_paints_the_same(network, small_style, harbour)
     style = small_style
     if network == "johnson":
         torch.manual_seed(0)
-        weights = {name: tensor.numpy() for name, tensor in build_network("johnson").state_dict().items()}
+        weights = {name: tensor.numpy() for name, tensor in architecture("johnson").build().state_dict().items()}
         style = StyleFile(StyleMetadata(name="mine", network="johnson"), weights)
     engine = TorchEngine(style, device="cpu", threads=1)
     expected = engine.run(harbour)
@@ -179,7 +179,7 @@ def test_what_needs_torch_says_so_in_one_line(tmp_path, make_photo):
 
 
 @pytest.mark.parametrize("engine", ["torch", "onnxruntime"])
-def test_a_film_begins_as_its_first_picture_alone(small_style, engine):
+def test_a_video_begins_as_its_first_picture_alone(small_style, engine):
     network = build_engine(small_style, device="cpu", engine=engine, threads=1)
     photo = np.random.default_rng(0).random((1, 20, 28, 3), np.float32)
     result, _ = network.run_after(photo, (), 0.9)

@@ -7,8 +7,7 @@ import torch
 
 from stylekit.errors import ConfigError
 from stylekit.losses.layers import VGG19_LAYERS, check_loss_layers
-from stylekit.networks import build_network
-from stylekit.networks.architectures import NETWORK_DEFAULTS, complete_config, parameter_shapes, receptive_reach
+from stylekit.networks import architecture
 from stylekit.networks.fast.facts import fast_border
 from stylekit.networks.shapes import SIDE_MULTIPLE
 
@@ -20,16 +19,18 @@ SMALL = {"channels": 8, "blocks": 2, "half_channels": 6, "full_channels": 4}
     [("fast", {}), ("fast", SMALL), ("fast", {"channels": 1, "blocks": 1}), ("johnson", {})],
 )
 def test_shapes_are_those_of_the_network_that_is_built(network, config):
-    state = build_network(network, config).state_dict()
-    assert parameter_shapes(network, config) == {name: tuple(tensor.shape) for name, tensor in state.items()}
+    state = architecture(network).build(config).state_dict()
+    assert architecture(network).parameter_shapes(config) == {
+        name: tuple(tensor.shape) for name, tensor in state.items()
+    }
 
 
 def test_johnson_has_as_many_parameters_as_the_published_network():
-    assert sum(math.prod(shape) for shape in parameter_shapes("johnson", {}).values()) == 1_679_235
+    assert sum(math.prod(shape) for shape in architecture("johnson").parameter_shapes({}).values()) == 1_679_235
 
 
 def test_johnson_is_named_as_in_pytorch_examples():
-    shapes = parameter_shapes("johnson", {})
+    shapes = architecture("johnson").parameter_shapes({})
     assert shapes["conv1.conv2d.weight"] == (32, 3, 9, 9)
     assert shapes["res1.conv1.conv2d.weight"] == (128, 128, 3, 3)
     assert shapes["in5.bias"] == (32,)
@@ -37,40 +38,39 @@ def test_johnson_is_named_as_in_pytorch_examples():
 
 
 def test_missing_settings_are_filled_in_and_the_defaults_stay_as_they_are():
-    before = dict(NETWORK_DEFAULTS["fast"])
-    assert complete_config("fast", {"blocks": 2}) == {**before, "blocks": 2}
-    assert NETWORK_DEFAULTS["fast"] == before
-    assert complete_config("johnson", {}) == {}
+    before = dict(architecture("fast").defaults)
+    assert architecture("fast").complete({"blocks": 2}) == {**before, "blocks": 2}
+    assert architecture("fast").defaults == before
+    assert architecture("johnson").complete({}) == {}
 
 
 @pytest.mark.parametrize("value", [1, 1024])
 def test_settings_at_the_ends_of_their_range_are_taken(value):
-    assert complete_config("fast", {"channels": value})["channels"] == value
+    assert architecture("fast").complete({"channels": value})["channels"] == value
 
 
 @pytest.mark.parametrize("value", [0, -1, 1025, True, 8.0, "8", None, [8]], ids=repr)
-@pytest.mark.parametrize("function", [complete_config, parameter_shapes, build_network])
-def test_settings_of_wrong_type_or_range_are_refused(function, value):
+@pytest.mark.parametrize("method", ["complete", "parameter_shapes", "build"])
+def test_settings_of_wrong_type_or_range_are_refused(method, value):
     with pytest.raises(ConfigError, match="channels must be a whole number from 1 to 1024"):
-        function("fast", {"channels": value})
+        getattr(architecture("fast"), method)({"channels": value})
 
 
 @pytest.mark.parametrize(("network", "setting"), [("fast", "depth"), ("johnson", "channels")])
 def test_unknown_settings_are_refused(network, setting):
     with pytest.raises(ConfigError, match=f"no setting '{setting}'"):
-        complete_config(network, {setting: 8})
+        architecture(network).complete({setting: 8})
 
 
-@pytest.mark.parametrize("function", [complete_config, parameter_shapes, build_network])
-def test_unknown_networks_are_refused_and_the_known_ones_named(function):
+def test_unknown_networks_are_refused_and_the_known_ones_named():
     with pytest.raises(ConfigError, match="Unknown network 'unet'") as caught:
-        function("unet", {})
+        architecture("unet")
     assert "fast, johnson" in caught.value.hint
 
 
 @pytest.mark.parametrize("blocks", [1, 3])
 def test_the_border_of_fast_is_as_wide_as_its_convolutions_reach_and_fits_its_cells(blocks):
-    assert fast_border(blocks) == receptive_reach("fast", {"blocks": blocks})
+    assert fast_border(blocks) == architecture("fast").receptive_radius({"blocks": blocks})
     assert fast_border(blocks) % SIDE_MULTIPLE == 0
 
 

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from stylekit.engines import build_engine
-from stylekit.networks import build_network
+from stylekit.networks import architecture
 from stylekit.networks.fast.facts import DOUBLING_TAPS, FAST_BORDER_REST
 from stylekit.networks.padding import pad_to_multiple
 from stylekit.styles.importers import import_weights
@@ -40,7 +40,7 @@ def with_random_weights(network, scale=1.0):
 )
 @torch.no_grad()
 def test_a_picture_of_any_size_comes_back_at_its_size(name, size):
-    picture = build_network(*NETWORKS[name])(torch.rand(2, 3, *size))
+    picture = architecture(NETWORKS[name][0]).build(NETWORKS[name][1])(torch.rand(2, 3, *size))
     assert picture.shape == (2, 3, *size)
     assert picture.isfinite().all()
 
@@ -48,12 +48,12 @@ def test_a_picture_of_any_size_comes_back_at_its_size(name, size):
 @pytest.mark.parametrize("size", [(7, 2001), (2001, 7)], ids=str)
 @torch.no_grad()
 def test_a_very_long_picture_comes_back_at_its_size(size):
-    assert build_network("fast", TINY)(torch.rand(1, 3, *size)).shape == (1, 3, *size)
+    assert architecture("fast").build(TINY)(torch.rand(1, 3, *size)).shape == (1, 3, *size)
 
 
 @torch.no_grad()
 def test_fast_stays_within_range_whatever_its_weights():
-    network = with_random_weights(build_network("fast", TINY), scale=30)
+    network = with_random_weights(architecture("fast").build(TINY), scale=30)
     picture = network(torch.randn(2, 3, 20, 20) * 5)
     assert picture.min() >= 0
     assert picture.max() <= 1
@@ -63,7 +63,7 @@ def test_fast_stays_within_range_whatever_its_weights():
 @torch.no_grad()
 def test_johnson_takes_and_gives_values_from_0_to_1_around_weights_for_0_to_255():
     """A network whose last convolution gives 51 everywhere paints 51/255; one that sees the photo sees it times 255."""
-    network = with_random_weights(build_network("johnson"))
+    network = with_random_weights(architecture("johnson").build())
     network.deconv3.conv2d.weight.zero_()
     network.deconv3.conv2d.bias.fill_(51)
     torch.testing.assert_close(network(torch.rand(1, 3, 8, 8)), torch.full((1, 3, 8, 8), 0.2))
@@ -79,7 +79,7 @@ def test_johnson_takes_and_gives_values_from_0_to_1_around_weights_for_0_to_255(
 @torch.no_grad()
 def test_fast_cannot_draw_a_grid_into_a_flat_picture(seed, size):
     torch.manual_seed(seed)
-    network = with_random_weights(build_network("fast", TINY)).double()
+    network = with_random_weights(architecture("fast").build(TINY)).double()
     colour = torch.rand(1, 3, 1, 1, dtype=torch.float64)
     picture = network(colour.expand(1, 3, *size))
     torch.testing.assert_close(picture, picture[..., :1, :1].expand_as(picture), rtol=0, atol=1e-9)
@@ -88,7 +88,7 @@ def test_fast_cannot_draw_a_grid_into_a_flat_picture(seed, size):
 @torch.no_grad()
 def test_the_head_of_fast_keeps_flat_features_flat():
     """Unlike the test above, this one gives the head features that no normalisation has levelled out."""
-    network = with_random_weights(build_network("fast", TINY)).double()
+    network = with_random_weights(architecture("fast").build(TINY)).double()
     features = torch.randn(1, 4, 1, 1, dtype=torch.float64)
     network.blocks.register_forward_hook(lambda module, inputs, out: features.expand_as(out))
     picture = network(torch.rand(1, 3, 24, 24, dtype=torch.float64))
@@ -98,7 +98,7 @@ def test_the_head_of_fast_keeps_flat_features_flat():
 @pytest.mark.parametrize("name", ["tiny", "johnson"])
 @torch.no_grad()
 def test_a_picture_does_not_depend_on_the_others_in_its_batch(name):
-    network = with_random_weights(build_network(*NETWORKS[name]))
+    network = with_random_weights(architecture(NETWORKS[name][0]).build(NETWORKS[name][1]))
     photos = torch.rand(2, 3, 16, 16)
     torch.testing.assert_close(network(photos)[1:], network(photos[1:]), rtol=1e-4, atol=1e-4)
 
@@ -107,7 +107,7 @@ def test_a_picture_does_not_depend_on_the_others_in_its_batch(name):
 @torch.no_grad()
 def test_learnt_convolutions_take_as_many_multiply_adds_per_pixel_as_counted_by_hand(name, multiply_adds):
     counted = []
-    network = build_network(name).to("meta")  # which counts and computes nothing
+    network = architecture(name).build().to("meta")  # which counts and computes nothing
     for module in network.modules():
         if isinstance(module, torch.nn.Conv2d):
             module.register_forward_hook(lambda m, inputs, out: counted.append(m.weight.numel() * out[0, 0].numel()))
@@ -118,7 +118,7 @@ def test_learnt_convolutions_take_as_many_multiply_adds_per_pixel_as_counted_by_
 @pytest.mark.parametrize("size", [(8, 8), (37, 50), (1, 13)], ids=str)
 @torch.no_grad()
 def test_johnson_in_evaluation_paints_what_the_plain_network_of_training_paints(size):
-    network = with_random_weights(build_network("johnson")).double()
+    network = with_random_weights(architecture("johnson").build()).double()
     photo = torch.rand(2, 3, *size, dtype=torch.float64)
     rearranged, plain = network(photo), network.train()(photo)
     assert plain.std() > 1e-3  # else there would be little to compare
@@ -127,7 +127,7 @@ def test_johnson_in_evaluation_paints_what_the_plain_network_of_training_paints(
 
 def doubled(features):
     """Features `(H, W)`, doubled as in the head of `fast`."""
-    double = build_network("fast", TINY).double_to_half.double()
+    double = architecture("fast").build(TINY).double_to_half.double()
     return double(features.double().expand(1, 4, -1, -1))[0, 0]
 
 
@@ -190,7 +190,7 @@ def test_a_border_continues_on_all_sides_by_reflection():
 
 @torch.no_grad()
 def test_the_convolutions_of_fast_eat_its_border():
-    network = with_random_weights(build_network("fast", TINY))
+    network = with_random_weights(architecture("fast").build(TINY))
     sizes = []
     network.out.register_forward_hook(lambda module, inputs, out: sizes.append(out.shape[-2:]))
     assert network(torch.rand(1, 3, 13, 22)).shape[-2:] == (13, 22)
@@ -199,7 +199,7 @@ def test_the_convolutions_of_fast_eat_its_border():
 
 @torch.no_grad()
 def test_fast_paints_as_if_the_photo_went_on_by_reflection():
-    network = with_random_weights(build_network("fast", TINY)).double()
+    network = with_random_weights(architecture("fast").build(TINY)).double()
     for layer in (network.stem, *(block.first for block in network.blocks)):
         layer.norm = torch.nn.Identity()  # the one thing that sees the whole picture
     photo = torch.rand(1, 3, 24, 32, dtype=torch.float64)
@@ -240,7 +240,7 @@ def test_published_weights_paint_what_pytorch_examples_paints(style, form, publi
     with Image.open(shared / "expected" / "tajmahal.png") as photo:
         pixels = np.asarray(photo.convert("RGB"), np.float32) / 255
     expected = np.load(shared / "expected" / f"tajmahal-{style}.npy")
-    exact = build_network("johnson").double()
+    exact = architecture("johnson").build().double()
     exact.load_state_dict({name: torch.from_numpy(array.astype(np.float64)) for name, array in file.weights.items()})
     with torch.no_grad():
         truth = exact.eval()(torch.from_numpy(pixels.astype(np.float64)).permute(2, 0, 1)[None])[0].permute(1, 2, 0)

@@ -8,8 +8,7 @@ import torch
 
 from stylekit.cli.app import run
 from stylekit.errors import ConfigError, OutputExists, StyleFileError
-from stylekit.networks import build_network
-from stylekit.networks.onnx_graph import build_graph
+from stylekit.networks import architecture
 from stylekit.styles.importers import import_weights
 from stylekit.styles.library import export_style
 
@@ -29,7 +28,7 @@ def session(model):
 
 def random_network(name):
     torch.manual_seed(0)
-    network = build_network(*NETWORKS[name])
+    network = architecture(NETWORKS[name][0]).build(NETWORKS[name][1])
     for parameter in network.parameters():
         if parameter.ndim == 1:  # norms start at 1 and 0, which would hide a mix-up
             torch.nn.init.uniform_(parameter, 0.5, 1.5)
@@ -48,7 +47,7 @@ def painted(network, photo):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_the_graph_paints_as_torch_does_at_any_size(name):
     network = random_network(name)
-    graph = session(build_graph(*NETWORKS[name], arrays(network)))
+    graph = session(architecture(NETWORKS[name][0]).onnx_model(NETWORKS[name][1], arrays(network)))
     random = np.random.default_rng(0)
     for size in [(32, 40), (1, 1), (3, 29), (9, 2), (17, 30)]:
         photo = random.random((1, 3, *size), np.float32)
@@ -62,26 +61,28 @@ def test_the_graph_paints_as_torch_does_at_any_size(name):
 def test_the_graph_paints_several_photos_at_once():
     network = random_network("tiny")
     photos = np.random.default_rng(0).random((3, 3, 16, 20), np.float32)
-    (pictures,) = session(build_graph(*NETWORKS["tiny"], arrays(network))).run(None, {"photo": photos})
+    (pictures,) = session(architecture("fast").onnx_model(NETWORKS["tiny"][1], arrays(network))).run(
+        None, {"photo": photos}
+    )
     np.testing.assert_allclose(pictures, painted(network, photos), atol=1e-4)
 
 
 def test_half_precision_weights_become_float32():
     network = random_network("tiny")
     weights = {name: array.astype(np.float16) for name, array in arrays(network).items()}
-    graph = build_graph(*NETWORKS["tiny"], weights)
+    graph = architecture("fast").onnx_model(NETWORKS["tiny"][1], weights)
     assert {t.data_type for t in graph.graph.initializer if t.name in weights} == {onnx.TensorProto.FLOAT}
 
 
 def test_an_unknown_network_is_refused():
     with pytest.raises(ConfigError, match="slow"):
-        build_graph("slow", {}, {})
+        architecture("slow").onnx_model({}, {})
 
 
 def test_a_style_is_exported_by_name_or_file_and_paints_the_same(style_path, small_style, tmp_path):
     target = tmp_path / "out" / "small.onnx"
     assert run(["styles", "export", str(style_path), "--onnx", str(target)]) == 0
-    network = build_network("fast", small_style.metadata.network_config)
+    network = architecture("fast").build(small_style.metadata.network_config)
     network.load_state_dict({name: torch.from_numpy(array) for name, array in small_style.weights.items()})
     photo = np.random.default_rng(0).random((1, 3, 20, 24), np.float32)
     (picture,) = session(str(target)).run(None, {"photo": photo})
@@ -108,7 +109,7 @@ def test_a_place_that_cannot_be_written_to_is_one_clear_error(style_path, tmp_pa
 def test_an_exported_johnson_is_imported_again_as_it_was(tmp_path):
     weights = arrays(random_network("johnson"))
     path = tmp_path / "mine.onnx"
-    path.write_bytes(build_graph("johnson", {}, weights).SerializeToString())
+    path.write_bytes(architecture("johnson").onnx_model({}, weights).SerializeToString())
     imported = import_weights(path, "mine")
     assert imported.metadata.network == "johnson"
     for name, array in weights.items():
@@ -117,7 +118,7 @@ def test_an_exported_johnson_is_imported_again_as_it_was(tmp_path):
 
 def test_published_weights_paint_the_expected_picture_through_a_graph(shared, tmp_path):
     style = import_weights(shared / "weights" / "candy.pth", "candy")
-    graph = session(build_graph("johnson", {}, style.weights))
+    graph = session(architecture("johnson").onnx_model({}, style.weights))
     from PIL import Image
 
     photo = np.asarray(Image.open(shared / "expected" / "tajmahal.png").convert("RGB"), np.float32) / 255

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from stylekit.errors import StyleFileError
-from stylekit.networks.architectures import parameter_shapes
+from stylekit.networks import architecture
 from stylekit.networks.checkpoints import read_pth
 from stylekit.styles.importers import import_weights
 
@@ -20,7 +20,10 @@ from stylekit.styles.importers import import_weights
 def johnson():
     """Random weights of `johnson` as a state dict."""
     random = torch.Generator().manual_seed(0)
-    return {name: torch.randn(shape, generator=random) for name, shape in parameter_shapes("johnson", {}).items()}
+    return {
+        name: torch.randn(shape, generator=random)
+        for name, shape in architecture("johnson").parameter_shapes({}).items()
+    }
 
 
 @pytest.fixture
@@ -92,7 +95,7 @@ def test_other_spellings_of_the_suffix_are_taken(johnson, pth, name):
 
 
 def test_weights_of_fast_are_recognised(pth):
-    state = {name: torch.zeros(shape) for name, shape in parameter_shapes("fast", {}).items()}
+    state = {name: torch.zeros(shape) for name, shape in architecture("fast").parameter_shapes({}).items()}
     assert import_weights(pth(state), "mine").metadata.network == "fast"
 
 
@@ -228,7 +231,7 @@ OTHER_NETWORKS = {
 
 @pytest.mark.parametrize("state", OTHER_NETWORKS.values(), ids=OTHER_NETWORKS)
 def test_weights_of_other_networks_are_refused(pth, state):
-    with pytest.raises(StyleFileError, match="belong to no network that stylekit knows"):
+    with pytest.raises(StyleFileError, match="belong to none of the networks"):
         import_weights(pth(state), "candy")
 
 

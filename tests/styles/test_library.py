@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from stylekit.errors import ConfigError, StyleFileError, StyleNotFound
-from stylekit.networks.architectures import parameter_shapes
+from stylekit.networks import architecture
 from stylekit.styles.catalog import list_styles
 from stylekit.styles.library import check_free, import_style, load_style_file_by_name, save_own_style
 from stylekit.styles.locations import downloaded_styles_dir, find_style, is_bundled, own_styles_dir, style_names
@@ -46,7 +46,7 @@ def shelve(small_style, bundled):
 def johnson_pth(tmp_path):
     """Weights as another program publishes them."""
     path = tmp_path / "published.pth"
-    torch.save({name: torch.zeros(shape) for name, shape in parameter_shapes("johnson", {}).items()}, path)
+    torch.save({name: torch.zeros(shape) for name, shape in architecture("johnson").parameter_shapes({}).items()}, path)
     return path
 
 

@@ -18,8 +18,7 @@ import pytest
 
 from local_server import Page
 from stylekit.errors import StyleFileError
-from stylekit.networks.architectures import parameter_shapes
-from stylekit.networks.onnx_graph import build_graph
+from stylekit.networks import architecture
 from stylekit.styles.importers import import_weights, read_onnx
 from stylekit.styles.locations import downloaded_styles_dir, own_styles_dir
 from stylekit.styles.style_file import StyleFile, StyleMetadata, load_style_file, save_style_file
@@ -47,7 +46,7 @@ def large_file(tmp_path_factory):
     """The bytes of a style file of many pieces."""
     random = np.random.default_rng(0)
     config = {"channels": 64, "blocks": 2}
-    shapes = parameter_shapes("fast", config)
+    shapes = architecture("fast").parameter_shapes(config)
     weights = {name: random.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
     path = tmp_path_factory.mktemp("large") / "large.safetensors"
     save_style_file(StyleFile(StyleMetadata(name="large", network="fast", network_config=config), weights), path)
@@ -603,7 +602,7 @@ def test_a_style_in_a_read_only_cache_is_at_hand(
 @pytest.fixture(scope="module")
 def johnson_weights():
     random = np.random.default_rng(0)
-    shapes = parameter_shapes("johnson", {})
+    shapes = architecture("johnson").parameter_shapes({})
     return {name: random.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
 
 
@@ -656,7 +655,7 @@ def tensor_of(model, name):
 
 
 def test_a_graph_that_kept_its_names_is_imported_by_them(named_graph, johnson_weights, tmp_path):
-    assert_same(read_onnx(written(named_graph, tmp_path / "a.onnx")), johnson_weights)
+    assert_same(read_onnx(written(named_graph, tmp_path / "a.onnx"), "wave")[1], johnson_weights)
 
 
 def test_a_graph_of_other_names_is_imported_by_the_order_of_its_nodes(graph, johnson_weights, tmp_path):
@@ -670,7 +669,7 @@ def test_weights_in_constant_nodes_are_found(graph, johnson_weights, tmp_path):
     tensor = tensor_of(graph, first)
     graph.graph.node.insert(0, onnx.helper.make_node("Constant", [], [first], value=tensor))
     graph.graph.initializer.remove(tensor)
-    assert_same(read_onnx(written(graph, tmp_path / "a.onnx")), johnson_weights)
+    assert_same(read_onnx(written(graph, tmp_path / "a.onnx"), "wave")[1], johnson_weights)
 
 
 def test_a_graph_is_pulled_as_a_style(stylekit, server, graph, johnson_weights):
@@ -865,11 +864,13 @@ def test_a_failure_cannot_command_the_terminal(stylekit, style_path, tmp_path):
 
 
 def test_a_constant_that_feeds_nothing_is_passed_over(tmp_path):
-    weights = {name: np.zeros(shape, np.float32) for name, shape in parameter_shapes("johnson", {}).items()}
-    model = build_graph("johnson", {}, weights)
+    weights = {
+        name: np.zeros(shape, np.float32) for name, shape in architecture("johnson").parameter_shapes({}).items()
+    }
+    model = architecture("johnson").onnx_model({}, weights)
     model.graph.node.append(onnx.NodeProto(op_type="Constant"))
     (tmp_path / "odd.onnx").write_bytes(model.SerializeToString())
-    assert read_onnx(tmp_path / "odd.onnx").keys() == weights.keys()
+    assert read_onnx(tmp_path / "odd.onnx", "odd")[1].keys() == weights.keys()
 
 
 def test_an_address_may_not_take_the_name_of_a_catalogs_style(stylekit, server, publish, small_file):

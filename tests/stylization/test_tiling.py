@@ -13,8 +13,7 @@ from stylekit.engines.moments import Moments
 from stylekit.engines.onnxruntime_engine import OnnxruntimeEngine
 from stylekit.engines.torch_engine import TorchEngine
 from stylekit.errors import ConfigError, OutOfMemory
-from stylekit.networks import build_network
-from stylekit.networks.architectures import norm_names, parameter_shapes, receptive_reach
+from stylekit.networks import architecture
 from stylekit.styles.style_file import StyleFile, StyleMetadata
 from stylekit.stylization.tiling import _spans, paint
 
@@ -25,7 +24,7 @@ NETWORKS = [("fast", {}), ("fast", TINY), ("johnson", {})]
 def style_of(network, config):
     torch.manual_seed(0)
     weights = {}
-    for name, tensor in build_network(network, config).state_dict().items():
+    for name, tensor in architecture(network).build(config).state_dict().items():
         weights[name] = tensor.numpy() + (0.1 if tensor.ndim == 1 else 0)
     last = "out" if network == "fast" else "deconv3.conv2d"  # untrained, it would paint hardly any contrast
     weights[f"{last}.weight"] *= 30 if network == "fast" else 200
@@ -99,10 +98,10 @@ def test_tiles_normalised_by_themselves_would_be_seen(engine, make_photo):
 @pytest.mark.parametrize(("network", "config"), NETWORKS)
 def test_the_reach_is_the_networks(network, config):
     fixed = TorchEngine(style_of(network, config), device="cpu", threads=1)
-    for name in norm_names(network, config):
-        channels = parameter_shapes(network, config)[f"{name}.weight"][0]
+    for name in architecture(network).norm_names(config):
+        channels = architecture(network).parameter_shapes(config)[f"{name}.weight"][0]
         fixed = fixed.with_norm((np.zeros(channels), np.ones(channels)))
-    reach, furthest = receptive_reach(network, config), 0
+    reach, furthest = architecture(network).receptive_radius(config), 0
     for module in fixed._network.modules():  # no negative weights: nothing cancels, no ReLU closes
         if isinstance(module, nn.Conv2d):
             module.weight.abs_().div_(module.weight.sum(dim=(1, 2, 3), keepdim=True))

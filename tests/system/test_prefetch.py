@@ -143,7 +143,7 @@ def died(item):
 
 
 def test_a_process_that_dies_of_an_item_costs_only_that_item():
-    results = list(prefetch(die_of_three, range(8), workers=2, ahead=4, on_death=died))
+    results = list(prefetch(die_of_three, range(8), workers=2, ahead=4, on_crash=died))
     assert [item for item, _ in results] == [*range(8)]
     assert [item for item, worker in results if worker == "died"] == [3]
     assert os.getpid() not in [worker for _, worker in results]
@@ -163,7 +163,7 @@ def send_half_and_die(self, buffer):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there, pipes are written to otherwise")
 def test_a_process_that_dies_while_it_hands_over_a_result_costs_only_that(monkeypatch):
-    results = list(prefetch(die_amid_the_result_of_three, range(6), workers=2, ahead=4, on_death=died))
+    results = list(prefetch(die_amid_the_result_of_three, range(6), workers=2, ahead=4, on_crash=died))
     assert [item for item, result in results if result == "died"] == [3]
     assert [item for item, result in results if len(result) == 1_000_000] == [0, 1, 2, 4, 5]
 
@@ -177,7 +177,7 @@ def fail_at_two(item):
 
 
 def test_an_exception_of_a_process_comes_out_with_where_it_came_from():
-    results = prefetch(fail_at_two, range(4), workers=1, ahead=1, on_death=died)
+    results = prefetch(fail_at_two, range(4), workers=1, ahead=1, on_crash=died)
     assert [next(results), next(results)] == [(0, 0), (1, 1)]
     with pytest.raises(LookupError, match="two") as caught:
         next(results)
@@ -185,7 +185,7 @@ def test_an_exception_of_a_process_comes_out_with_where_it_came_from():
 
 
 def test_too_little_memory_in_a_process_costs_only_that_item():
-    assert list(prefetch(fail_at_two, [1, 3, 4], workers=1, ahead=1, on_death=died)) == [(1, 1), (3, "died"), (4, 4)]
+    assert list(prefetch(fail_at_two, [1, 3, 4], workers=1, ahead=1, on_crash=died)) == [(1, 1), (3, "died"), (4, 4)]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no groups of processes")
@@ -198,7 +198,7 @@ from test_prefetch import die_of_three, died
 from stylekit.system.prefetch import prefetch
 if __name__ == "__main__":
     try:
-        print(list(prefetch(die_of_three, range(3), workers=1, ahead=2, on_death=died)))
+        print(list(prefetch(die_of_three, range(3), workers=1, ahead=2, on_crash=died)))
     except KeyboardInterrupt:
         print("interrupted", flush=True)
 else:
@@ -217,7 +217,7 @@ else:
 
 
 def test_no_process_outlives_the_results():
-    results = prefetch(die_of_three, range(50), workers=2, ahead=2, on_death=died)
+    results = prefetch(die_of_three, range(50), workers=2, ahead=2, on_crash=died)
     assert next(results)[0] == 0
     results.close()
     assert multiprocessing.active_children() == []
@@ -230,7 +230,7 @@ sys.path.insert(0, sys.argv[1])
 from test_prefetch import die_of_three, died
 from stylekit.system.prefetch import prefetch
 if __name__ == "__main__":
-    results = prefetch(die_of_three, range(3), workers=1, ahead=2, on_death=died)
+    results = prefetch(die_of_three, range(3), workers=1, ahead=2, on_crash=died)
     print(next(results)[1], flush=True)
     os.kill(os.getpid(), 9)
 """

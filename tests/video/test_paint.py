@@ -1,4 +1,4 @@
-"""Films: every frame at its time, the sound untouched, nothing painted twice, and what is broken costs little."""
+"""Videos: every frame at its time, the sound untouched, nothing painted twice, and what is broken costs little."""
 
 import dataclasses
 import errno
@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from film_material import frames_of, packets_of, photo, write_film
 from stylekit.apply.run import apply_styles
 from stylekit.config.apply import ApplyConfig
 from stylekit.errors import ImageError
@@ -27,11 +26,12 @@ from stylekit.system.distributed import World
 from stylekit.system.files import hidden_beside
 from stylekit.video import reader as video_reader
 from stylekit.video.animations import animation_frames, probe_animation
-from stylekit.video.claims import claimed
-from stylekit.video.film import Frame, at_rate
-from stylekit.video.paint import paint_film
+from stylekit.video.claims import claim
+from stylekit.video.frames import Frame, at_rate
+from stylekit.video.paint import paint_video
 from stylekit.video.reader import probe_video, video_frames
 from stylekit.video.segments import Segments
+from video_material import frames_of, packets_of, photo, write_video
 
 pytest.importorskip("av")
 
@@ -39,8 +39,8 @@ linux_only = pytest.mark.skipif(sys.platform != "linux", reason="memory is count
 
 
 @pytest.fixture
-def film(tmp_path):
-    return write_film(tmp_path / "clip.mp4", [photo(number) for number in range(20)])
+def video(tmp_path):
+    return write_video(tmp_path / "clip.mp4", [photo(number) for number in range(20)])
 
 
 @pytest.fixture(autouse=True)
@@ -64,28 +64,28 @@ class Copyist:
         count = last[0] + 1 if last else np.zeros((2, 1, 1, 1), np.float32)
         return self.run(picture), (count,)
 
-    def halves(self):
+    def replicas(self):
         return [self]
 
 
 def paint(source, output, engine=None, on_frame=lambda report: None, **settings):
     style = Style(StyleMetadata(name="copyist", network="fast"), engine or Copyist())
-    return paint_film(source, output, style, ApplyConfig(**{"overwrite": True, **settings}), on_frame=on_frame)
+    return paint_video(source, output, style, ApplyConfig(**{"overwrite": True, **settings}), on_frame=on_frame)
 
 
 def difference(one, other):
     return np.abs(np.asarray(one, int) - np.asarray(other, int)).mean()
 
 
-def test_each_frame_is_painted_at_its_time_with_the_sound_as_it_was(film, tmp_path):
-    report = paint(film, tmp_path / "out.mp4")
+def test_each_frame_is_painted_at_its_time_with_the_sound_as_it_was(video, tmp_path):
+    report = paint(video, tmp_path / "out.mp4")
     assert (report.frames, report.width, report.height, report.notes) == (20, 64, 48, ())
-    assert frames_of(tmp_path / "out.mp4")[0] == frames_of(film)[0]
-    assert packets_of(tmp_path / "out.mp4", "audio") == packets_of(film, "audio")
+    assert frames_of(tmp_path / "out.mp4")[0] == frames_of(video)[0]
+    assert packets_of(tmp_path / "out.mp4", "audio") == packets_of(video, "audio")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.mp4", "out.mp4"]
 
 
-def test_frames_painted_at_the_same_time_come_in_their_order(film, tmp_path):
+def test_frames_painted_at_the_same_time_come_in_their_order(video, tmp_path):
     class Half(Copyist):
         at_once = threading.Barrier(2, timeout=10)
 
@@ -95,51 +95,51 @@ def test_frames_painted_at_the_same_time_come_in_their_order(film, tmp_path):
             return super().run(pictures)
 
     class Whole(Copyist):
-        def halves(self):
+        def replicas(self):
             return halves
 
     halves = slow, _ = Half(), Half()
-    report = paint(film, tmp_path / "out.mp4", Whole(), steady=0)
+    report = paint(video, tmp_path / "out.mp4", Whole(), steady=0)
     assert (report.frames, halves[0].painted, halves[1].painted) == (20, 10, 10)
     assert all(
         difference(picture, photo(number)) < 8 for number, picture in enumerate(frames_of(tmp_path / "out.mp4")[1])
     )
 
 
-def test_through_the_command_a_film_is_styled(film, style_path, tmp_path, stylekit):
-    code, out, err = stylekit("apply", film, "-s", style_path, "--json")
+def test_through_the_command_a_video_is_styled(video, style_path, tmp_path, stylekit):
+    code, out, err = stylekit("apply", video, "-s", style_path, "--json")
     (report,) = json.loads(out)["files"]
     assert (code, err) == (0, "")
     assert (report["status"], report["frames"], report["output"]) == ("done", 20, f"{tmp_path}/clip-small.mp4")
     assert difference(frames_of(tmp_path / "clip-small.mp4")[1][3], photo(3)) > 10
 
 
-def test_photos_and_films_of_a_folder_are_painted_alike(film, style_path, tmp_path, make_photo, stylekit):
+def test_photos_and_films_of_a_folder_are_painted_alike(video, style_path, tmp_path, make_photo, stylekit):
     folder = tmp_path / "holiday"
     folder.mkdir()
-    film.rename(folder / "clip.mp4")
+    video.rename(folder / "clip.mp4")
     make_photo(40, 30).save(folder / "lion.jpg")
-    (folder / "broken.mov").write_bytes(b"no film")
+    (folder / "broken.mov").write_bytes(b"no video")
     command = ("apply", folder, "-s", style_path, "-o", tmp_path / "out")
     code, out, err = stylekit(*command)
     assert code == 3
     assert [line.rpartition("/")[2] for line in out.splitlines()] == ["clip-small.mp4", "lion-small.jpg"]
-    assert f"failed {folder}/broken.mov: broken.mov is no film that can be read" in err
+    assert f"failed {folder}/broken.mov: broken.mov is no video that can be read" in err
     assert "2 skipped, 1 failed" in stylekit(*command)[2]
 
 
 def test_a_single_films_failure_is_reported_and_the_commands(style_path, tmp_path, stylekit):
-    (tmp_path / "broken.mov").write_bytes(b"no film")
+    (tmp_path / "broken.mov").write_bytes(b"no video")
     code, out, err = stylekit("apply", tmp_path / "broken.mov", "-s", style_path, "--report", tmp_path / "report.jsonl")
     assert (code, out) == (1, "")
-    assert err.startswith("error: broken.mov is no film that can be read")
+    assert err.startswith("error: broken.mov is no video that can be read")
     assert json.loads((tmp_path / "report.jsonl").read_text())["status"] == "failed"
 
 
-def test_processes_share_films_as_they_share_photos(film, style_path, tmp_path, make_photo):
+def test_processes_share_films_as_they_share_photos(video, style_path, tmp_path, make_photo):
     make_photo(40, 30).save(tmp_path / "lion.jpg")
     shares = [
-        apply_styles([film, tmp_path / "lion.jpg"], tmp_path / "out", [str(style_path)], world=World(rank, 2)).files
+        apply_styles([video, tmp_path / "lion.jpg"], tmp_path / "out", [str(style_path)], world=World(rank, 2)).files
         for rank in range(2)
     ]
     assert [[(file.output.name, file.status, file.frames) for file in share] for share in shares] == [
@@ -148,28 +148,28 @@ def test_processes_share_films_as_they_share_photos(film, style_path, tmp_path, 
     ]
 
 
-def test_memory_that_runs_out_for_a_film_costs_only_it(film, style_path, tmp_path, make_photo, monkeypatch):
+def test_memory_that_runs_out_for_a_video_costs_only_it(video, style_path, tmp_path, make_photo, monkeypatch):
     def full(*_, **__):
         raise MemoryError
 
-    monkeypatch.setattr("stylekit.apply.run.paint_film", full)
+    monkeypatch.setattr("stylekit.apply.run.paint_video", full)
     make_photo(40, 30).save(tmp_path / "lion.jpg")
-    report = apply_styles([film, tmp_path / "lion.jpg"], tmp_path / "out", [str(style_path)])
+    report = apply_styles([video, tmp_path / "lion.jpg"], tmp_path / "out", [str(style_path)])
     assert [(file.status, file.reason) for file in report.files] == [("failed", "Out of memory on cpu."), ("done", "")]
 
 
 def test_frames_at_any_times_keep_them(tmp_path):
     times = [0, 1001, 2002, 2500, 9000, 9001, 20000]
     pictures = [photo(number) for number in range(len(times))]
-    film = write_film(tmp_path / "a.mp4", pictures, times=times, time_base=Fraction(1, 30000), sound=False)
-    paint(film, tmp_path / "b.mp4")
+    video = write_video(tmp_path / "a.mp4", pictures, times=times, time_base=Fraction(1, 30000), sound=False)
+    paint(video, tmp_path / "b.mp4")
     assert frames_of(tmp_path / "b.mp4")[0] == [Fraction(time, 30000) for time in times]
 
 
-def test_a_turned_film_comes_out_upright(tmp_path):
+def test_a_turned_video_comes_out_upright(tmp_path):
     pictures = [photo(0)] * 3
-    film = write_film(tmp_path / "a.mp4", pictures, rotation=-90, sound=False)
-    report = paint(film, tmp_path / "b.mp4")
+    video = write_video(tmp_path / "a.mp4", pictures, rotation=-90, sound=False)
+    report = paint(video, tmp_path / "b.mp4")
     assert (report.width, report.height) == (48, 64)
     painted = frames_of(tmp_path / "b.mp4")[1][0]
     assert difference(painted, np.rot90(photo(0), -1)) < 8 < difference(painted, np.rot90(photo(0), 1))
@@ -178,7 +178,7 @@ def test_a_turned_film_comes_out_upright(tmp_path):
 @pytest.mark.parametrize("colors", [(1, 1), (1, 2), (5, 1), (5, 2)])
 def test_a_frame_looks_as_its_photo_whatever_matrix_and_range_code_it(tmp_path, colors):
     flat = np.full((48, 64, 3), (200, 90, 40), np.uint8)
-    film = write_film(tmp_path / "a.mp4", [flat] * 2, colors=colors, sound=False)
+    video = write_video(tmp_path / "a.mp4", [flat] * 2, colors=colors, sound=False)
     seen = []
 
     class Witness(Copyist):
@@ -186,14 +186,14 @@ def test_a_frame_looks_as_its_photo_whatever_matrix_and_range_code_it(tmp_path, 
             seen.append(pictures[0] * 255)
             return super().run(pictures)
 
-    paint(film, tmp_path / "b.mp4", Witness())
+    paint(video, tmp_path / "b.mp4", Witness())
     assert np.abs(seen[0] - flat).max() <= 3
     assert np.abs(frames_of(tmp_path / "b.mp4")[1][0].astype(int) - flat).max() <= 5
 
 
 @pytest.mark.parametrize("steady", [0, 0.9])
-def test_what_is_painted_is_not_painted_again_after_a_break(film, tmp_path, steady):
-    paint(film, tmp_path / "whole.mp4", steady=steady)
+def test_what_is_painted_is_not_painted_again_after_a_break(video, tmp_path, steady):
+    paint(video, tmp_path / "whole.mp4", steady=steady)
     engine = Copyist()
 
     def stop(report):
@@ -201,33 +201,33 @@ def test_what_is_painted_is_not_painted_again_after_a_break(film, tmp_path, stea
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        paint(film, tmp_path / "out.mp4", engine, stop, steady=steady)
+        paint(video, tmp_path / "out.mp4", engine, stop, steady=steady)
     assert not (tmp_path / "out.mp4").exists()
     engine.painted = 0
-    assert paint(film, tmp_path / "out.mp4", engine, steady=steady).frames == 20
+    assert paint(video, tmp_path / "out.mp4", engine, steady=steady).frames == 20
     assert engine.painted == 10  # two segments were finished
     assert (tmp_path / "out.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes()
     assert not list(tmp_path.glob(".*"))
 
 
-def test_a_break_before_the_first_segment_leaves_nothing(film, tmp_path):
+def test_a_break_before_the_first_segment_leaves_nothing(video, tmp_path):
     def stop(report):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        paint(film, tmp_path / "out.mp4", on_frame=stop)
+        paint(video, tmp_path / "out.mp4", on_frame=stop)
     assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
 
 
-def test_other_settings_begin_anew(film, tmp_path):
+def test_other_settings_begin_anew(video, tmp_path):
     def stop(report):
         if report.frames == 12:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        paint(film, tmp_path / "out.mp4", on_frame=stop)
+        paint(video, tmp_path / "out.mp4", on_frame=stop)
     engine = Copyist()
-    paint(film, tmp_path / "out.mp4", engine, steady=0.5)
+    paint(video, tmp_path / "out.mp4", engine, steady=0.5)
     assert engine.painted == 20
     assert not list(tmp_path.glob(".*"))
 
@@ -235,59 +235,59 @@ def test_other_settings_begin_anew(film, tmp_path):
 def test_a_broken_frame_is_repeated_and_counted(tmp_path):
     import av
 
-    film = write_film(tmp_path / "a.mp4", [photo(number) for number in range(20)], sound=False)
-    with av.open(str(film)) as container:
+    video = write_video(tmp_path / "a.mp4", [photo(number) for number in range(20)], sound=False)
+    with av.open(str(video)) as container:
         positions = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
-    data = bytearray(film.read_bytes())
+    data = bytearray(video.read_bytes())
     position, size = positions[9]  # the last before a key frame
     data[position + 4 : position + size] = b"\xff" * (size - 4)
-    film.write_bytes(data)
-    report = paint(film, tmp_path / "b.mp4", steady=0)
+    video.write_bytes(data)
+    report = paint(video, tmp_path / "b.mp4", steady=0)
     times, pictures = frames_of(tmp_path / "b.mp4")
     assert (report.frames, report.notes) == (20, ("1 broken frame: the frame before is shown again",))
     assert times == [Fraction(number, 25) for number in range(20)]
     assert difference(pictures[9], pictures[8]) < 2 < difference(pictures[10], pictures[9])
 
 
-def test_a_part_of_a_film_is_painted_with_its_sound(film, tmp_path):
-    assert paint(film, tmp_path / "b.mp4", start=0.2, end=0.6).frames == 10
+def test_a_part_of_a_video_is_painted_with_its_sound(video, tmp_path):
+    assert paint(video, tmp_path / "b.mp4", start=0.2, end=0.6).frames == 10
     times, pictures = frames_of(tmp_path / "b.mp4")
     assert (times[0], times[-1]) == (0, Fraction(9, 25))
     assert difference(pictures[0], photo(5)) < 8
-    whole, part = (packets_of(path, "audio") for path in (film, tmp_path / "b.mp4"))
+    whole, part = (packets_of(path, "audio") for path in (video, tmp_path / "b.mp4"))
     assert 0 < len(part) < len(whole)
     assert {data for _, data in part} < {data for _, data in whole}
 
 
-def test_of_the_frames_before_a_part_only_the_one_on_screen_is_converted(film, tmp_path, monkeypatch):
+def test_of_the_frames_before_a_part_only_the_one_on_screen_is_converted(video, tmp_path, monkeypatch):
     converted = []
     convert = video_reader._pixels
     monkeypatch.setattr(video_reader, "_pixels", lambda *frame: converted.append(frame) or convert(*frame))
-    assert paint(film, tmp_path / "b.mp4", start=0.61).frames == 5  # the key frame before it is the tenth
+    assert paint(video, tmp_path / "b.mp4", start=0.61).frames == 5  # the key frame before it is the tenth
     assert len(converted) == 5
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])
 def test_a_clock_need_not_begin_with_zero(tmp_path, suffix):
-    film = write_film(tmp_path / f"a.{suffix}", [photo(i) for i in range(50)], times=range(75, 125), sound=False)
+    video = write_video(tmp_path / f"a.{suffix}", [photo(i) for i in range(50)], times=range(75, 125), sound=False)
     lengths = []
     for settings, frames in (({}, 50), ({"start": 4}, 25), ({"end": 4}, 25), ({"start": 1, "end": 4.2}, 30)):
-        report = paint(film, tmp_path / f"b.{suffix}", None, lambda report: lengths.append(report.length), **settings)
+        report = paint(video, tmp_path / f"b.{suffix}", None, lambda report: lengths.append(report.length), **settings)
         assert (report.frames, report.notes, lengths[-1]) == (frames, (), frames)
     with pytest.raises(ImageError, match=r"is 5.0 seconds long, and --start is after its end"):
-        paint(film, tmp_path / f"b.{suffix}", start=5)
+        paint(video, tmp_path / f"b.{suffix}", start=5)
 
 
 @pytest.mark.parametrize(("fps", "frames", "painted"), [(12.5, 10, 10), (50, 40, 20)])
-def test_frames_a_second_can_be_chosen(film, tmp_path, fps, frames, painted):
+def test_frames_a_second_can_be_chosen(video, tmp_path, fps, frames, painted):
     engine = Copyist()
-    assert paint(film, tmp_path / "b.mp4", engine, fps=fps).frames == frames
+    assert paint(video, tmp_path / "b.mp4", engine, fps=fps).frames == frames
     assert engine.painted == painted
     assert frames_of(tmp_path / "b.mp4")[0] == [number / Fraction(fps) for number in range(frames)]
 
 
 def test_a_part_of_a_broadcast_begins_where_it_should(tmp_path):
-    source = write_film(tmp_path / "clip.ts", [photo(i) for i in range(40)], sound=False)  # a keyframe in ten
+    source = write_video(tmp_path / "clip.ts", [photo(i) for i in range(40)], sound=False)  # a keyframe in ten
     paint(source, tmp_path / "part.mp4", start=1.0)
     times, _ = frames_of(tmp_path / "part.mp4")
     assert len(times) == 15
@@ -302,12 +302,12 @@ def test_an_animation_without_frames_in_the_time_asked_for_is_an_error(tmp_path)
     assert not (tmp_path / "out.gif").exists()
 
 
-def test_segments_of_another_film_are_left_alone(tmp_path):
-    other = hidden_beside(tmp_path / "film.mp4.mkv", ".0123456789abcdef.stylekit-segments")
-    stale = hidden_beside(tmp_path / "film.mp4", ".fedcba9876543210.stylekit-segments")
+def test_segments_of_another_video_are_left_alone(tmp_path):
+    other = hidden_beside(tmp_path / "video.mp4.mkv", ".0123456789abcdef.stylekit-segments")
+    stale = hidden_beside(tmp_path / "video.mp4", ".fedcba9876543210.stylekit-segments")
     for folder in (other, stale):
         folder.mkdir()
-    Segments(tmp_path / "film.mp4", "0123456789abcdef")
+    Segments(tmp_path / "video.mp4", "0123456789abcdef")
     assert (other.exists(), stale.exists()) == (True, False)
 
 
@@ -338,18 +338,18 @@ def test_transparency_of_animations_is_kept(tmp_path):
         assert (np.asarray(animation.convert("RGBA"))[..., 3] == alpha).all()
 
 
-def test_without_the_extra_it_is_named(film, tmp_path, monkeypatch):
+def test_without_the_extra_it_is_named(video, tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "av", None)
     with pytest.raises(ImageError, match="needs an extra") as caught:
-        paint(film, tmp_path / "b.mp4")
+        paint(video, tmp_path / "b.mp4")
     assert "[video]" in caught.value.hint
 
 
 @pytest.mark.parametrize(
     ("data", "message"),
-    [(b"", "empty"), (b"no film", "no film"), (b"#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1/x\n", "no film")],
+    [(b"", "empty"), (b"no video", "no video"), (b"#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1/x\n", "no video")],
 )
-def test_what_is_no_film_is_an_error(tmp_path, data, message):
+def test_what_is_no_video_is_an_error(tmp_path, data, message):
     (tmp_path / "a.mp4").write_bytes(data)
     with pytest.raises(ImageError, match=message):
         paint(tmp_path / "a.mp4", tmp_path / "b.mp4")
@@ -365,20 +365,20 @@ def test_still_parts_are_still_and_cuts_clean(tmp_path):
             return (pictures + random.normal(0, 0.05, pictures.shape)).astype(np.float32)
 
     scenes = [photo(0, (160, 96))] * 12 + [255 - photo(30, (160, 96))] * 2
-    film = write_film(tmp_path / "a.mp4", scenes, sound=False)
+    video = write_video(tmp_path / "a.mp4", scenes, sound=False)
     results = []
     for steady in (0, ApplyConfig.steady):
-        paint(film, tmp_path / f"{steady}.mp4", Boiling(), steady=steady, crf=1)
+        paint(video, tmp_path / f"{steady}.mp4", Boiling(), steady=steady, crf=1)
         results.append(frames_of(tmp_path / f"{steady}.mp4")[1])
     raw, steadied = ([difference(one, other) for one, other in pairwise(r[6:12])] for r in results)
     assert np.mean(steadied) < 0.35 * np.mean(raw)
     assert difference(results[1][12], scenes[12]) < 1.1 * difference(results[0][12], scenes[12])
 
 
-def test_subtitles_are_copied_where_the_file_can_hold_them(film, tmp_path):
+def test_subtitles_are_copied_where_the_file_can_hold_them(video, tmp_path):
     import av
 
-    with av.open(str(film)) as source, av.open(str(tmp_path / "a.mkv"), "w") as copy:
+    with av.open(str(video)) as source, av.open(str(tmp_path / "a.mkv"), "w") as copy:
         streams = {stream: copy.add_stream_from_template(stream, opaque=True) for stream in source.streams}
         subtitles = copy.add_mux_stream("subrip", time_base=Fraction(1, 1000))
         for packet in source.demux():
@@ -447,12 +447,12 @@ def test_avi_whose_frames_are_out_of_order_loses_none(tmp_path):
 
 
 @pytest.mark.parametrize("harm", ["memory", "segment"])
-def test_damaged_segments_are_painted_anew_with_a_note(film, tmp_path, harm):
-    folder = broken_off(film, tmp_path / "b.mp4")
+def test_damaged_segments_are_painted_anew_with_a_note(video, tmp_path, harm):
+    folder = broken_off(video, tmp_path / "b.mp4")
     harmed = folder / {"memory": "000001.safetensors", "segment": "000000.nut"}[harm]
     harmed.write_bytes(harmed.read_bytes()[:30])
     engine = Copyist()
-    report = paint(film, tmp_path / "b.mp4", engine)
+    report = paint(video, tmp_path / "b.mp4", engine)
     assert (engine.painted, report.frames) == (20, 20)
     assert report.notes == ("what was painted before a break was damaged, and is painted anew",)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b.mp4", "clip.mp4"]
@@ -478,12 +478,12 @@ def test_sound_that_the_new_kind_of_file_cannot_hold_is_known_before_the_paintin
 def test_what_is_on_screen_at_the_beginning_of_a_part_is_shown(tmp_path):
     pictures = [photo(8 * number) for number in range(4)]
     times = [0, 25, 50, 75]  # each for a second
-    film = write_film(tmp_path / "a.mp4", pictures, times=times, sound=False)
-    paint(film, tmp_path / "b.mp4", start=0.6, end=2.4, steady=0)
+    video = write_video(tmp_path / "a.mp4", pictures, times=times, sound=False)
+    paint(video, tmp_path / "b.mp4", start=0.6, end=2.4, steady=0)
     shown, painted = frames_of(tmp_path / "b.mp4")
     assert shown == [0, Fraction(2, 5), Fraction(7, 5)]
     assert difference(painted[0], pictures[0]) < 8
-    assert paint(film, tmp_path / "c.mp4", start=0.6, end=0.7, fps=2, steady=0).frames == 1
+    assert paint(video, tmp_path / "c.mp4", start=0.6, end=0.7, fps=2, steady=0).frames == 1
     assert difference(frames_of(tmp_path / "c.mp4")[1][0], pictures[0]) < 8
 
 
@@ -518,8 +518,8 @@ from stylekit.video.animations import animation_frames, is_animation, probe_anim
 if __name__ == "__main__":
     source = Path(sys.argv[1])
     assert is_animation(source)
-    film = probe_animation(source, start=0, end=None, max_size=None, max_pixels=500_000_000)
-    frames = list(animation_frames(film))
+    video = probe_animation(source, start=0, end=None, max_size=None, max_pixels=500_000_000)
+    frames = list(animation_frames(video))
     assert [frame.is_broken for frame in frames][:2] == [False, True], frames
     status = Path("/proc/self/status").read_text()
     own = int(status.partition("VmHWM:")[2].split()[0])
@@ -533,8 +533,8 @@ if __name__ == "__main__":
 def test_a_frame_slightly_beyond_the_canvas_of_a_gif_is_cut_to_it(tmp_path):
     source = tmp_path / "a.gif"
     gif_with_a_second_frame_of(source, 70, 48)
-    film = probe_animation(source, start=0, end=None, max_size=None, max_pixels=10_000)
-    shapes = [None if frame.pixels is None else frame.pixels.shape for frame in animation_frames(film)]
+    video = probe_animation(source, start=0, end=None, max_size=None, max_pixels=10_000)
+    shapes = [None if frame.pixels is None else frame.pixels.shape for frame in animation_frames(video)]
     assert set(shapes) <= {(48, 64, 3), None}
     assert shapes[0] == (48, 64, 3)
 
@@ -552,8 +552,8 @@ def dying(*arguments):
     os._exit(11)
 
 
-def test_frames_that_grow_are_not_decoded_beyond_the_limit(film):
-    probed = probe_video(film, start=0, end=None, max_size=None, max_pixels=64 * 48)
+def test_frames_that_grow_are_not_decoded_beyond_the_limit(video):
+    probed = probe_video(video, start=0, end=None, max_size=None, max_pixels=64 * 48)
     assert sum(frame.pixels is not None for frame in video_frames(probed)) == 20
     with_less = dataclasses.replace(probed, max_pixels=64 * 48 - 1)  # as if the first frame had been smaller
     assert not [frame for frame in video_frames(with_less) if frame.pixels is not None]
@@ -572,15 +572,15 @@ def test_a_broken_frame_counts_once_however_often_it_is_shown(rate):
     assert sum(frame.is_broken for frame in at_rate(frames, Fraction(1), rate)) == 1
 
 
-def test_the_smallest_film_has_two_pixels_a_side(film, tmp_path):
-    paint(film, tmp_path / "b.mp4", max_size=1)
+def test_the_smallest_video_has_two_pixels_a_side(video, tmp_path):
+    paint(video, tmp_path / "b.mp4", max_size=1)
     assert frames_of(tmp_path / "b.mp4")[1][0].shape == (2, 2, 3)
 
 
 @pytest.mark.parametrize("start", [1, 1e30])
-def test_a_beginning_after_the_end_is_said_to_be(film, tmp_path, start):
+def test_a_beginning_after_the_end_is_said_to_be(video, tmp_path, start):
     with pytest.raises(ImageError, match=r"clip.mp4 is 0.8 seconds long, and --start is after its end"):
-        paint(film, tmp_path / "b.mp4", start=start)
+        paint(video, tmp_path / "b.mp4", start=start)
 
 
 def test_transparency_outlives_a_break(tmp_path):
@@ -594,88 +594,88 @@ def test_transparency_outlives_a_break(tmp_path):
 
 
 @pytest.mark.parametrize("letter", ["a", "ü", "海"])
-def test_names_may_be_as_long_as_the_file_system_has_them(film, tmp_path, letter):
+def test_names_may_be_as_long_as_the_file_system_has_them(video, tmp_path, letter):
     output = tmp_path / (letter * (250 // len(letter.encode())) + ".mp4")
-    broken_off(film, output)
-    assert paint(film, output).frames == 20
+    broken_off(video, output)
+    assert paint(video, output).frames == 20
 
 
-def test_two_runs_do_not_write_one_film(film, style_path, tmp_path):
-    with claimed(tmp_path / "b.mp4"), pytest.raises(ImageError, match=r"b.mp4 is being written by another run"):
-        apply_styles([film], tmp_path / "b.mp4", [str(style_path)])
+def test_two_runs_do_not_write_one_video(video, style_path, tmp_path):
+    with claim(tmp_path / "b.mp4"), pytest.raises(ImageError, match=r"b.mp4 is being written by another run"):
+        apply_styles([video], tmp_path / "b.mp4", [str(style_path)])
     assert not list(tmp_path.glob("*b.mp4*"))
 
 
-def test_a_film_that_another_batch_has_painted_meanwhile_is_skipped(film, style_path, tmp_path, monkeypatch):
+def test_a_video_that_another_batch_has_painted_meanwhile_is_skipped(video, style_path, tmp_path, monkeypatch):
     @contextmanager
     def claimed_late(path):
         path.parent.mkdir()
         path.write_bytes(b"of the other batch")
         yield
 
-    monkeypatch.setattr("stylekit.apply.run.claimed", claimed_late)
-    (tmp_path / "films").mkdir()
-    film.rename(tmp_path / "films" / "clip.mp4")
-    (report,) = apply_styles([tmp_path / "films"], tmp_path / "out", [str(style_path)]).files
+    monkeypatch.setattr("stylekit.apply.run.claim", claimed_late)
+    (tmp_path / "videos").mkdir()
+    video.rename(tmp_path / "videos" / "clip.mp4")
+    (report,) = apply_styles([tmp_path / "videos"], tmp_path / "out", [str(style_path)]).files
     assert (report.status, report.output.read_bytes()) == ("skipped", b"of the other batch")
 
 
-def test_what_goes_wrong_in_painting_is_not_taken_for_writing(film, tmp_path):
+def test_what_goes_wrong_in_painting_is_not_taken_for_writing(video, tmp_path):
     class Faulty(Copyist):
         def run(self, pictures):
             raise TypeError("a bug")
 
     with pytest.raises(TypeError, match="a bug"):
-        paint(film, tmp_path / "b.mp4", Faulty())
+        paint(video, tmp_path / "b.mp4", Faulty())
     assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
 
 
-def test_a_film_is_on_the_disk_before_it_is_in_its_place_and_its_segments_are_removed(film, tmp_path, monkeypatch):
+def test_a_video_is_on_the_disk_before_it_is_in_its_place_and_its_segments_are_removed(video, tmp_path, monkeypatch):
     reached = []
 
     def look(path):
         reached.append((path.suffix, (tmp_path / "b.mp4").exists(), bool(list(tmp_path.glob(".*.stylekit-segments")))))
 
-    monkeypatch.setattr("stylekit.video.writer.reach_the_disk", look)
-    paint(film, tmp_path / "b.mp4")
+    monkeypatch.setattr("stylekit.video.writer.flush_to_disk", look)
+    paint(video, tmp_path / "b.mp4")
     assert reached[-2:] == [(".mp4", False, True), ("", True, True)]
 
 
-def test_a_disk_that_is_full_is_said_to_be_and_costs_no_finished_segment(film, tmp_path, monkeypatch):
+def test_a_disk_that_is_full_is_said_to_be_and_costs_no_finished_segment(video, tmp_path, monkeypatch):
     def full(path):
         if path.name == "unfinished" and len(list(path.parent.glob("*.nut"))) == 2:
             raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch, pytest.raises(ImageError, match=r"Cannot write .*: No space left on device"):
-        patch.setattr("stylekit.video.segments.reach_the_disk", full)
-        paint(film, tmp_path / "b.mp4")
+        patch.setattr("stylekit.video.segments.flush_to_disk", full)
+        paint(video, tmp_path / "b.mp4")
     assert not list(tmp_path.glob(".*/unfinished"))
     engine = Copyist()
-    paint(film, tmp_path / "b.mp4", engine)
+    paint(video, tmp_path / "b.mp4", engine)
     assert engine.painted == 10
 
 
-def test_a_dry_run_looks_at_films(film, style_path, tmp_path, stylekit):
-    assert stylekit("apply", film, "-s", style_path, "--dry-run") == (0, f"{tmp_path}/clip-small.mp4\n", "")
-    (tmp_path / "broken.mov").write_bytes(b"no film")
+def test_a_dry_run_looks_at_videos(video, style_path, tmp_path, stylekit):
+    assert stylekit("apply", video, "-s", style_path, "--dry-run") == (0, f"{tmp_path}/clip-small.mp4\n", "")
+    (tmp_path / "broken.mov").write_bytes(b"no video")
     code, out, err = stylekit("apply", tmp_path / "broken.mov", "-s", style_path, "--dry-run")
     assert (code, out) == (1, "")
-    assert "broken.mov is no film" in err
+    assert "broken.mov is no video" in err
 
 
-def test_a_film_that_is_cut_short_is_noted(tmp_path):
+def test_a_video_that_is_cut_short_is_noted(tmp_path):
     random = np.random.default_rng(0)
-    film = write_film(tmp_path / "a.mkv", [random.integers(0, 255, (48, 64, 3), np.uint8) for _ in range(100)])
-    film.write_bytes(film.read_bytes()[: film.stat().st_size // 2])
-    report = paint(film, tmp_path / "b.mkv")
+    video = write_video(tmp_path / "a.mkv", [random.integers(0, 255, (48, 64, 3), np.uint8) for _ in range(100)])
+    video.write_bytes(video.read_bytes()[: video.stat().st_size // 2])
+    report = paint(video, tmp_path / "b.mkv")
     assert 0 < report.frames < 75
-    assert "before the film is said to: is it cut short?" in report.notes[-1]
+    assert "before the video is said to: is it cut short?" in report.notes[-1]
 
 
-def test_films_do_not_go_to_standard_output_nor_come_by_another_name(film, style_path, tmp_path, stylekit):
-    assert "film clip.mp4 cannot go to standard output" in stylekit("apply", film, "-s", style_path, "-o", "-")[2]
-    (tmp_path / "clip").write_bytes(film.read_bytes())
-    assert "clip is no film by its name" in stylekit("apply", tmp_path / "clip", "-s", style_path, "-o", "b.mp4")[2]
-    assert "films by their suffix" in stylekit("apply", tmp_path / "clip", "-s", style_path)[2]
-    err = stylekit("apply", film, "-s", style_path, "--format", "png")[2]
-    assert "--format is for photos, and there are only films" in err
+def test_films_do_not_go_to_standard_output_nor_come_by_another_name(video, style_path, tmp_path, stylekit):
+    assert "video clip.mp4 cannot go to standard output" in stylekit("apply", video, "-s", style_path, "-o", "-")[2]
+    (tmp_path / "clip").write_bytes(video.read_bytes())
+    assert "clip is no video by its name" in stylekit("apply", tmp_path / "clip", "-s", style_path, "-o", "b.mp4")[2]
+    assert "videos by their suffix" in stylekit("apply", tmp_path / "clip", "-s", style_path)[2]
+    err = stylekit("apply", video, "-s", style_path, "--format", "png")[2]
+    assert "--format is for photos, and there are only videos" in err

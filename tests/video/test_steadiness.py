@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from film_material import photo
 from stylekit.video.motion import flow, moved
 from stylekit.video.steadiness import _least_around, steadied, watched
+from video_material import photo
 
 SIZE = (192, 128)
 

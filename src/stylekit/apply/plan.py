@@ -1,4 +1,4 @@
-"""Which photos and films a command means, and where their results go.
+"""Which photos and videos a command means, and where their results go.
 
 Looks at file names alone, and opens nothing but GIF and WebP, which may be either.
 """
@@ -23,17 +23,17 @@ _SUFFIXES = READABLE_SUFFIXES | VIDEO_SUFFIXES
 
 @dataclass(frozen=True)
 class PlannedPhoto:
-    """A photo or film and its results.
+    """A photo or video and its results.
 
     Attributes:
-        source: the photo or film.
+        source: the photo or video.
         outputs: the result of each style, in the order of the styles.
-        is_film: whether it moves, and its results do.
+        is_video: whether it moves, and its results do.
     """
 
     source: Path
     outputs: tuple[Path, ...]
-    is_film: bool = False
+    is_video: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,10 +94,10 @@ def plan_outputs(inputs: Sequence[Path], output: Path | None, labels: Sequence[s
     if not plan.photos:
         raise ImageError(
             f"There are no photos in {', '.join(map(str, inputs))}.",
-            f"Photos and films end in {', '.join(sorted(_SUFFIXES))}; hidden files are passed over.",
+            f"Photos and videos end in {', '.join(sorted(_SUFFIXES))}; hidden files are passed over.",
         )
-    if config.format is not None and all(photo.is_film for photo in plan.photos):
-        raise ConfigError("--format is for photos, and there are only films.", "The suffix of --output sets theirs.")
+    if config.format is not None and all(photo.is_video for photo in plan.photos):
+        raise ConfigError("--format is for photos, and there are only videos.", "The suffix of --output sets theirs.")
     _check_collisions(plan.photos)
     for path in (path for photo in plan.photos for path in photo.outputs if path.suffix.lower() in VIDEO_FORMATS):
         video_codec(path, config.codec)
@@ -147,17 +147,17 @@ def _planned_file(source: Path, output: Path, config: ApplyConfig) -> PlannedPho
     """Plan the one result, whose suffix sets the format, if nothing contradicts it."""
     suffix = output.suffix.lower()
     is_video = source.suffix.lower() in VIDEO_SUFFIXES
-    if suffix in {*VIDEO_FORMATS, *ANIMATION_SUFFIXES} and _is_film(source, config):
-        return PlannedPhoto(source, (output,), is_film=True)
+    if suffix in {*VIDEO_FORMATS, *ANIMATION_SUFFIXES} and _is_video(source, config):
+        return PlannedPhoto(source, (output,), is_video=True)
     if is_video:
         suffixes = ", ".join(sorted({*VIDEO_FORMATS, *ANIMATION_SUFFIXES}))
-        raise ConfigError(f"The film {source.name} does not become {suffix}.", f"Use {suffixes}.")
+        raise ConfigError(f"The video {source.name} does not become {suffix}.", f"Use {suffixes}.")
     if suffix in VIDEO_FORMATS and source.suffix.lower() in READABLE_SUFFIXES:
         suffixes = ", ".join(sorted(READABLE_SUFFIXES))
         raise ConfigError(f"The photo {source.name} does not become {suffix}.", f"Use {suffixes}.")
     if suffix in VIDEO_FORMATS:
         suffixes = ", ".join(sorted(VIDEO_SUFFIXES))
-        raise ConfigError(f"{source.name} is no film by its name.", f"Films are files that end in {suffixes}.")
+        raise ConfigError(f"{source.name} is no video by its name.", f"Videos are files that end in {suffixes}.")
     if format_of_suffix(suffix) != (config.format or format_of_suffix(suffix)):
         raise ConfigError(
             f"{output.name} and --format {config.format} contradict each other.",
@@ -184,7 +184,7 @@ def _place(found: list[_Found], output: Path | None, labels: Sequence[str], conf
             apart = _told_apart([found[index] for index in group], output, labels, config)
             placed.update(zip(group, apart, strict=True))
     return [
-        PlannedPhoto(photo.source, placed[index], _is_film(photo.source, config)) for index, photo in enumerate(found)
+        PlannedPhoto(photo.source, placed[index], _is_video(photo.source, config)) for index, photo in enumerate(found)
     ]
 
 
@@ -238,14 +238,14 @@ def _outputs(
     stem = photo.source.stem
     if by_suffix:
         stem += f"-{photo.source.suffix.lower().lstrip('.')}"
-    is_film = _is_film(photo.source, config)
-    suffix = video_suffix(photo.source) if is_film else output_suffix(photo.source, config.format)
+    is_video = _is_video(photo.source, config)
+    suffix = video_suffix(photo.source) if is_video else output_suffix(photo.source, config.format)
     if output is not None and folder is not None:
         return tuple(output / folder / f"{stem}-{label}{suffix}" for label in labels)
     return tuple(_folder(photo, output, label) / f"{stem}-{label}{suffix}" for label in labels)
 
 
-def _is_film(source: Path, config: ApplyConfig) -> bool:
+def _is_video(source: Path, config: ApplyConfig) -> bool:
     """Whether a result moves; an animation's does not where a format for pictures is asked for."""
     return source.suffix.lower() in VIDEO_SUFFIXES or (config.format is None and is_animation(source))
 

@@ -43,11 +43,13 @@ def report_lines(
         on_merged: called by rank 0 of several, with how many files have each status.
 
     Raises:
-        ConfigError: if the report cannot be written, or has a picture's or a film's name.
+        ConfigError: if the report cannot be written, or has a picture's or a video's name.
         StylekitError: if it can no longer be written.
     """
     if path is not None and path.suffix.lower() in READABLE_SUFFIXES | VIDEO_SUFFIXES:  # it might be one, to be kept
-        raise ConfigError(f"The report {path} has the name of a picture or film.", "Name it report.jsonl, for example.")
+        raise ConfigError(
+            f"The report {path} has the name of a picture or video.", "Name it report.jsonl, for example."
+        )
     if path is None:
         yield lambda file: None
     elif not world.is_shared:

@@ -17,8 +17,8 @@ class FileReport:
         hint: what to do about it.
         width: of the result in pixels; 0 where there is none.
         height: likewise.
-        frames: of a film; 0 for a photo.
-        seconds: spent in the network, or on a film.
+        frames: of a video; 0 for a photo.
+        seconds: spent in the network, or on a video.
         notes: what a user may want to know, such as that only the first frame was taken.
     """
 

@@ -1,4 +1,4 @@
-"""Photos and films to stylised ones: one style load for all, decoding and encoding beside the network."""
+"""Photos and videos to stylised ones: one style load for all, decoding and encoding beside the network."""
 
 import dataclasses
 import os
@@ -29,8 +29,8 @@ from stylekit.system.distributed import ALONE, World
 from stylekit.system.files import clear_stale
 from stylekit.system.memory import memory_errors
 from stylekit.system.prefetch import prefetch
-from stylekit.video.claims import claimed
-from stylekit.video.paint import FilmReport, paint_film, probe_film
+from stylekit.video.claims import claim
+from stylekit.video.paint import VideoReport, paint_video, probe
 
 _WORKERS = 2  # threads that decode where no processes do, and as many that encode
 _TOGETHER = 8  # photos of one size that a GPU paints at once
@@ -50,31 +50,31 @@ def apply_styles(
     world: World = ALONE,
     on_plan: Callable[[int, bool], None] = lambda outputs, is_batch: None,
     on_file: Callable[[FileReport], None] = lambda report: None,
-    on_frame: Callable[[FilmReport], None] = lambda report: None,
+    on_frame: Callable[[VideoReport], None] = lambda report: None,
 ) -> BatchReport:
-    """Stylise photos and films, and folders of them.
+    """Stylise photos and videos, and folders of them.
 
     In a batch (a folder, or more than one output) a bad photo costs only itself, and outputs that exist are skipped,
     so that a broken batch goes on when it is run again. A single photo's failure is raised.
 
     Args:
-        inputs: photos, films and folders.
-        output: the result's file (one input, one style) or the results' folder; None puts results beside photos, films
+        inputs: photos, videos and folders.
+        output: the result's file (one input, one style) or the results' folder; None puts results beside photos, videos
             and folders.
         styles: names, or paths to style files or importable weights.
         config: settings.
         blend: shares in which the styles are mixed into one; None applies each by itself.
         dry_run: whether to report what would be done and do nothing.
-        world: processes that share photos and films out among themselves; each takes, and reports, its share.
+        world: processes that share photos and videos out among themselves; each takes, and reports, its share.
         on_plan: called once with the number of outputs, and whether they are a batch.
         on_file: called for each output once it is done, skipped or failed; a single photo's failure is raised then.
-        on_frame: called for each frame of a film.
+        on_frame: called for each frame of a video.
 
     Raises:
         ConfigError: if two outputs would collide, an output would replace its photo, or a blend's shares make no sense.
         StyleNotFound, StyleFileError: if a style is missing or damaged.
         DeviceUnavailable: if the device is missing or full.
-        ImageError, OutOfMemory, OutputExists: if a single photo or film fails.
+        ImageError, OutOfMemory, OutputExists: if a single photo or video fails.
     """
     config = config or ApplyConfig()
     began = time.monotonic()
@@ -101,10 +101,10 @@ def apply_styles(
 
 @dataclass(frozen=True)
 class _Job:
-    """A photo or film with the outputs that are wanted of it, and those that are there already, by style's number."""
+    """A photo or video with the outputs that are wanted of it, and those that are there already, by style's number."""
 
     source: Path
-    is_film: bool
+    is_video: bool
     wanted: dict[int, Path]
     existing: dict[int, Path]
 
@@ -113,7 +113,7 @@ _Loaded = tuple[_Job, Photo | StylekitError | None]
 
 
 def _load(job: _Job, *, max_pixels: int, max_size: int | None) -> _Loaded:
-    if job.is_film or not job.wanted:
+    if job.is_video or not job.wanted:
         return job, None
     try:
         with memory_errors("cpu", _LESS_MEMORY):
@@ -123,8 +123,8 @@ def _load(job: _Job, *, max_pixels: int, max_size: int | None) -> _Loaded:
 
 
 def _weight(job: _Job) -> int:
-    # A film is not loaded ahead: it is read frame by frame as it is painted.
-    return estimate_pixels(job.source) if job.wanted and not job.is_film else 0
+    # A video is not loaded ahead: it is read frame by frame as it is painted.
+    return estimate_pixels(job.source) if job.wanted and not job.is_video else 0
 
 
 def _pixels(loaded: _Loaded) -> Pixels:
@@ -147,7 +147,7 @@ class _Run:
         files: list[StyleFile],
         config: ApplyConfig,
         blend: Sequence[float] | None,
-        on_frame: Callable[[FilmReport], None],
+        on_frame: Callable[[VideoReport], None],
     ) -> None:
         self._plan = plan
         self._names = names
@@ -177,12 +177,12 @@ class _Run:
             outputs = dict(enumerate(photo.outputs))
             existing = {i: path for i, path in outputs.items() if os.path.lexists(path) and not self._config.overwrite}
             wanted = {i: path for i, path in outputs.items() if i not in existing}
-            yield _Job(photo.source, photo.is_film, wanted, existing)
+            yield _Job(photo.source, photo.is_video, wanted, existing)
 
     def preview(self) -> Iterator[FileReport]:
         """Say what would be done."""
         for job in self._jobs():
-            failure = self._film_failure(job) if job.is_film and job.wanted else None
+            failure = self._video_failure(job) if job.is_video and job.wanted else None
             for number, path in sorted((job.wanted | job.existing).items()):
                 if number in job.existing:
                     yield self._skipped(job, number, path)
@@ -191,10 +191,10 @@ class _Run:
                 else:
                     yield self._report(job, number, path, "planned")
 
-    def _film_failure(self, job: _Job) -> StylekitError | None:
-        """Tell why a film cannot be painted, as far as a look at its file tells."""
+    def _video_failure(self, job: _Job) -> StylekitError | None:
+        """Tell why a video cannot be painted, as far as a look at its file tells."""
         try:
-            probe_film(job.source, self._config)
+            probe(job.source, self._config)
         except StylekitError as error:
             return error
         return None
@@ -229,7 +229,7 @@ class _Run:
             ahead=max(jobs, _AHEAD),
             weight=_weight,
             most_weight=_MOST_PIXELS,
-            on_death=_died if jobs else None,
+            on_crash=_died if jobs else None,
         )
 
     def _groups(self) -> Iterator[list[_Loaded]]:
@@ -254,8 +254,8 @@ class _Run:
         job, photo = group[0]
         for number, path in job.existing.items():
             yield _finished(self._skipped(job, number, path))
-        if job.is_film:
-            yield from (_finished(self._paint_film(job, number, path)) for number, path in job.wanted.items())
+        if job.is_video:
+            yield from (_finished(self._paint_video(job, number, path)) for number, path in job.wanted.items())
         elif isinstance(photo, Photo):
             for number in job.wanted:
                 yield from self._paint_in(number, group, writers)
@@ -282,21 +282,26 @@ class _Run:
             picture = dataclasses.replace(photo, pixels=pixels)
             yield writers.submit(self._save, job, number, job.wanted[number], picture, seconds)
 
-    def _paint_film(self, job: _Job, number: int, path: Path) -> FileReport:
+    def _paint_video(self, job: _Job, number: int, path: Path) -> FileReport:
         files = [self._files[number]] if self._blend is None else self._files
         key = repr(([weights_hash(file.weights) for file in files], self._blend))
         try:
-            with claimed(path), memory_errors("cpu", "Use --max-size 1000, or take the film in parts: --start, --end."):
+            with claim(path), memory_errors("cpu", "Use --max-size 1000, or take the video in parts: --start, --end."):
                 if os.path.lexists(path) and not self._config.overwrite:  # another run has painted it meanwhile
                     return self._skipped(job, number, path)
-                film = paint_film(
+                video = paint_video(
                     job.source, path, self._styles[number], self._config, style_key=key, on_frame=self._on_frame
                 )
         except StylekitError as error:
             return self._failed(job, number, path, error)
         report = self._report(job, number, path, "done")
         return dataclasses.replace(
-            report, width=film.width, height=film.height, frames=film.frames, seconds=film.seconds, notes=film.notes
+            report,
+            width=video.width,
+            height=video.height,
+            frames=video.frames,
+            seconds=video.seconds,
+            notes=video.notes,
         )
 
     def _save(self, job: _Job, number: int, path: Path, picture: Photo, seconds: float) -> FileReport:

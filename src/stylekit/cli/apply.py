@@ -1,4 +1,4 @@
-"""`stylekit apply`: photos, films and folders -> stylised ones."""
+"""`stylekit apply`: photos, videos and folders -> stylised ones."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,7 +25,7 @@ def apply(
     inputs: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="INPUT...", help="Photos, films, and folders of them; - is standard input.", show_default=""
+            metavar="INPUT...", help="Photos, videos, and folders of them; - is standard input.", show_default=""
         ),
     ] = None,
     style: Annotated[
@@ -47,7 +47,7 @@ def apply(
             "--output",
             "-o",
             metavar="PATH",
-            help="File for one photo or film (- is standard output), else a folder. Without it results lie beside the "
+            help="File for one photo or video (- is standard output), else a folder. Without it results lie beside the "
             "photos, as PHOTO-STYLE.jpg.",
         ),
     ] = None,
@@ -79,20 +79,21 @@ def apply(
         ),
     ] = "auto",
     steady: Annotated[
-        float, typer.Option(metavar="0..1", help="How much of a film's last picture stays where nothing has changed.")
+        float, typer.Option(metavar="0..1", help="How much of a video's last picture stays where nothing has changed.")
     ] = _DEFAULT.steady,
     codec: Annotated[
-        str, typer.Option(metavar="auto|h264|hevc|vp9", help="What films are coded by; auto is what any player knows.")
+        str, typer.Option(metavar="auto|h264|hevc|vp9", help="What videos are coded by; auto is what any player knows.")
     ] = _DEFAULT.codec,
     crf: Annotated[
-        int | None, typer.Option(metavar="0..63", help="Quality of films; lower is better.", show_default="the codec's")
+        int | None,
+        typer.Option(metavar="0..63", help="Quality of videos; lower is better.", show_default="the codec's"),
     ] = _DEFAULT.crf,
     fps: Annotated[
-        float | None, typer.Option(metavar="N", help="Frames a second of films.", show_default="as they come")
+        float | None, typer.Option(metavar="N", help="Frames a second of videos.", show_default="as they come")
     ] = _DEFAULT.fps,
-    start: Annotated[str, typer.Option(metavar="TIME", help="Take films from here: seconds, or 1:02:03.5.")] = "0",
+    start: Annotated[str, typer.Option(metavar="TIME", help="Take videos from here: seconds, or 1:02:03.5.")] = "0",
     end: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Take films up to here.", show_default="the end")
+        str | None, typer.Option(metavar="TIME", help="Take videos up to here.", show_default="the end")
     ] = None,
     format: Annotated[
         str | None,
@@ -126,7 +127,7 @@ def apply(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Stylise photos and films, and folders of them.
+    """Stylise photos and videos, and folders of them.
 
     Prints the path of each result. In a folder, results that exist are skipped: run it again to go on after a break.
     """

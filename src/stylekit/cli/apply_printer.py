@@ -9,7 +9,7 @@ from stylekit.apply.reports import FileReport
 from stylekit.cli.console import Output
 
 if TYPE_CHECKING:
-    from stylekit.video.paint import FilmReport
+    from stylekit.video.paint import VideoReport
 
 
 class Printer:
@@ -36,10 +36,10 @@ class Printer:
         self._is_batch = is_batch
         self._bar.start(total)
 
-    def show_frame(self, film: "FilmReport") -> None:
-        """Show how a film is getting on."""
+    def show_frame(self, video: "VideoReport") -> None:
+        """Show how a video is getting on."""
         self._has_frames = True
-        self._bar.part(film.frames, film.length, "frames")
+        self._bar.part(video.frames, video.length, "frames")
 
     def show(self, file: FileReport) -> None:
         """Print what became of a file."""

@@ -60,7 +60,7 @@ def parse_tile(text: str) -> int | None:
 
 
 def parse_time(text: str) -> float:
-    """Read a time in a film: seconds, or minutes and hours before them, as `1:02:03.5`."""
+    """Read a time in a video: seconds, or minutes and hours before them, as `1:02:03.5`."""
     try:
         parts = [float(part) for part in text.split(":")]
     except ValueError:

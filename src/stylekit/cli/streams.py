@@ -45,8 +45,8 @@ def streamed(
 
     Raises:
         StylekitError: if the photo on standard input cannot be kept.
-        ConfigError: if more than one picture, or a film, would go to standard output, it is a terminal, or a photo from
-            standard input would go nowhere.
+        ConfigError: if more than one picture, or a video, would go to standard output, it is a terminal, or a photo
+            from standard input would go nowhere.
     """
     if STREAM not in (*inputs, output):
         yield list(inputs), output
@@ -56,7 +56,7 @@ def streamed(
     if output == STREAM and (len(inputs) != 1 or inputs[0].is_dir() or outputs != 1):
         raise ConfigError("Standard output takes one picture.", "Give one photo and one style, or another --output.")
     if output == STREAM and inputs[0].suffix.lower() in VIDEO_SUFFIXES:
-        raise ConfigError(f"The film {inputs[0].name} cannot go to standard output.", "Give --output a file's name.")
+        raise ConfigError(f"The video {inputs[0].name} cannot go to standard output.", "Give --output a file's name.")
     if output == STREAM and sys.stdout.isatty():
         raise ConfigError("Standard output is a terminal.", "Send it to a file: stylekit apply … -o - > picture.png")
     with tempfile.TemporaryDirectory(prefix="stylekit-") as folder:

@@ -28,12 +28,12 @@ class ApplyConfig:
         keep_colors: whether the photo's chroma is kept under the painting's luma.
         tile: side in pixels of the tiles in which a picture is painted; 0 paints it in one piece, None decides by the
             memory that is free.
-        steady: how much of a film's last picture stays where the scene has not changed, 0 to 1.
-        codec: what films are coded by (`h264`, `hevc`, `vp9`); `auto` leaves it to the kind of file.
-        crf: constant rate factor of films, 0 to 63, lower is better; None takes the codec's usual.
-        fps: frames a second of films; None keeps each frame's time.
-        start: second from which on films are taken.
-        end: second up to which films are taken; None goes to the end.
+        steady: how much of a video's last picture stays where the scene has not changed, 0 to 1.
+        codec: what videos are coded by (`h264`, `hevc`, `vp9`); `auto` leaves it to the kind of file.
+        crf: constant rate factor of videos, 0 to 63, lower is better; None takes the codec's usual.
+        fps: frames a second of videos; None keeps each frame's time.
+        start: second from which on videos are taken.
+        end: second up to which videos are taken; None goes to the end.
         format: format of the outputs (`jpeg`, `png`, `webp`, `tiff`, `bmp`, `avif`, `heic`); None follows the input.
         quality: JPEG, WebP, AVIF and HEIC quality, 1 to 100.
         overwrite: whether existing outputs are replaced.
@@ -73,9 +73,9 @@ class ApplyConfig:
         check_painting(self.stroke_size, self.strength, self.tile)
         check_quality(self.quality)
         _require(self.max_pixels >= 1, f"max pixels must be 1 or more, not {self.max_pixels}.")
-        self._check_films()
+        self._check_videos()
 
-    def _check_films(self) -> None:
+    def _check_videos(self) -> None:
         _require(0 <= self.steady <= 1, f"steady must lie between 0 and 1, not {self.steady:g}.")
         _require(self.codec in CODECS, f"codec must be one of {', '.join(CODECS)}, not {self.codec!r}.")
         _require(self.crf is None or 0 <= self.crf <= 63, f"crf must lie between 0 and 63, not {self.crf}.")

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from stylekit.config.checks import _require, check_losses
 from stylekit.errors import ConfigError
-from stylekit.networks.architectures import complete_config
+from stylekit.networks import architecture
 from stylekit.system.devices import check_device
 
 PRECISIONS = ("auto", "float32", "bfloat16")
@@ -78,7 +78,7 @@ class TrainConfig:
             _require(0 <= value < float("inf"), f"{name} must be a finite number of 0 or more, not {value:g}.")
         _require(self.learning_rate > 0, "learning_rate must be more than 0.")
         _require(self.octaves <= 4, f"octaves must be 4 or less, not {self.octaves}.")
-        complete_config(self.network, {})
+        architecture(self.network).complete({})
         check_losses(self.loss_network, self.content_layers, self.style_layers, self.pooling, self.loss_weights)
         _require(self.precision in PRECISIONS, f"precision must be one of {', '.join(PRECISIONS)}.")
         _require(bool(self.content_layers), "at least one content layer is needed.")

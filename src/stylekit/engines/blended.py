@@ -64,9 +64,9 @@ class BlendedEngine:
         engines[self._first_free] = engines[self._first_free].with_norm(statistics)
         return BlendedEngine(engines, self._shares)
 
-    def halves(self) -> "list[BlendedEngine]":
-        """See `Engine.halves`."""
-        halves = zip(*(engine.halves() for engine in self._engines), strict=False)  # one, if any has but one
+    def replicas(self) -> "list[BlendedEngine]":
+        """See `Engine.replicas`."""
+        halves = zip(*(engine.replicas() for engine in self._engines), strict=False)  # one, if any has but one
         return [BlendedEngine(half, self._shares) for half in halves]
 
     @property

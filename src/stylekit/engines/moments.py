@@ -6,6 +6,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from stylekit.networks import Architecture
 from stylekit.networks.shapes import LEAST_SIDE, SIDE_MULTIPLE, Statistics
 
 
@@ -42,13 +43,13 @@ class Moments:
 
 
 def features_within(
-    features: NDArray[Any], network: str, size: tuple[int, int], rows: slice, columns: slice
+    features: NDArray[Any], network: Architecture, size: tuple[int, int], rows: slice, columns: slice
 ) -> NDArray[Any]:
     """Cut a tile's features down to those that belong to some of its rows and columns; see `Engine.moments`.
 
     Args:
         features: `(C, h, w)` of a tile that `network` has padded.
-        network: `fast` or `johnson`.
+        network: what made them.
         size: the tile's height and width before padding.
         rows: the rows that count.
         columns: likewise.
@@ -56,7 +57,7 @@ def features_within(
     cuts = []
     for cells, side, part in zip(features.shape[1:], size, (rows, columns), strict=True):
         padded = max(-(-side // SIDE_MULTIPLE) * SIDE_MULTIPLE, LEAST_SIDE)
-        cell = SIDE_MULTIPLE if network == "fast" else padded // cells
+        cell = network.cell_side(cells, side)
         border = (cells - padded // cell) // 2  # 0 for `johnson`; for `fast`, cells that no convolution has eaten yet
         start = 0 if part.start == 0 else border + part.start // cell
         stop = cells if part.stop == side else border + part.stop // cell

@@ -15,8 +15,7 @@ from onnxruntime.capi.onnxruntime_pybind11_state import Fail, RuntimeException
 
 from stylekit.engines.moments import Moments, features_within
 from stylekit.engines.protocol import Pictures, UsedStatistics
-from stylekit.networks.architectures import norm_names, receptive_reach, working_bytes
-from stylekit.networks.onnx_graph import build_graph
+from stylekit.networks import architecture
 from stylekit.networks.shapes import Statistics
 from stylekit.styles.style_file import StyleFile
 from stylekit.system.memory import memory_errors
@@ -48,13 +47,14 @@ class OnnxruntimeEngine:
         self._style = style
         self._threads = threads
         self._norms = norms
-        network = style.metadata.network, style.metadata.network_config
-        self.reach = receptive_reach(*network)
-        names = norm_names(*network)
+        self._network_kind = architecture(style.metadata.network)
+        config = style.metadata.network_config
+        self.reach = self._network_kind.receptive_radius(config)
+        names = self._network_kind.norm_names(config)
         self._norm_widths = [len(style.weights[f"{name}.weight"]) for name in names]
         self.norms_in_turn = len(names)
         self.free_norms = self.norms_in_turn - len(norms)
-        self.pixel_bytes = working_bytes(*network)
+        self.pixel_bytes = self._network_kind.bytes_per_pixel(config)
 
     @cached_property
     def _network(self) -> onnxruntime.InferenceSession:
@@ -76,7 +76,9 @@ class OnnxruntimeEngine:
         options.intra_op_num_threads = self._threads or 0  # 0 leaves it to onnxruntime
         options.log_severity_level = _ERRORS_ONLY
         about = self._style.metadata
-        graph = build_graph(about.network, about.network_config, self._style.weights, norms, smooths=smooths)
+        graph = architecture(about.network).onnx_model(
+            about.network_config, self._style.weights, norms, smooths=smooths
+        )
         return onnxruntime.InferenceSession(graph.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
     def run(self, pictures: Pictures) -> Pictures:
@@ -102,18 +104,18 @@ class OnnxruntimeEngine:
     def moments(self, tile: Pictures, rows: slice, columns: slice) -> Moments:
         """See `Engine.moments`."""
         features = self._outputs(self._up_to_free_norm, tile[None])[0][0]
-        return Moments.of(features_within(features, self._style.metadata.network, tile.shape[:2], rows, columns))
+        return Moments.of(features_within(features, self._network_kind, tile.shape[:2], rows, columns))
 
     def with_norm(self, statistics: Statistics) -> "OnnxruntimeEngine":
         """See `Engine.with_norm`."""
         return OnnxruntimeEngine(self._style, threads=self._threads, norms=(*self._norms, statistics))
 
-    def halves(self) -> "list[OnnxruntimeEngine]":
-        """See `Engine.halves`."""
-        return self._halves
+    def replicas(self) -> "list[OnnxruntimeEngine]":
+        """See `Engine.replicas`."""
+        return self._replicas
 
     @cached_property
-    def _halves(self) -> "list[OnnxruntimeEngine]":
+    def _replicas(self) -> "list[OnnxruntimeEngine]":
         threads = self._threads or usable_cores()
         if threads == 1:
             return [self]

@@ -56,7 +56,7 @@ class Engine(Protocol):
     def run_after(
         self, picture: Pictures, last: tuple[UsedStatistics, ...], share: float
     ) -> tuple[Pictures, tuple[UsedStatistics, ...]]:
-        """Stylise a picture of a film so that its colours follow those of the one before. All normalisations are free.
+        """Stylise a picture of a video so that its colours follow those of the one before. All normalisations are free.
 
         Args:
             picture: `(1, H, W, 3)`, RGB in [0, 1].
@@ -89,7 +89,7 @@ class Engine(Protocol):
         """Return an engine whose first free normalisation is fixed to mean and variance of each channel."""
         ...
 
-    def halves(self) -> Sequence["Engine"]:
+    def replicas(self) -> Sequence["Engine"]:
         """Return the engines that together paint many pictures soonest, each in a thread of the caller's.
 
         Two with half of the threads each wait less than one with all. There is one, this, where threads cannot be

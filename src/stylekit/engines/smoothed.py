@@ -1,4 +1,4 @@
-"""A network for films, whose normalisations change slowly: colours do not pump when something bright comes by."""
+"""A network for videos, whose normalisations change slowly: colours do not pump when something bright comes by."""
 
 from stylekit.engines.moments import Moments
 from stylekit.engines.protocol import Engine, Pictures, UsedStatistics
@@ -6,7 +6,7 @@ from stylekit.networks.shapes import Statistics
 
 
 class SmoothedEngine:
-    """Runs an engine on a film's pictures, one after another; see `Engine`.
+    """Runs an engine on a video's pictures, one after another; see `Engine`.
 
     Args:
         engine: what runs the network.
@@ -30,7 +30,7 @@ class SmoothedEngine:
         return self._engine.held_bytes
 
     def run(self, pictures: Pictures) -> Pictures:
-        """Stylise the film's next picture, `(1, H, W, 3)`; see `Engine.run`."""
+        """Stylise the video's next picture, `(1, H, W, 3)`; see `Engine.run`."""
         result, self.last = self._engine.run_after(pictures, self.last, self._share)
         return result
 
@@ -52,6 +52,6 @@ class SmoothedEngine:
         """See `Engine.with_norm`."""
         return self._engine.with_norm(statistics)
 
-    def halves(self) -> "list[SmoothedEngine]":
-        """See `Engine.halves`; each picture follows from the last, so there is one."""
+    def replicas(self) -> "list[SmoothedEngine]":
+        """See `Engine.replicas`; each picture follows from the last, so there is one."""
         return [self]

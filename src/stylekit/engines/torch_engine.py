@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from stylekit.engines.moments import Moments, features_within
 from stylekit.engines.protocol import Pictures, UsedStatistics
 from stylekit.errors import OutOfMemory
-from stylekit.networks import load_network
-from stylekit.networks.architectures import norm_names, receptive_reach, working_bytes
+from stylekit.networks import architecture
 from stylekit.networks.shapes import Statistics
 from stylekit.styles.style_file import StyleFile
 from stylekit.system.memory import memory_errors
@@ -33,13 +32,12 @@ class TorchEngine:
         if threads is not None:
             torch.set_num_threads(threads)
         self.device = device
-        about = style.metadata.network, style.metadata.network_config
-        self.reach = receptive_reach(*about)
-        self.pixel_bytes = working_bytes(*about)
-        self._name = style.metadata.network
-        self._norms = norm_names(*about)
+        self._network_kind, config = architecture(style.metadata.network), style.metadata.network_config
+        self.reach = self._network_kind.receptive_radius(config)
+        self.pixel_bytes = self._network_kind.bytes_per_pixel(config)
+        self._norms = self._network_kind.norm_names(config)
         self.free_norms = self.norms_in_turn = len(self._norms)
-        network = load_network(*about, style.weights).requires_grad_(False).eval()
+        network = self._network_kind.load(config, style.weights).requires_grad_(False).eval()
         # On a CPU, oneDNN's blocked layouts are faster than channels-last.
         self._layout = torch.contiguous_format if self.device == "cpu" else torch.channels_last
         with memory_errors(self.device, "Free its memory, or use --device cpu."):
@@ -103,7 +101,7 @@ class TorchEngine:
                 features = reached.features[0].float().cpu().numpy()
             finally:
                 hook.remove()
-        return Moments.of(features_within(features, self._name, tile.shape[:2], rows, columns))
+        return Moments.of(features_within(features, self._network_kind, tile.shape[:2], rows, columns))
 
     def with_norm(self, statistics: Statistics) -> "TorchEngine":
         """See `Engine.with_norm`."""
@@ -118,8 +116,8 @@ class TorchEngine:
         engine._network.set_submodule(name, fixed.to(self.device))
         return engine
 
-    def halves(self) -> "list[TorchEngine]":
-        """See `Engine.halves`; torch's threads belong to the whole process."""
+    def replicas(self) -> "list[TorchEngine]":
+        """See `Engine.replicas`; torch's threads belong to the whole process."""
         return [self]
 
     def _batch(self, pictures: Pictures) -> Tensor:

@@ -45,7 +45,7 @@ SUFFIX_FORMATS = {
     **dict.fromkeys((".heic", ".heif"), "heic"),
 }
 READABLE_SUFFIXES: frozenset[str] = frozenset({*SUFFIX_FORMATS, ".gif"})
-READABLE = "Readable are JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF and HEIC; `apply` reads films by their suffix, as .mp4."
+READABLE = "Readable are JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF and HEIC; `apply` reads videos by their suffix, as .mp4."
 
 
 def format_of_suffix(suffix: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from stylekit.errors import ConfigError, LossWeightsError
-from stylekit.networks.shapes import Shape, _convolution
+from stylekit.networks.shapes import Shape, convolution_shapes
 
 # torchvision's configuration "E": channels of the convolutions of each block.
 _VGG19_BLOCKS = ((64, 64), (128, 128), (256,) * 4, (512,) * 4, (512,) * 4)
@@ -21,7 +21,7 @@ class VggConvolution:
     @property
     def shapes(self) -> dict[str, Shape]:
         """Shapes of weight and bias under torchvision's names."""
-        return _convolution(f"features.{self.index}", self.inputs, self.outputs, 3)
+        return convolution_shapes(f"features.{self.index}", self.inputs, self.outputs, 3)
 
 
 def _vgg19_layers() -> dict[str, VggConvolution]:
@@ -63,7 +63,7 @@ def compact_shapes() -> dict[str, Shape]:
     shapes: dict[str, Shape] = {}
     inputs = 3
     for layer, width in COMPACT_WIDTHS.items():
-        shapes |= _convolution(f"features.{layer}", inputs, width, 3)
+        shapes |= convolution_shapes(f"features.{layer}", inputs, width, 3)
         if layer in COMPACT_LAYERS:
             shapes[f"maps.{layer}"] = (width, width)
         inputs = width

@@ -14,7 +14,7 @@ LossNetwork = VggFeatures | CompactFeatures
 Weights = Mapping[str, NDArray[np.float32]]
 
 
-def reach_of(network: str, weights: Weights) -> str:
+def highest_layer_of(network: str, weights: Weights) -> str:
     """Name the highest of VGG-19's layers that a loss network with these weights has.
 
     Raises:

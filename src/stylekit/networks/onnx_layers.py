@@ -204,6 +204,6 @@ class OnnxGraph:
         return model
 
 
-def _shifts(kernel: int, side: int) -> list[NDArray[Any]]:
+def shifts(kernel: int, side: int) -> list[NDArray[Any]]:
     """The maps that put a kernel's rows or columns at each place of a block."""
     return [np.eye(kernel + side - 1, kernel, -shift) for shift in range(side)]

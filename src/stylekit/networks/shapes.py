@@ -15,9 +15,9 @@ SIDE_MULTIPLE = 4  # of the pictures that both networks take: they halve twice
 LEAST_SIDE = 8  # on which all reflection paddings inside `johnson` are defined
 
 
-def _convolution(name: str, inputs: int, outputs: int, kernel: int) -> dict[str, Shape]:
+def convolution_shapes(name: str, inputs: int, outputs: int, kernel: int) -> dict[str, Shape]:
     return {f"{name}.weight": (outputs, inputs, kernel, kernel), f"{name}.bias": (outputs,)}
 
 
-def _norm(name: str, channels: int) -> dict[str, Shape]:
+def norm_shapes(name: str, channels: int) -> dict[str, Shape]:
     return {f"{name}.weight": (channels,), f"{name}.bias": (channels,)}

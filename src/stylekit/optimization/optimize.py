@@ -18,7 +18,7 @@ from stylekit.images.photo import Photo, photo_to_image
 from stylekit.images.pixels import Pixels, to_bytes
 from stylekit.images.reading import load_photo, photo_from_image
 from stylekit.losses.layers import default_content_layers, default_style_layers
-from stylekit.losses.networks import build_loss_network, reach_of
+from stylekit.losses.networks import build_loss_network, highest_layer_of
 from stylekit.losses.perceptual import Losses, PerceptualLoss
 from stylekit.losses.weights import find_loss_weights, read_loss_weights
 from stylekit.optimization.optimizers import Adam, Descent, Lbfgs
@@ -114,7 +114,7 @@ class _Run:
         self.config = config
         self.device = torch.device(select_device(config.device))
         weights = read_loss_weights(find_loss_weights(config.loss_weights, config.loss_network))
-        reach = reach_of(config.loss_network, weights)
+        reach = highest_layer_of(config.loss_network, weights)
         self.content_layers = config.content_layers or default_content_layers(reach)
         self.style_layers = config.style_layers or default_style_layers(reach)
         wanted_content = config.content_layers or default_content_layers(_TOP_LAYER)

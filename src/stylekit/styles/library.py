@@ -10,7 +10,7 @@ from stylekit.downloads.addresses import is_url
 from stylekit.errors import ConfigError, OutputExists, StyleFileError, StyleNotFound
 from stylekit.styles.catalog import find_remote, remote_styles
 from stylekit.styles.importers import import_weights
-from stylekit.styles.locations import bundled_styles_dir, find_style, is_bundled, own_styles_dir, shelf_of, style_names
+from stylekit.styles.locations import bundled_styles_dir, find_style, is_bundled, own_styles_dir, style_names, where_is
 from stylekit.styles.names import (
     IMPORTABLE_SUFFIXES,
     STYLE_NAME_PATTERN,
@@ -183,7 +183,7 @@ def describe_style(name: str, catalogs: Sequence[str] = ()) -> dict[str, Any]:
     return {
         **dataclasses.asdict(style.metadata),
         "name": style_label(name),
-        "where": shelf_of(path),
+        "where": where_is(path),
         "path": str(path),
         "size": path.stat().st_size,
         "file_sha256": file_hash(path),
@@ -204,14 +204,16 @@ def export_style(style: str, path: Path, *, force: bool = False) -> None:
         StyleNotFound: if there is no such style.
         StyleFileError: if the style is damaged, or the file cannot be written.
     """
-    from stylekit.networks.onnx_graph import build_graph
+    from stylekit.networks import architecture
 
     if path.exists() and not force:
         raise OutputExists(f"{path} exists already.", "Choose another file, or replace it with --force.")
     loaded = load_style_file_by_name(style)
-    model = build_graph(loaded.metadata.network, loaded.metadata.network_config, loaded.weights)
+    model = architecture(loaded.metadata.network).onnx_model(loaded.metadata.network_config, loaded.weights)
+    for key, value in loaded.metadata.to_strings().items():
+        model.metadata_props.add(key=key, value=value)  # so that it can be imported again
     try:
-        with atomic_write(path) as temporary:
+        with atomic_write(path, overwrite=force) as temporary:
             temporary.write_bytes(model.SerializeToString())
     except OSError as error:
         raise StyleFileError(f"{path} cannot be written: {error.strerror}.", "May you write there?") from None

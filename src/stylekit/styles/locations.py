@@ -20,7 +20,7 @@ def find_style(name: str) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
-def shelf_of(path: Path) -> str:
+def where_is(path: Path) -> str:
     """Tell where a style's file lies: `own`, `bundled`, `cached`, or `file` for any other place."""
     return next((where for where, folder in style_folders().items() if path.parent == folder), "file")
 

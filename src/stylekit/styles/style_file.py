@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from stylekit.errors import ConfigError, StyleFileError
-from stylekit.networks.architectures import parameter_shapes
+from stylekit.networks import architecture
 from stylekit.styles.names import check_style_name
 from stylekit.system.files import atomic_write
 
@@ -90,7 +90,7 @@ class StyleMetadata(Credits):
                 if not isinstance(values[key], dict):
                     raise StyleFileError(f"The style file's {key} is not a JSON object.")
             check_style_name(values.get("name", ""))
-            parameter_shapes(values.get("network", ""), values["network_config"])
+            architecture(values.get("network", "")).parameter_shapes(values["network_config"])
         except (ValueError, RecursionError):
             raise StyleFileError("The style file's metadata is not JSON.") from None
         except ConfigError as error:
@@ -113,7 +113,7 @@ def check_weights(weights: Mapping[str, NDArray[Any]], network: str, config: Map
         StyleFileError: naming what is missing, unknown, of wrong shape or not finite.
         ConfigError: if the network or a setting is unknown.
     """
-    shapes = parameter_shapes(network, config)
+    shapes = architecture(network).parameter_shapes(config)
     if missing := sorted(shapes.keys() - weights.keys()):
         raise StyleFileError(f"Weights of {network} are missing: {_some(missing)}.")
     if unknown := sorted(weights.keys() - shapes.keys()):

@@ -64,7 +64,7 @@ def _paint_one(engine: Engine, pixels: Pixels, tile: int | None) -> Pixels:
 def _are_too_large(engine: Engine, photos: Sequence[Pixels]) -> bool:
     """Tell whether photos, each in one piece, would take more than half of the free memory, or than is worth it.
 
-    What the engine holds already is not asked about: that takes as long as reading a film's frame.
+    What the engine holds already is not asked about: that takes as long as reading a video's frame.
     """
     needed = sum(photo.shape[0] * photo.shape[1] for photo in photos) * engine.pixel_bytes
     if engine.device == "cpu" and needed > _AMPLE and engine.norms_in_turn <= _FEW_NORMS:

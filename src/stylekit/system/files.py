@@ -51,7 +51,7 @@ def atomic_write(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
     temporary = path.parent / f".{_shortened(path.stem)}.{writer}{_TEMPORARY_MARK}{path.suffix}"
     try:
         yield temporary
-        reach_the_disk(temporary)
+        flush_to_disk(temporary)
         if overwrite:
             temporary.replace(path)
         else:
@@ -77,7 +77,7 @@ def hidden_beside(path: Path, suffix: str) -> Path:
     return path.with_name(f".{_shortened(path.name)}.{digest}{suffix}")
 
 
-def reach_the_disk(path: Path) -> None:
+def flush_to_disk(path: Path) -> None:
     """Wait until a file would outlive a power cut; or a folder's names, where the platform can tell."""
     if not path.is_dir():
         with path.open("rb+") as file:

@@ -19,7 +19,7 @@ def prefetch(
     ahead: int,
     weight: Callable[[_Item], int] = lambda item: 0,
     most_weight: int = 0,
-    on_death: Callable[[_Item], _Result] | None = None,
+    on_crash: Callable[[_Item], _Result] | None = None,
 ) -> Generator[_Result]:
     """Yield `function(item)` for each item in order, computed by workers while earlier results are in use.
 
@@ -30,15 +30,15 @@ def prefetch(
         ahead: how many results are held or worked on beyond the one in use.
         weight: what an item's result will take.
         most_weight: what all that is held or worked on beyond the one in use may take, unless it is a single result.
-        on_death: makes the workers processes, and gives the result where one dies of an item. The function and its
+        on_crash: makes the workers processes, and gives the result where one dies of an item. The function and its
             items and results must be such that they can be pickled. None makes the workers threads.
     """
     with ExitStack() as stack:
         work: Callable[[_Item], _Result] = function
-        if on_death is not None:
+        if on_crash is not None:
             from stylekit.system.processes import Processes  # costs 15 ms, and a single photo needs none
 
-            work = stack.enter_context(closing(Processes(function, on_death)))
+            work = stack.enter_context(closing(Processes(function, on_crash)))
         pool = ThreadPoolExecutor(workers)
         stack.callback(pool.shutdown, cancel_futures=True)
         pending: deque[tuple[int, Future[_Result]]] = deque()

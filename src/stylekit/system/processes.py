@@ -20,12 +20,12 @@ class Processes(Generic[_Item, _Result]):
 
     Args:
         function: what to do. It, its items and its results must be such that they can be pickled.
-        on_death: gives the result where a process dies of an item.
+        on_crash: gives the result where a process dies of an item.
     """
 
-    def __init__(self, function: Callable[[_Item], _Result], on_death: Callable[[_Item], _Result]) -> None:
+    def __init__(self, function: Callable[[_Item], _Result], on_crash: Callable[[_Item], _Result]) -> None:
         self._function = function
-        self._on_death = on_death
+        self._on_death = on_crash
         self._idle: deque[_Process[_Item, _Result]] = deque()
 
     def __call__(self, item: _Item) -> _Result:

@@ -12,10 +12,9 @@ from torch import Tensor, nn
 from stylekit.config.train import TrainConfig
 from stylekit.errors import TrainingDiverged
 from stylekit.losses.layers import default_style_layers
-from stylekit.losses.networks import build_loss_network, reach_of
+from stylekit.losses.networks import build_loss_network, highest_layer_of
 from stylekit.losses.perceptual import Losses, PerceptualLoss
-from stylekit.networks import build_network, load_network
-from stylekit.networks.architectures import complete_config
+from stylekit.networks import architecture
 from stylekit.styles.style_file import StyleFile
 from stylekit.system.devices import select_device
 from stylekit.system.distributed import ALONE, World
@@ -89,7 +88,7 @@ class Trainer:
         self, painting: NDArray[np.float32], loss_weights: dict[str, NDArray[np.float32]]
     ) -> tuple[PerceptualLoss, dict[str, float]]:
         config = self.config
-        style_layers = config.style_layers or default_style_layers(reach_of(config.loss_network, loss_weights))
+        style_layers = config.style_layers or default_style_layers(highest_layer_of(config.loss_network, loss_weights))
         layers = {*config.content_layers, *style_layers}
         features = build_loss_network(config.loss_network, layers, loss_weights, config.pooling)
         features.get_submodule("features").to(self.precision)
@@ -110,11 +109,11 @@ class Trainer:
 
     def _build_network(self, start: StyleFile | None) -> tuple[nn.Module, dict[str, int]]:
         torch.manual_seed(self.config.seed)
-        network_config = complete_config(self.config.network, start.metadata.network_config if start else {})
+        network_config = architecture(self.config.network).complete(start.metadata.network_config if start else {})
         if start is None:
-            network = build_network(self.config.network, network_config)
+            network = architecture(self.config.network).build(network_config)
         else:
-            network = load_network(self.config.network, network_config, start.weights)
+            network = architecture(self.config.network).load(network_config, start.weights)
         return network.to(self.device, memory_format=self.layout), network_config  # type: ignore[call-overload]
 
     def _tensor(self, array: NDArray[np.float32]) -> Tensor:

@@ -11,7 +11,7 @@ from stylekit.losses.layers import default_style_layers
 from stylekit.losses.networks import build_loss_network
 from stylekit.losses.style import STYLE_LOSSES, Statistics
 from stylekit.losses.weights import find_loss_weights, read_loss_weights
-from stylekit.networks import load_network
+from stylekit.networks import architecture
 from stylekit.styles.locations import bundled_styles_dir
 from stylekit.styles.names import SUFFIX
 from stylekit.styles.style_file import load_style_file
@@ -45,7 +45,7 @@ def nearest_style(painting: NDArray[np.float32], photos: NDArray[np.float32], ne
 
     def distance(path: Path) -> float:
         about = styles[path].metadata
-        transformer = load_network(about.network, about.network_config, styles[path].weights)
+        transformer = architecture(about.network).load(about.network_config, styles[path].weights)
         reached = statistics(transformer(torch.from_numpy(photos)))
         apart = [gram.distance(reached[layer], gram.target(wanted[layer])) for layer in layers]
         return torch.stack(apart).mean().item()

@@ -21,8 +21,8 @@ from stylekit.images.reading import photo_from_image
 from stylekit.system.files import atomic_write
 from stylekit.system.memory import free_memory
 from stylekit.system.processes import Processes
-from stylekit.video.film import Film, Frame
 from stylekit.video.formats import ANIMATION_SUFFIXES
+from stylekit.video.frames import Frame, Video
 
 _MILLISECOND = Fraction(1, 1000)
 _USUAL_DURATION = 100  # ms, of frames that tell none, as browsers have it
@@ -53,13 +53,13 @@ def is_animation(path: Path) -> bool:
         return False
 
 
-def probe_animation(path: Path, *, start: float, end: float | None, max_size: int | None, max_pixels: int) -> Film:
+def probe_animation(path: Path, *, start: float, end: float | None, max_size: int | None, max_pixels: int) -> Video:
     """Look at an animation; see `video_reader.probe_video`."""
     with _decoder(path, max_pixels, max_size) as decode:
         about = decode(None)
         assert isinstance(about, _About)
         width, height = reduced_size(about.size, max_size)
-        return Film(
+        return Video(
             path=path,
             width=width,
             height=height,
@@ -75,18 +75,18 @@ def probe_animation(path: Path, *, start: float, end: float | None, max_size: in
         )
 
 
-def animation_frames(film: Film) -> Iterator[Frame]:
+def animation_frames(video: Video) -> Iterator[Frame]:
     """Read an animation's frames; see `video_reader.video_frames`.
 
     A worker process decodes them, so that a hostile file costs no more than itself.
     """
-    with _decoder(film.path, film.max_pixels, max(film.width, film.height)) as decode:
+    with _decoder(video.path, video.max_pixels, max(video.width, video.height)) as decode:
         time = 0
-        for number in range(film.length):
+        for number in range(video.length):
             read = decode(number)
             assert isinstance(read, _Read)
             is_broken = read.pixels is None
-            yield Frame(time - film.shift, read.duration, read.pixels, read.alpha, is_broken=is_broken)
+            yield Frame(time - video.shift, read.duration, read.pixels, read.alpha, is_broken=is_broken)
             time += read.duration
 
 
@@ -160,7 +160,7 @@ def _opened(path: Path, max_pixels: int) -> tuple[Image.Image, tuple[int, int]]:
 def write_animation(
     pictures: Iterable[tuple[Fraction, Pixels, Pixels | None]],
     path: Path,
-    film: Film,
+    video: Video,
     quality: int,
     *,
     overwrite: bool = True,
@@ -171,7 +171,7 @@ def write_animation(
         pictures: one or more, each with the second in which it ends, `(H, W, 3)` RGB values, and `(H, W)` alpha or
             None.
         path: the file to write, whole or not at all; its suffix sets the format.
-        film: what they come from.
+        video: what they come from.
         quality: of WebP, 1 to 100.
         overwrite: whether an existing file is replaced.
 
@@ -179,7 +179,7 @@ def write_animation(
         ImageError: if it cannot be written.
         OutputExists: if the file exists and `overwrite` is false.
     """
-    _check_memory(path, film)
+    _check_memory(path, video)
     suffix = path.suffix.lower()
     images: list[Image.Image] = []
     durations: list[int] = []
@@ -194,7 +194,7 @@ def write_animation(
             image, transparent = _cut_out(image, alpha), True
         images.append(image)
         durations.append(round(end * 1000 / _STEPS[suffix]) * _STEPS[suffix] - sum(durations))
-    options: dict[str, Any] = {"loop": film.loop} if film.loop != 1 or suffix == ".webp" else {}
+    options: dict[str, Any] = {"loop": video.loop} if video.loop != 1 or suffix == ".webp" else {}
     if suffix == ".gif" and transparent:
         options |= {"transparency": _TRANSPARENT, "disposal": 2}
     with write_errors(path), atomic_write(path, overwrite=overwrite) as temporary:
@@ -211,9 +211,9 @@ def write_animation(
         )
 
 
-def _check_memory(path: Path, film: Film) -> None:
+def _check_memory(path: Path, video: Video) -> None:
     """Make sure that all of an animation fits into memory, as Pillow has it."""
-    if film.length * film.width * film.height * 4 > free_memory("cpu") / 2:
+    if video.length * video.width * video.height * 4 > free_memory("cpu") / 2:
         raise ImageError(f"{path.name} would be too large: animations are held in memory.", "Write it as .mp4.")
 
 

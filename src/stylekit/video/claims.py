@@ -13,11 +13,11 @@ from stylekit.system.locks import _releasing
 
 
 @contextlib.contextmanager
-def claimed(path: Path) -> Iterator[None]:
+def claim(path: Path) -> Iterator[None]:
     """Keep other processes from claiming `path` until the block ends. Missing folders are made.
 
     Raises:
-        ImageError: if another one has claimed it, or nothing can be written there.
+        ImageError: if another one has claim it, or nothing can be written there.
     """
     with write_errors(path):
         lock_file = hidden_beside(path, ".lock")

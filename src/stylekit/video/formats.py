@@ -34,7 +34,7 @@ VIDEO_CODECS = {
 
 @dataclass(frozen=True)
 class VideoFormat:
-    """A kind of file that holds a film.
+    """A kind of file that holds a video.
 
     Attributes:
         muxer: FFmpeg's name of it.
@@ -62,16 +62,16 @@ ANIMATION_SUFFIXES: frozenset[str] = frozenset({".gif", ".webp"})
 
 
 def video_suffix(path: Path) -> str:
-    """Return the suffix of the result for a film: its own, or `.mkv`, which holds any sound, where that is outdated."""
+    """Return the suffix of a video's result: its own, or `.mkv`, which holds any sound, where that is outdated."""
     suffix = path.suffix.lower()
     return suffix if suffix in VIDEO_FORMATS or suffix in ANIMATION_SUFFIXES else ".mkv"
 
 
 def video_codec(path: Path, codec: str) -> str:
-    """Return what a film is coded by: what was asked for, if its file can hold that.
+    """Return what a video is coded by: what was asked for, if its file can hold that.
 
     Args:
-        path: the film's file.
+        path: the video's file.
         codec: a key of `VIDEO_CODECS`, or `auto`.
 
     Raises:

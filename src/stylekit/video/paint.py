@@ -1,4 +1,4 @@
-"""A style put on a film: its frames painted, steadily or each for itself, with its sound."""
+"""A style put on a video: its frames painted, steadily or each for itself, with its sound."""
 
 import dataclasses
 import hashlib
@@ -22,25 +22,25 @@ from stylekit.images.colors import on_white
 from stylekit.images.pixels import Pixels
 from stylekit.stylization.style import Style
 from stylekit.video.animations import animation_frames, probe_animation, write_animation
-from stylekit.video.film import Film, at_rate, lasting, part
 from stylekit.video.formats import ANIMATION_SUFFIXES, VIDEO_CODECS, video_codec
+from stylekit.video.frames import Video, at_rate, lasting, part
 from stylekit.video.pipeline import _one_or_more, _Painted, _painted
 from stylekit.video.reader import probe_video, video_frames
 from stylekit.video.segments import Memory, Segments
 from stylekit.video.writer import find_companions, join, write_segment
 
-_SEGMENT_SECONDS = 5  # of the film: what is painted anew after a break
-_MOST_MISSING = 1.0  # s at a film's end that are not spoken of
+_SEGMENT_SECONDS = 5  # of the video: what is painted anew after a break
+_MOST_MISSING = 1.0  # s at a video's end that are not spoken of
 # Settings on which a result depends; others may change between a break and going on.
 _SETTINGS = ("max_size", "stroke_size", "strength", "keep_colors", "steady", "codec", "crf", "fps", "start", "end")
 
 
 @dataclass(frozen=True)
-class FilmReport:
-    """How the painting of a film is getting on, or what came of it.
+class VideoReport:
+    """How the painting of a video is getting on, or what came of it.
 
     Attributes:
-        source: the film.
+        source: the video.
         frames: how many are painted.
         length: how many there are, about; 0 where the file does not tell.
         width: of the result in pixels.
@@ -58,43 +58,45 @@ class FilmReport:
     notes: tuple[str, ...] = ()
 
 
-def paint_film(
+def paint_video(
     source: Path,
     output: Path,
     style: Style,
     config: ApplyConfig,
     *,
     style_key: str = "",
-    on_frame: Callable[[FilmReport], None] = lambda report: None,
-) -> FilmReport:
-    """Put a style on a film.
+    on_frame: Callable[[VideoReport], None] = lambda report: None,
+) -> VideoReport:
+    """Put a style on a video.
 
-    A film is painted in segments of some seconds, which are kept beside the result until it is finished: when the same
+    A video is painted in segments of some seconds, which are kept beside the result until it is finished: when the same
     is to be painted after a break, it goes on where it was. An animated GIF or WebP is painted in one go. The caller
-    has claimed the result.
+    has claim the result.
 
     Args:
-        source: a film, or an animated GIF or WebP.
+        source: a video, or an animated GIF or WebP.
         output: the file to write; its suffix sets the format.
         style: what to paint it with.
         config: settings.
-        style_key: what tells the style from others, when a broken film goes on.
+        style_key: what tells the style from others, when a broken video goes on.
         on_frame: called for each frame that is finished.
 
     Raises:
         ConfigError: if the format cannot hold the codec that was asked for.
-        ImageError: if the film cannot be read, or the result cannot be written.
+        ImageError: if the video cannot be read, or the result cannot be written.
         OutOfMemory: if the device has too little memory.
     """
-    film = probe_film(source, config)
-    read = animation_frames if film.is_animation else video_frames
-    frames = part(lasting(read(film)), film)
-    shown = film
+    video = probe(source, config)
+    read = animation_frames if video.is_animation else video_frames
+    frames = part(lasting(read(video)), video)
+    shown = video
     if config.fps is not None:
         rate = Fraction(config.fps).limit_denominator(1001)
-        frames = at_rate(frames, film.time_base, rate)
-        shown = dataclasses.replace(film, time_base=1 / rate, rate=rate, length=round(film.length * rate / film.rate))
-    report = FilmReport(film.path, 0, shown.length, shown.width, shown.height, 0.0)
+        frames = at_rate(frames, video.time_base, rate)
+        shown = dataclasses.replace(
+            video, time_base=1 / rate, rate=rate, length=round(video.length * rate / video.rate)
+        )
+    report = VideoReport(video.path, 0, shown.length, shown.width, shown.height, 0.0)
     began = time.monotonic()
 
     def count(painted: _Painted) -> None:
@@ -103,19 +105,19 @@ def paint_film(
         report = dataclasses.replace(report, frames=painted.memory.frames, seconds=seconds)
         on_frame(report)
 
-    paint = partial(_painted, _one_or_more(frames, film.path.name), style, config, count)
+    paint = partial(_painted, _one_or_more(frames, video.path.name), style, config, count)
     notes: tuple[str, ...] = ()
     if output.suffix.lower() in ANIMATION_SUFFIXES:
         memory = _write_animation(paint, output, shown, config)
     else:
-        segments = Segments(output, _key(film.path, style_key, config))
-        memory, notes = _write_film(paint, segments, output, film, shown, config)
-    notes = (*_notes(memory, film, shown), *notes)
+        segments = Segments(output, _key(video.path, style_key, config))
+        memory, notes = _write_video(paint, segments, output, video, shown, config)
+    notes = (*_notes(memory, video, shown), *notes)
     return dataclasses.replace(report, frames=memory.frames, seconds=time.monotonic() - began, notes=notes)
 
 
-def probe_film(source: Path, config: ApplyConfig) -> Film:
-    """Look at a film, or an animated GIF or WebP.
+def probe(source: Path, config: ApplyConfig) -> Video:
+    """Look at a video, or an animated GIF or WebP.
 
     Raises:
         ImageError: if it cannot be read.
@@ -124,20 +126,20 @@ def probe_film(source: Path, config: ApplyConfig) -> Film:
     return probe(source, start=config.start, end=config.end, max_size=config.max_size, max_pixels=config.max_pixels)
 
 
-def _notes(memory: Memory, film: Film, shown: Film) -> Iterator[str]:
-    """Tell what a film lacked."""
+def _notes(memory: Memory, video: Video, shown: Video) -> Iterator[str]:
+    """Tell what a video lacked."""
     if memory.broken:
         frames_are = "frame" if memory.broken == 1 else "frames"
         yield f"{memory.broken} broken {frames_are}: the frame before is shown again"
-    missing = film.seconds - float(memory.end * shown.time_base)
+    missing = video.seconds - float(memory.end * shown.time_base)
     if missing > _MOST_MISSING:
-        yield f"the pictures end {missing:.1f} seconds before the film is said to: is it cut short?"
+        yield f"the pictures end {missing:.1f} seconds before the video is said to: is it cut short?"
 
 
 _Paint = Callable[[Memory], Generator[_Painted]]
 
 
-def _write_animation(paint: _Paint, output: Path, film: Film, config: ApplyConfig) -> Memory:
+def _write_animation(paint: _Paint, output: Path, video: Video, config: ApplyConfig) -> Memory:
     memory = Memory()
 
     def pictures() -> Iterator[tuple[Fraction, Pixels, Pixels | None]]:
@@ -145,18 +147,18 @@ def _write_animation(paint: _Paint, output: Path, film: Film, config: ApplyConfi
         with closing(paint(memory)) as frames:
             for painted in frames:
                 memory = painted.memory
-                yield memory.end * film.time_base, painted.picture, painted.alpha
+                yield memory.end * video.time_base, painted.picture, painted.alpha
 
-    write_animation(pictures(), output, film, quality=config.quality, overwrite=config.overwrite)
+    write_animation(pictures(), output, video, quality=config.quality, overwrite=config.overwrite)
     return memory
 
 
-def _write_film(
-    paint: _Paint, segments: Segments, output: Path, film: Film, shown: Film, config: ApplyConfig
+def _write_video(
+    paint: _Paint, segments: Segments, output: Path, video: Video, shown: Video, config: ApplyConfig
 ) -> tuple[Memory, tuple[str, ...]]:
     codec = video_codec(output, config.codec)
     crf = VIDEO_CODECS[codec].crf if config.crf is None else config.crf
-    companions, notes = find_companions(film, output)
+    companions, notes = find_companions(video, output)
     if segments.is_damaged:
         notes = ("what was painted before a break was damaged, and is painted anew", *notes)
 
@@ -179,7 +181,7 @@ def _write_film(
     end = segments.memory.end * shown.time_base
     join(
         segments.paths,
-        film,
+        video,
         output,
         companions=companions,
         end=end,
@@ -191,7 +193,7 @@ def _write_film(
 
 
 def _opaque(painted: _Painted) -> Pixels:
-    """Return a picture without transparency, which films have none of."""
+    """Return a picture without transparency, which videos have none of."""
     if painted.alpha is None:
         return painted.picture
     image = Image.fromarray(painted.picture)
@@ -200,7 +202,7 @@ def _opaque(painted: _Painted) -> Pixels:
 
 
 def _key(source: Path, style_key: str, config: ApplyConfig) -> str:
-    """Tell by what a film would become the same."""
+    """Tell by what a video would become the same."""
     file = source.stat()
     settings = {name: getattr(config, name) for name in _SETTINGS}
     parts = [__version__, os.path.realpath(source), file.st_size, file.st_mtime_ns, style_key, settings]

@@ -14,7 +14,7 @@ from stylekit.errors import ImageError
 from stylekit.images.pixels import Pixels
 from stylekit.stylization.style import Style
 from stylekit.system.prefetch import ahead, prefetch
-from stylekit.video.film import Frame
+from stylekit.video.frames import Frame
 from stylekit.video.segments import Memory
 from stylekit.video.steadiness import Change, steadied, watched
 
@@ -95,7 +95,7 @@ def _smoothly(
 def _each(changes: Iterable[tuple[Frame, Change | None]], style: Style, config: ApplyConfig) -> Iterator[_Stylized]:
     """Stylise frames of which none follows from the last, and so several at the same time."""
     idle: SimpleQueue[Style] = SimpleQueue()
-    engines = style.engine.halves()
+    engines = style.engine.replicas()
     for engine in engines:
         idle.put(Style(style.metadata, engine))
 
@@ -135,7 +135,7 @@ def _kept(stylized: Iterable[_Stylized], memory: Memory) -> Iterator[_Painted]:
         if new is not None:
             alpha = frame.alpha
             picture = new if change is None else steadied(new, picture, change)
-        assert picture is not None  # no film begins with a frame that repeats the one before
+        assert picture is not None  # no video begins with a frame that repeats the one before
         memory = Memory(
             picture,
             seen=memory.seen if change is None else change.seen,

@@ -1,4 +1,4 @@
-"""Films by PyAV, which is an extra: a file's moving pictures as frames."""
+"""Videos by PyAV, which is an extra: a file's moving pictures as frames."""
 
 import importlib
 from collections.abc import Iterable, Iterator
@@ -13,8 +13,8 @@ import numpy as np
 from stylekit.errors import ImageError
 from stylekit.images.errors import RAISE_LIMIT, read_errors
 from stylekit.images.pixels import Pixels, reduced_size
-from stylekit.video.film import Colors, Film, Frame
 from stylekit.video.formats import VIDEO_SUFFIXES
+from stylekit.video.frames import Colors, Frame, Video
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from av.video.reformatter import VideoReformatter
     from av.video.stream import VideoStream
 
-# Files alone, and of films alone: a playlist that calls itself a film could make us fetch anything.
+# Files alone, and of videos alone: a playlist that calls itself a video could make us fetch anything.
 _OPTIONS = {"protocol_whitelist": "file", "format_whitelist": "mov,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,nut"}
 _STRICT = {"err_detect": "explode"}  # or else decoders make up what they cannot read
 _BROADCAST_FORMATS = ("mpegts", "mpeg")  # clocks begin anywhere, and seeking goes past keyframes
 _MATROSKA = "matroska,webm"  # whose duration is counted from 0, not from the first frame
 _RGB, _UNKNOWN = 0, 2  # as matrix
 _SWSCALE_MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}  # by their numbers in ITU-T H.273
-_LARGEST_SD = 576  # rows; films up to it that do not tell are BT.601, as players have it
+_LARGEST_SD = 576  # rows; videos up to it that do not tell are BT.601, as players have it
 _FULL = 2  # as range
 _PROGRESSIVE = (0, 1)  # as order of fields, 0 being unknown
 _USUAL_RATE = Fraction(25)
@@ -48,12 +48,12 @@ def load_av(name: str) -> Any:
     try:
         return importlib.import_module("av")
     except ImportError:
-        raise ImageError(f"{name} is a film, which needs an extra.", "pip install 'neural-stylekit[video]'") from None
+        raise ImageError(f"{name} is a video, which needs an extra.", "pip install 'neural-stylekit[video]'") from None
 
 
 @contextmanager
 def opened(path: Path) -> Iterator["InputContainer"]:
-    """Open a film's file, and turn whatever goes wrong with it into an `ImageError`."""
+    """Open a video's file, and turn whatever goes wrong with it into an `ImageError`."""
     av = load_av(path.name)
     with read_errors(path.name):
         if path.is_file() and not path.stat().st_size:
@@ -61,14 +61,14 @@ def opened(path: Path) -> Iterator["InputContainer"]:
         try:
             container = av.open(f"file:{path}", options=_OPTIONS, metadata_errors="replace")
         except (av.error.InvalidDataError, av.error.ArgumentError):
-            hint = f"Films end in {', '.join(sorted(VIDEO_SUFFIXES))}."
-            raise ImageError(f"{path.name} is no film that can be read, or is cut short.", hint) from None
+            hint = f"Videos end in {', '.join(sorted(VIDEO_SUFFIXES))}."
+            raise ImageError(f"{path.name} is no video that can be read, or is cut short.", hint) from None
         with container:
             yield container
 
 
-def probe_video(path: Path, *, start: float, end: float | None, max_size: int | None, max_pixels: int) -> Film:
-    """Look at a film's file and its first frame.
+def probe_video(path: Path, *, start: float, end: float | None, max_size: int | None, max_pixels: int) -> Video:
+    """Look at a video's file and its first frame.
 
     Args:
         path: the file.
@@ -78,7 +78,7 @@ def probe_video(path: Path, *, start: float, end: float | None, max_size: int | 
         max_pixels: pixels above which a frame is taken for a decompression bomb.
 
     Raises:
-        ImageError: if there is no film, or it cannot be read.
+        ImageError: if there is no video, or it cannot be read.
     """
     with opened(path) as container:
         stream = _moving(container, path.name, max_pixels)
@@ -103,7 +103,7 @@ def probe_video(path: Path, *, start: float, end: float | None, max_size: int | 
         if last and start >= last:
             raise ImageError(f"{path.name} is {float(last):.1f} seconds long, and --start is after its end.", _EARLIER)
         stop = float(last) if end is None else min(float(last), end)
-        return Film(
+        return Video(
             path=path,
             width=height if turns % 2 else width,
             height=width if turns % 2 else height,
@@ -121,29 +121,29 @@ def probe_video(path: Path, *, start: float, end: float | None, max_size: int | 
         )
 
 
-def video_frames(film: Film) -> Iterator[Frame]:
-    """Read a film's frames from the one on screen when its wanted part begins; one that is broken is reported as such.
+def video_frames(video: Video) -> Iterator[Frame]:
+    """Read a video's frames from the one on screen when its wanted part begins; one that is broken is reported as such.
 
     Args:
-        film: as `probe_video` found it.
+        video: as `probe_video` found it.
 
     Raises:
         ImageError: if the file cannot be read any more.
     """
-    with opened(film.path) as container:
-        stream = _moving(container, film.path.name, film.max_pixels)
-        if film.begin is not None and container.format.name not in _BROADCAST_FORMATS:
-            container.seek(film.begin, stream=stream)
-        usual = round(1 / (film.rate * film.time_base))
+    with opened(video.path) as container:
+        stream = _moving(container, video.path.name, video.max_pixels)
+        if video.begin is not None and container.format.name not in _BROADCAST_FORMATS:
+            container.seek(video.begin, stream=stream)
+        usual = round(1 / (video.rate * video.time_base))
         reformatter = new_reformatter()
         began = False  # with a frame that can be read
-        for time, frame in _from(film.begin, _decoded(container, stream)):
+        for time, frame in _from(video.begin, _decoded(container, stream)):
             began = began or frame is not None
             if not began:
                 continue
             duration = (frame.duration if frame is not None else 0) or usual
-            pixels = None if frame is None else _pixels(frame, film, reformatter)
-            yield Frame(time - film.shift, duration, pixels, is_broken=frame is None)
+            pixels = None if frame is None else _pixels(frame, video, reformatter)
+            yield Frame(time - video.shift, duration, pixels, is_broken=frame is None)
 
 
 def _from(
@@ -222,7 +222,7 @@ def _length(stream: "VideoStream", start: float, end: float | None, wanted: floa
 
 
 def _colors(frame: "VideoFrame") -> Colors:
-    """Tell how a film codes colours. Where it does not say, by its size; films in RGB become BT.709."""
+    """Tell how a video codes colours. Where it does not say, by its size; videos in RGB become BT.709."""
     if frame.colorspace == _RGB or frame.format.is_rgb:
         return Colors(1, 1, frame.color_primaries, frame.color_trc)
     matrix = frame.colorspace
@@ -232,16 +232,16 @@ def _colors(frame: "VideoFrame") -> Colors:
     return Colors(matrix, _FULL if full else 1, frame.color_primaries, frame.color_trc)
 
 
-def _pixels(frame: "VideoFrame", film: Film, reformatter: "VideoReformatter") -> Pixels:
-    """Return a frame upright, in RGB, and of the film's size, though it may change on the way."""
-    width, height = (film.height, film.width) if film.turns % 2 else (film.width, film.height)
-    colors = {} if frame.format.is_rgb else swscale_colors(film.colors, "src")
+def _pixels(frame: "VideoFrame", video: Video, reformatter: "VideoReformatter") -> Pixels:
+    """Return a frame upright, in RGB, and of the video's size, though it may change on the way."""
+    width, height = (video.height, video.width) if video.turns % 2 else (video.width, video.height)
+    colors = {} if frame.format.is_rgb else swscale_colors(video.colors, "src")
     rgb = reformatter.reformat(frame, width, height, "rgb24", interpolation="BICUBIC", **colors)
-    return np.ascontiguousarray(np.rot90(rgb.to_ndarray(), film.turns))
+    return np.ascontiguousarray(np.rot90(rgb.to_ndarray(), video.turns))
 
 
 def new_reformatter() -> "VideoReformatter":
-    """Return what converts frames: one for all of a film, for its tables take longer than a frame."""
+    """Return what converts frames: one for all of a video, for its tables take longer than a frame."""
     reformatter: VideoReformatter = load_av("").video.reformatter.VideoReformatter()
     return reformatter
 

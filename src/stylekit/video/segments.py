@@ -1,4 +1,4 @@
-"""A film in parts that outlive the process: what is painted is not painted again."""
+"""A video in parts that outlive the process: what is painted is not painted again."""
 
 import contextlib
 import glob
@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 
 from stylekit.images.errors import write_errors
 from stylekit.images.pixels import Pixels
-from stylekit.system.files import atomic_write, clear_stale, hidden_beside, reach_the_disk
+from stylekit.system.files import atomic_write, clear_stale, flush_to_disk, hidden_beside
 
 _MARK = ".stylekit-segments"
 _STATISTICS = "statistics_"
@@ -22,7 +22,7 @@ _STATISTICS = "statistics_"
 
 @dataclass(frozen=True)
 class Memory:
-    """What the painting of a film goes on from.
+    """What the painting of a video goes on from.
 
     Attributes:
         picture: the last one; None at the beginning.
@@ -30,7 +30,7 @@ class Memory:
         statistics: what the network's normalisations used; see `Engine.run_after`.
         frames: how many there have been.
         broken: how many of them could not be read.
-        end: when the last one ends, in units of the film's time.
+        end: when the last one ends, in units of the video's time.
         alpha: the last picture's; None where there is no transparency.
     """
 
@@ -44,11 +44,11 @@ class Memory:
 
 
 class Segments:
-    """The finished parts of a film, in a hidden folder beside it, and from what the next one goes on.
+    """The finished parts of a video, in a hidden folder beside it, and from what the next one goes on.
 
     Args:
-        output: the film.
-        key: hexadecimal digits that tell films from one another that are to become this one, by what they come from
+        output: the video.
+        key: hexadecimal digits that tell videos from one another that are to become this one, by what they come from
             and how.
 
     Attributes:
@@ -109,10 +109,10 @@ class Segments:
         arrays["bytes"] = self._bytes([*self.paths, self._unfinished])
         with atomic_write(self._memory_of(path)) as temporary:
             save_file({name: np.ascontiguousarray(value) for name, value in arrays.items()}, temporary)
-            reach_the_disk(temporary)
-        reach_the_disk(self._unfinished)
+            flush_to_disk(temporary)
+        flush_to_disk(self._unfinished)
         self._unfinished.replace(path)  # only now does the segment count: it has what follows it
-        reach_the_disk(self._folder)
+        flush_to_disk(self._folder)
         for before in self.paths[-1:]:
             self._memory_of(before).unlink()
         self.paths.append(path)

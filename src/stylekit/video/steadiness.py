@@ -1,4 +1,4 @@
-"""Pictures of a film that do not boil: where the scene is still the same, the last result stays.
+"""Pictures of a video that do not boil: where the scene is still the same, the last result stays.
 
 Each photo is compared with what is remembered of those before, once that has been moved as the scene has. Where they
 agree to within the noise, the last result, moved likewise, goes into the new one; where they do not, as behind a moving
@@ -28,7 +28,7 @@ _CUT = 0.6  # share of the photo that has changed
 
 @dataclass(frozen=True)
 class Change:
-    """How one photo of a film follows the one before.
+    """How one photo of a video follows the one before.
 
     Attributes:
         shifts: how the scene has moved; see `motion.flow`.

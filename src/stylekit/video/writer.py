@@ -1,4 +1,4 @@
-"""Films by PyAV: pictures as segments of a film, and segments joined with the sound of the film they come from."""
+"""Videos by PyAV: pictures as segments of a video, and segments joined with the sound of the video they come from."""
 
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,9 +13,9 @@ import numpy as np
 
 from stylekit.images.errors import write_errors
 from stylekit.images.pixels import Pixels
-from stylekit.system.files import atomic_write, reach_the_disk
-from stylekit.video.film import Film
+from stylekit.system.files import atomic_write, flush_to_disk
 from stylekit.video.formats import VIDEO_CODECS, VIDEO_FORMATS
+from stylekit.video.frames import Video
 from stylekit.video.reader import load_av, new_reformatter, opened, swscale_colors
 
 if TYPE_CHECKING:
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 
 _SEGMENT_FORMAT = "nut"  # which knows any codec, and any unit of time exactly
 _FAST_START = {"movflags": "+faststart"}  # what a player needs first comes first
-_OF_THE_FILE = {"major_brand", "minor_version", "compatible_brands", "encoder"}  # rather than of the film
+_OF_THE_FILE = {"major_brand", "minor_version", "compatible_brands", "encoder"}  # rather than of the video
 
 
-def write_segment(pictures: Iterable[tuple[int, Pixels]], path: Path, film: Film, *, codec: str, crf: int) -> None:
-    """Encode pictures as a segment of a film, so that segments can be joined as they are.
+def write_segment(pictures: Iterable[tuple[int, Pixels]], path: Path, video: Video, *, codec: str, crf: int) -> None:
+    """Encode pictures as a segment of a video, so that segments can be joined as they are.
 
     Args:
         pictures: each with its time, `(H, W, 3)`; the last row or column is cut off where they are odd in number, and
             doubled where there is no other.
         path: the file to write, whole or not at all.
-        film: what time, rate, colours and aspect are taken from.
+        video: what time, rate, colours and aspect are taken from.
         codec: a key of `formats.VIDEO_CODECS`.
         crf: the codec's constant rate factor; lower is better.
 
@@ -45,7 +45,7 @@ def write_segment(pictures: Iterable[tuple[int, Pixels]], path: Path, film: Film
     """
     av = load_av(path.name)
     coding = VIDEO_CODECS[codec]
-    colors = swscale_colors(film.colors, "dst")
+    colors = swscale_colors(video.colors, "dst")
     stream = None
     reformatter = new_reformatter()
     with _created(path, _SEGMENT_FORMAT) as container:
@@ -53,13 +53,13 @@ def write_segment(pictures: Iterable[tuple[int, Pixels]], path: Path, film: Film
             with write_errors(path):
                 rgb = av.VideoFrame.from_ndarray(_even(picture), "rgb24")
                 frame = reformatter.reformat(rgb, format="yuv420p", **colors)
-                frame.pts, frame.time_base = time, film.time_base
+                frame.pts, frame.time_base = time, video.time_base
                 if stream is None:
                     options = {**coding.options, "crf": str(crf)}
-                    stream = container.add_stream(coding.encoder, rate=film.rate, options=options)
+                    stream = container.add_stream(coding.encoder, rate=video.rate, options=options)
                     stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, "yuv420p"
-                    stream.time_base = film.time_base
-                    _describe(stream.codec_context, film)
+                    stream.time_base = video.time_base
+                    _describe(stream.codec_context, video)
                 container.mux(stream.encode(frame))
         if stream is not None:
             with write_errors(path):
@@ -70,7 +70,7 @@ def write_segment(pictures: Iterable[tuple[int, Pixels]], path: Path, film: Film
 def _created(
     path: Path, muxer: str, options: Mapping[str, str] | None = None, *, overwrite: bool = True
 ) -> Iterator[Any]:
-    """Open a film's file to write, whole or not at all; it is on the disk before it is in its place.
+    """Open a video's file to write, whole or not at all; it is on the disk before it is in its place.
 
     Errors of opening and closing are those of writing; what goes wrong in between may be another's fault.
     """
@@ -87,9 +87,9 @@ def _created(
             raise
         with write_errors(path):
             container.close()
-            reach_the_disk(temporary)
+            flush_to_disk(temporary)
             stack.close()  # which moves it into its place
-            reach_the_disk(path.parent)
+            flush_to_disk(path.parent)
 
 
 def _even(picture: Pixels) -> Pixels:
@@ -98,17 +98,17 @@ def _even(picture: Pixels) -> Pixels:
     return doubled[: max(2, height // 2 * 2), : max(2, width // 2 * 2)]
 
 
-def _describe(context: Any, film: Film) -> None:
-    context.time_base = film.time_base
+def _describe(context: Any, video: Video) -> None:
+    context.time_base = video.time_base
     context.max_b_frames = 0  # each packet is shown when it is read, so that segments follow one another
-    context.colorspace, context.color_range = film.colors.matrix, film.colors.range
-    context.color_primaries, context.color_trc = film.colors.primaries, film.colors.transfer
-    context.sample_aspect_ratio = film.aspect
+    context.colorspace, context.color_range = video.colors.matrix, video.colors.range
+    context.color_primaries, context.color_trc = video.colors.primaries, video.colors.transfer
+    context.sample_aspect_ratio = video.aspect
 
 
 def join(
     segments: Sequence[Path],
-    film: Film,
+    video: Video,
     output: Path,
     *,
     companions: Sequence[int] = (),
@@ -116,13 +116,13 @@ def join(
     strip_metadata: bool,
     overwrite: bool = True,
 ) -> None:
-    """Join segments, and the sound and the subtitles of the film they come from; nothing is encoded anew.
+    """Join segments, and the sound and the subtitles of the video they come from; nothing is encoded anew.
 
     Args:
         segments: in order.
-        film: what they come from.
+        video: what they come from.
         output: the file to write, whole or not at all; its suffix sets the format.
-        companions: numbers of the film's streams of sound and subtitles that are to be joined, by `find_companions`.
+        companions: numbers of the video's streams of sound and subtitles that are to be joined, by `find_companions`.
         end: second in which the last picture ends.
         strip_metadata: whether title, place and so on are left out.
         overwrite: whether an existing file is replaced.
@@ -134,20 +134,20 @@ def join(
     muxer = VIDEO_FORMATS[output.suffix.lower()].muxer
     is_mp4 = muxer in ("mp4", "mov")
     with ExitStack() as stack:
-        source = None if film.is_animation else stack.enter_context(opened(film.path))
+        source = None if video.is_animation else stack.enter_context(opened(video.path))
         first = stack.enter_context(opened(segments[0])).streams.video[0]
         options = _FAST_START if is_mp4 else {}
         container = stack.enter_context(_created(output, muxer, options, overwrite=overwrite))
         with write_errors(output):
-            video = container.add_stream_from_template(first, opaque=True)
+            stream = container.add_stream_from_template(first, opaque=True)
             if is_mp4 and (tag := VIDEO_CODECS[first.codec_context.codec.canonical_name].tag):
-                video.codec_context.codec_tag = tag
-            packets = _pictures(segments, video, end)
+                stream.codec_context.codec_tag = tag
+            packets = _packets(segments, stream, end)
             if source is not None:
                 if not strip_metadata:
                     container.metadata.update(_worth_keeping(source.metadata))
                 streams = {source.streams[number]: _copied(source.streams[number], container) for number in companions}
-                packets = merge(packets, _others(source, streams, film), key=_moment)
+                packets = merge(packets, _others(source, streams, video), key=_moment)
         for packet in packets:
             with write_errors(output):
                 container.mux(packet)
@@ -157,27 +157,27 @@ def _worth_keeping(metadata: Mapping[str, str]) -> dict[str, str]:
     return {key: value for key, value in metadata.items() if key not in _OF_THE_FILE}
 
 
-def find_companions(film: Film, output: Path) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """Find out which sound and subtitles of a film its new file can hold, by trying.
+def find_companions(video: Video, output: Path) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Find out which sound and subtitles of a video its new file can hold, by trying.
 
     Args:
-        film: the film.
+        video: the video.
         output: the file that is to be written.
 
     Returns:
         The numbers of their streams, and a short phrase for each that is left out.
 
     Raises:
-        ImageError: if the film cannot be read.
+        ImageError: if the video cannot be read.
     """
-    if film.is_animation:
+    if video.is_animation:
         return (), ()
     muxer = VIDEO_FORMATS[output.suffix.lower()].muxer
     found: list[int] = []
     notes: list[str] = []
-    with opened(film.path) as source:
+    with opened(video.path) as source:
         for stream in (*source.streams.audio, *source.streams.subtitles):
-            if _is_held(film.path, stream.index, muxer):
+            if _is_held(video.path, stream.index, muxer):
                 found.append(stream.index)
             else:
                 kind = "sound" if stream.type == "audio" else "subtitles"
@@ -188,7 +188,7 @@ def find_companions(film: Film, output: Path) -> tuple[tuple[int, ...], tuple[st
 
 
 def _is_held(path: Path, number: int, muxer: str) -> bool:
-    """Tell whether a kind of file can hold a film's stream: of its sound, also the first packet."""
+    """Tell whether a kind of file can hold a video's stream: of its sound, also the first packet."""
     av = load_av(path.name)
     with opened(path) as source:
         stream = source.streams[number]
@@ -213,7 +213,7 @@ def _copied(stream: "Stream", container: "OutputContainer") -> "Stream":
     return copy
 
 
-def _pictures(segments: Sequence[Path], video: "VideoStream", end: Fraction) -> Iterator["Packet[Any]"]:
+def _packets(segments: Sequence[Path], stream: "VideoStream", end: Fraction) -> Iterator["Packet[Any]"]:
     """Give the segments' packets, each lasting until the next one."""
     waiting: Packet[Any] | None = None
     for path in segments:
@@ -221,7 +221,7 @@ def _pictures(segments: Sequence[Path], video: "VideoStream", end: Fraction) -> 
             for packet in segment.demux(video=0):
                 if packet.pts is None:  # the one that asks a decoder for what it holds back
                     continue
-                packet.stream = video
+                packet.stream = stream
                 if waiting is not None and waiting.pts is not None:
                     waiting.duration = packet.pts - waiting.pts
                     yield waiting
@@ -231,11 +231,11 @@ def _pictures(segments: Sequence[Path], video: "VideoStream", end: Fraction) -> 
         yield waiting
 
 
-def _others(source: "InputContainer", companions: Mapping["Stream", "Stream"], film: Film) -> Iterator["Packet[Any]"]:
-    """Give the packets of sound and subtitles that belong to the wanted part of the film, bit by bit as they are."""
+def _others(source: "InputContainer", companions: Mapping["Stream", "Stream"], video: Video) -> Iterator["Packet[Any]"]:
+    """Give the packets of sound and subtitles that belong to the wanted part of the video, bit by bit as they are."""
     if not companions:
         return
-    begin, end = (None if time is None else time * film.time_base for time in (film.begin, film.end))
+    begin, end = (None if time is None else time * video.time_base for time in (video.begin, video.end))
     if begin is not None:
         source.seek(int(begin * 1_000_000))
     for packet in source.demux(*companions):
@@ -244,7 +244,7 @@ def _others(source: "InputContainer", companions: Mapping["Stream", "Stream"], f
         moment = packet.pts * packet.time_base
         if (begin is not None and moment < begin) or (end is not None and moment >= end):
             continue
-        shift = round(film.shift * film.time_base / packet.time_base)
+        shift = round(video.shift * video.time_base / packet.time_base)
         packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
         packet.stream = companions[packet.stream]
         yield packet

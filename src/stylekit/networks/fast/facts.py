@@ -1,6 +1,6 @@
 """What `fast` looks like from outside: border, doubling filter, shapes."""
 
-from stylekit.networks.shapes import Shape, _convolution, _norm
+from stylekit.networks.shapes import Shape, convolution_shapes, norm_shapes
 
 FAST_BORDER_REST = 3  # pixels of `fast_border` that are left at the end, and cut off
 
@@ -26,16 +26,16 @@ def fast_border(blocks: int) -> int:
     return 4 * quarter + 2 * half + full + FAST_BORDER_REST
 
 
-def _fast_shapes(channels: int, blocks: int, half_channels: int, full_channels: int) -> dict[str, Shape]:
+def fast_shapes(channels: int, blocks: int, half_channels: int, full_channels: int) -> dict[str, Shape]:
     def normed(name: str, inputs: int, outputs: int) -> dict[str, Shape]:
-        return _convolution(f"{name}.convolution", inputs, outputs, 3) | _norm(f"{name}.norm", outputs)
+        return convolution_shapes(f"{name}.convolution", inputs, outputs, 3) | norm_shapes(f"{name}.norm", outputs)
 
     shapes = normed("stem", 3 * 4 * 4, channels)
     for i in range(blocks):
         shapes |= normed(f"blocks.{i}.first", channels, channels)
-        shapes |= _convolution(f"blocks.{i}.second", channels, channels, 3)
+        shapes |= convolution_shapes(f"blocks.{i}.second", channels, channels, 3)
     head = {"to_half": (channels, half_channels), "at_half": (half_channels, half_channels)}
     head |= {"to_full": (half_channels, full_channels), "out": (full_channels, 3)}
     for name, (inputs, outputs) in head.items():
-        shapes |= _convolution(name, inputs, outputs, 3)
+        shapes |= convolution_shapes(name, inputs, outputs, 3)
     return shapes

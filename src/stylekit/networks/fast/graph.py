@@ -3,10 +3,12 @@
 import numpy as np
 
 from stylekit.networks.fast.facts import DOUBLING_TAPS, FAST_BORDER_REST, FAST_VARIANCE_FLOOR, fast_border
-from stylekit.networks.onnx_layers import OnnxGraph, _shifts
+from stylekit.networks.onnx_layers import OnnxGraph, shifts
 
 
-def _fast(graph: OnnxGraph, channels: int, blocks: int, half_channels: int, full_channels: int) -> None:
+def add_fast(graph: OnnxGraph, channels: int, blocks: int, half_channels: int, full_channels: int) -> None:
+    """Add the network; see `Architecture`."""
+
     def layer(x: str, name: str) -> str:
         return graph.norm(graph.convolution(x, f"{name}.convolution"), f"{name}.norm", FAST_VARIANCE_FLOOR)
 
@@ -47,7 +49,7 @@ def _doubled_and_out(graph: OnnxGraph, x: str, width: int) -> str:
     quarters = [
         graph.node("Relu", graph.depthwise(x, np.outer(rows, columns), width)) for rows in phases for columns in phases
     ]
-    weight, bias = graph.in_blocks("out", _shifts(graph.kernel_side("out"), 2))
+    weight, bias = graph.in_blocks("out", shifts(graph.kernel_side("out"), 2))
     weight = graph.node("Reshape", weight, graph.constant([12, width, 2, 2, 2, 2]))
     weight = graph.node("Transpose", weight, perm=[0, 3, 5, 1, 2, 4])
     weight = graph.node("Reshape", weight, graph.constant([12, 4 * width, 2, 2]))

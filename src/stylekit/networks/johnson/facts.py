@@ -1,17 +1,17 @@
 """What `johnson` looks like from outside."""
 
-from stylekit.networks.shapes import Shape, _convolution, _norm
+from stylekit.networks.shapes import Shape, convolution_shapes, norm_shapes
 
 JOHNSON_VARIANCE_FLOOR = 1e-5  # torch's own, which the published weights know
 
 
-def _johnson_shapes() -> dict[str, Shape]:
+def johnson_shapes() -> dict[str, Shape]:
     shapes: dict[str, Shape] = {}
     for i, (inputs, outputs, kernel) in enumerate([(3, 32, 9), (32, 64, 3), (64, 128, 3)], start=1):
-        shapes |= _convolution(f"conv{i}.conv2d", inputs, outputs, kernel) | _norm(f"in{i}", outputs)
+        shapes |= convolution_shapes(f"conv{i}.conv2d", inputs, outputs, kernel) | norm_shapes(f"in{i}", outputs)
     for i in range(1, 6):
         for j in (1, 2):
-            shapes |= _convolution(f"res{i}.conv{j}.conv2d", 128, 128, 3) | _norm(f"res{i}.in{j}", 128)
+            shapes |= convolution_shapes(f"res{i}.conv{j}.conv2d", 128, 128, 3) | norm_shapes(f"res{i}.in{j}", 128)
     for i, (inputs, outputs) in enumerate([(128, 64), (64, 32)], start=1):
-        shapes |= _convolution(f"deconv{i}.conv2d", inputs, outputs, 3) | _norm(f"in{i + 3}", outputs)
-    return shapes | _convolution("deconv3.conv2d", 32, 3, 9)
+        shapes |= convolution_shapes(f"deconv{i}.conv2d", inputs, outputs, 3) | norm_shapes(f"in{i + 3}", outputs)
+    return shapes | convolution_shapes("deconv3.conv2d", 32, 3, 9)

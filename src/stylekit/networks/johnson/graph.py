@@ -3,11 +3,13 @@
 import numpy as np
 
 from stylekit.networks.johnson.facts import JOHNSON_VARIANCE_FLOOR
-from stylekit.networks.onnx_layers import OnnxGraph, _shifts
+from stylekit.networks.onnx_layers import OnnxGraph, shifts
 from stylekit.networks.shapes import SIDE_MULTIPLE
 
 
-def _johnson(graph: OnnxGraph) -> None:
+def add_johnson(graph: OnnxGraph) -> None:
+    """Add the network; see `Architecture`."""
+
     def layer(x: str, convolution: str, norm: str, stride: int = 1) -> str:
         return graph.norm(graph.padded_convolution(x, f"{convolution}.conv2d", stride), norm, JOHNSON_VARIANCE_FLOOR)
 
@@ -41,6 +43,6 @@ def _doubled_and_convolved(graph: OnnxGraph, x: str, name: str) -> str:
 
 def _convolved_by_blocks(graph: OnnxGraph, x: str, name: str, side: int = SIDE_MULTIPLE) -> str:
     """A convolution to three channels, as one to all pixels of a block at once: three alone leave vectors empty."""
-    weight, bias = graph.in_blocks(name, _shifts(graph.kernel_side(name), side))
+    weight, bias = graph.in_blocks(name, shifts(graph.kernel_side(name), side))
     x = graph.node("Conv", graph.padded(x, graph.kernel_side(name) // 2), weight, bias, strides=[side] * 2)
     return graph.blocks_laid_out(x, side, graph.width(name))

@@ -1,4 +1,4 @@
-"""What a film is made of, wherever its frames come from."""
+"""What a video is made of, wherever its frames come from."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator
@@ -12,7 +12,7 @@ from stylekit.images.pixels import Pixels
 
 @dataclass(frozen=True)
 class Colors:
-    """How a film codes colours, by the numbers of ITU-T H.273.
+    """How a video codes colours, by the numbers of ITU-T H.273.
 
     Attributes:
         matrix: from RGB to luma and chroma; 1 is BT.709.
@@ -28,8 +28,8 @@ class Colors:
 
 
 @dataclass(frozen=True)
-class Film:
-    """A film as its file describes it. Times are in units of `time_base`.
+class Video:
+    """A video as its file describes it. Times are in units of `time_base`.
 
     Attributes:
         path: the file.
@@ -70,10 +70,10 @@ class Film:
 
 @dataclass(frozen=True)
 class Frame:
-    """A frame of a film.
+    """A frame of a video.
 
     Attributes:
-        time: when it is shown, in units of the film's.
+        time: when it is shown, in units of the video's.
         duration: for how long.
         pixels: `(H, W, 3)`, upright RGB; None shows the frame before again.
         alpha: `(H, W)`; None where there is no transparency.
@@ -98,14 +98,14 @@ def lasting(frames: Iterable[Frame]) -> Iterator[Frame]:
         yield waiting
 
 
-def part(frames: Iterable[Frame], film: Film) -> Iterator[Frame]:
-    """Take the wanted part of a film: what is on screen when it begins is shown from then on.
+def part(frames: Iterable[Frame], video: Video) -> Iterator[Frame]:
+    """Take the wanted part of a video: what is on screen when it begins is shown from then on.
 
     Args:
         frames: each lasting until the next one.
-        film: what tells the part.
+        video: what tells the part.
     """
-    end = None if film.end is None else film.end - film.shift
+    end = None if video.end is None else video.end - video.shift
     on_screen: Frame | None = None
     for frame in frames:
         stop = frame.time + frame.duration
@@ -113,7 +113,7 @@ def part(frames: Iterable[Frame], film: Film) -> Iterator[Frame]:
             if frame.time >= end:
                 return
             stop = min(stop, end)
-        if film.begin is None or frame.time > 0:
+        if video.begin is None or frame.time > 0:
             yield dataclasses.replace(frame, duration=stop - frame.time)
             continue
         if frame.pixels is not None:
@@ -123,7 +123,7 @@ def part(frames: Iterable[Frame], film: Film) -> Iterator[Frame]:
 
 
 def at_rate(frames: Iterable[Frame], time_base: Fraction, rate: Fraction) -> Iterator[Frame]:
-    """Show the frames of a film at regular times: those in between are left out, and gaps are filled.
+    """Show the frames of a video at regular times: those in between are left out, and gaps are filled.
 
     Args:
         frames: each lasting until the next one.

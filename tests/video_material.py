@@ -1,4 +1,4 @@
-"""Films made for tests: small, short, of known frames and sound."""
+"""Videos made for tests: small, short, of known frames and sound."""
 
 from fractions import Fraction
 
@@ -14,7 +14,7 @@ def photo(number, size=SIZE):
     return np.stack([(60 * wave + 128) for wave in waves], axis=-1).clip(0, 255).astype(np.uint8)
 
 
-def write_film(path, pictures, *, times=None, time_base=Fraction(1, 25), sound=True, rotation=0, colors=(1, 1)):
+def write_video(path, pictures, *, times=None, time_base=Fraction(1, 25), sound=True, rotation=0, colors=(1, 1)):
     """Write pictures as H.264, with a sine as AAC, at times in units of the time base."""
     import av
 
@@ -48,7 +48,7 @@ def write_film(path, pictures, *, times=None, time_base=Fraction(1, 25), sound=T
 
 
 def frames_of(path):
-    """Decode a film to its frames' times in seconds, and its RGB pictures."""
+    """Decode a video to its frames' times in seconds, and its RGB pictures."""
     import av
 
     with av.open(str(path)) as container:
@@ -57,7 +57,7 @@ def frames_of(path):
 
 
 def packets_of(path, kind):
-    """Read the packets of a film's sound or subtitles: each with its time and its bytes."""
+    """Read the packets of a video's sound or subtitles: each with its time and its bytes."""
     import av
 
     with av.open(str(path)) as container:
