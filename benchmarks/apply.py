@@ -1,10 +1,10 @@
-"""Compare `stylekit apply` with the plain loop: one file after another through eager johnson.
+"""Compare `stylekit apply` with a plain loop: one file after another through johnson in eager mode.
 
     python benchmarks/apply.py [--style NAME|FILE] [--photos 200] [--plain-photos 5] [--side 1000] [--rounds 3]
 
-Both stylise generated photos from JPEG to JPEG on the CPU; johnson's weights are random, which takes no more or less
-time, and the plain loop gets only the first few photos. Rounds alternate, so that a noisy machine disturbs both alike;
-medians are printed, and their ratio.
+Both stylize generated photos from JPEG to JPEG on the CPU. johnson's weights are random, which does not change its
+speed, and the plain loop gets only the first few photos. Rounds alternate, so that other load on the machine slows both
+alike. It prints the medians and their ratio.
 """
 
 import argparse
@@ -25,28 +25,28 @@ from stylekit.config.apply import DEFAULT_STYLE, ApplyConfig
 
 
 def make_photos(folder: Path, number: int, side: int) -> None:
-    """Write photo-like JPEGs: smooth structures at several scales with some noise."""
+    """Write JPEGs that resemble photos: smooth structures at several scales with some noise."""
     random = np.random.default_rng(0)
     for index in range(number):
-        picture = np.zeros((side, side, 3))
+        image = np.zeros((side, side, 3))
         for scale in (8, 32, 128):
             coarse = Image.fromarray(random.integers(0, 256, (scale, scale, 3), dtype=np.uint8))
-            picture += np.asarray(coarse.resize((side, side), Image.Resampling.BICUBIC)) / 3
-        noisy = (picture + random.normal(0, 4, picture.shape)).clip(0, 255).astype(np.uint8)
+            image += np.asarray(coarse.resize((side, side), Image.Resampling.BICUBIC)) / 3
+        noisy = (image + random.normal(0, 4, image.shape)).clip(0, 255).astype(np.uint8)
         Image.fromarray(noisy).save(folder / f"{index:03}.jpg", quality=92)
 
 
 @torch.no_grad()
 def plain_loop(network: nn.Module, photos: Sequence[Path], output: Path) -> None:
-    """One file after another: decode, run, encode."""
+    """Decode, stylize and encode one file after another."""
     for path in photos:
         photo = torch.from_numpy(np.array(Image.open(path).convert("RGB"))).permute(2, 0, 1)[None].float() / 255
-        picture = (network(photo)[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
-        Image.fromarray(picture).save(output / path.name, quality=92, subsampling=0)
+        result = (network(photo)[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+        Image.fromarray(result).save(output / path.name, quality=92, subsampling=0)
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--style", default=DEFAULT_STYLE)
     parser.add_argument("--photos", type=int, default=200)

@@ -1,9 +1,9 @@
-"""A large batch: images a second beside the network alone, memory over time, and what became of each photo.
+"""Measure a large batch: its speed relative to the network alone, its memory over time, and its failures.
 
     python benchmarks/batch.py [--photos 2000] [--broken 40] [--style great-wave]
 
-Photos of up to a megapixel are cut from the repository's own, some are then broken, and all are stylised at
-`--stroke-size 1`. The network alone runs on a tenth of the same photos, decoded, before and after.
+Photos of up to a megapixel are cropped from the repository's own, some of them are corrupted, and all are stylized at
+`--stroke-size 1`. Before and after, the network alone runs on a tenth of the same photos, already decoded.
 """
 
 import argparse
@@ -25,7 +25,7 @@ SIDES = (240, 320, 480, 640, 768, 900, 1000)
 
 
 def main() -> None:
-    """Run the comparison and print it."""
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photos", type=int, default=2000)
     parser.add_argument("--broken", type=int, default=40)
@@ -54,13 +54,13 @@ def main() -> None:
         after = network_seconds_a_pixel(options.style, photos)
         alone = (before + after) / 2 * pixels
         print(f"done {len(done)}, failed {len(failed)}, files {len(list(out.iterdir()))}")
-        print(f"exactly the broken ones failed: {sorted(failed) == sorted(broken)}")
+        print(f"only the corrupt ones failed: {sorted(failed) == sorted(broken)}")
         print(f"batch {seconds:.1f} s, {len(done) / seconds:.2f} images/s; network alone {alone:.1f} s")
         print(f"share of the network's own speed: {alone / seconds:.0%}")
 
 
 def make_photos(folder: Path, count: int, broken: int) -> list[str]:
-    """Write photos of mixed sizes; return the names of the broken ones among them."""
+    """Write photos of mixed sizes, some of them corrupt; return the names of the latter."""
     folder.mkdir()
     random = np.random.default_rng(0)
     sources = [Image.open(IMAGES / name).convert("RGB") for name in ("harbour.jpg", "still-life.jpg")]
@@ -73,24 +73,24 @@ def make_photos(folder: Path, count: int, broken: int) -> list[str]:
     names = [f"{number:05}.jpg" for number in random.choice(count, broken, replace=False)]
     for number, name in enumerate(names):
         data = (folder / name).read_bytes()
-        (folder / name).write_bytes([b"", b"no picture", data[: len(data) // 2], data[:200]][number % 4])
+        (folder / name).write_bytes([b"", b"not an image", data[: len(data) // 2], data[:200]][number % 4])
     return names
 
 
 def network_seconds_a_pixel(style: str, folder: Path) -> float:
-    """Return how long the network alone takes for a pixel of these photos."""
+    """Return how many seconds the network alone takes per pixel of these photos."""
     engine = load_style(style).engine
-    pictures = list(decoded(sorted(folder.iterdir())[::10]))
-    engine.run(pictures[0])
+    photos = list(decoded(sorted(folder.iterdir())[::10]))
+    engine.run(photos[0])
     began = time.monotonic()
-    for picture in pictures:
-        engine.run(picture)
+    for photo in photos:
+        engine.run(photo)
     seconds = time.monotonic() - began
-    return seconds / sum(picture[..., 0].size for picture in pictures)
+    return seconds / sum(photo[..., 0].size for photo in photos)
 
 
 def decoded(paths: list[Path]) -> Iterator[NDArray[np.float32]]:
-    """Read the photos that can be read."""
+    """Yield the readable photos as `(1, H, W, 3)` in [0, 1]."""
     for path in paths:
         try:
             yield np.asarray(Image.open(path), np.float32)[None] / np.float32(255)
@@ -99,7 +99,7 @@ def decoded(paths: list[Path]) -> Iterator[NDArray[np.float32]]:
 
 
 def memory() -> str:
-    """Return the memory of this process and of those that decode."""
+    """Return the memory of this process and of its decoders, as text."""
     process = psutil.Process()
     children = sum(child.memory_info().rss for child in process.children(recursive=True))
     return f"RSS {process.memory_info().rss / 1e6:.0f} MB, decoders {children / 1e6:.0f} MB"

@@ -1,13 +1,13 @@
-"""Compare optimisation (Gatys et al. 2015) with the fast method on the same photo and painting.
+"""Compare optimization (Gatys et al. 2015) with the fast method on the same photo and painting.
 
     python benchmarks/compare.py PHOTO PAINTING --style NAME [--loss-weights FILE] [--size N] [--output docs]
 
-Reduces the photo to N px, and writes a page, `comparison.md`, and its pictures, `images/comparison/`, into the output
-folder: what `gatys` makes of it with both optimisers and both style losses, and what the fast method makes of it, with
-strokes as large beside the picture as theirs. Each picture has its relative content loss (relu3_3), relative style loss
-(relu1_1 to relu4_1, the painting with as many pixels as the picture), the objective content + 20 × style, and the
-seconds it took; what `gatys` minimises itself is printed besides, to compare its optimisers. `gatys-judged` is told to
-minimise the judge's objective, and `single-scale` is plain L-BFGS from the photo on it, given just as long.
+Reduces the photo to N px, and writes a page, `comparison.md`, and its images, `images/comparison/`, to the output
+folder: the results of `gatys` with both optimizers and both style losses, and that of the fast method with strokes of
+the same size. Each has its relative content loss (relu3_3), its relative style loss (relu1_1 to relu4_1, with the
+painting at as many pixels as the result), the objective content + 20 × style, and the seconds it took. The objective
+that `gatys` itself minimizes is printed as well, to compare its optimizers. `gatys-judged` minimizes the judge's
+objective; `single-scale` is plain L-BFGS on it, from the photo, for the same time.
 """
 
 import argparse
@@ -34,21 +34,21 @@ from stylekit.optimization.scales import GatysReport
 
 
 class _TimeIsUp(Exception):
-    pass
+    """Ends an optimization."""
 
 
 def timed(work: Callable[[], Image.Image]) -> tuple[Image.Image, float]:
-    """A picture, and how many seconds it took."""
+    """Return an image, and how many seconds it took."""
     began = time.perf_counter()
-    picture = work()
-    return picture, time.perf_counter() - began
+    image = work()
+    return image, time.perf_counter() - began
 
 
 def single_scale(loss: PerceptualLoss, photo: Tensor, seconds: float) -> Image.Image:
-    """Optimise the photo itself on the judge's objective, by torch's own L-BFGS, for so long."""
+    """Optimize the photo itself for the judge's objective, by torch's L-BFGS, for some seconds."""
     content, until = loss.content_of(photo), time.perf_counter() + seconds
-    picture = photo.clone(memory_format=torch.contiguous_format).requires_grad_()
-    optimiser = torch.optim.LBFGS([picture], max_iter=100_000, line_search_fn="strong_wolfe")
+    image = photo.clone(memory_format=torch.contiguous_format).requires_grad_()
+    optimizer = torch.optim.LBFGS([image], max_iter=100_000, line_search_fn="strong_wolfe")
 
     best, least = photo, math.inf
 
@@ -56,21 +56,21 @@ def single_scale(loss: PerceptualLoss, photo: Tensor, seconds: float) -> Image.I
         nonlocal best, least
         if time.perf_counter() > until:
             raise _TimeIsUp
-        optimiser.zero_grad()
-        total: Tensor = loss(picture, content).total
+        optimizer.zero_grad()
+        total: Tensor = loss(image, content).total
         total.backward()  # type: ignore[no-untyped-call]
         if total.item() < least:
-            best, least = picture.detach().clone(), total.item()
+            best, least = image.detach().clone(), total.item()
         return total
 
     with contextlib.suppress(_TimeIsUp):
-        optimiser.step(closure)  # type: ignore[no-untyped-call]
-    return Image.fromarray(to_bytes(best[0].permute(1, 2, 0).numpy() * 255))
+        optimizer.step(closure)  # type: ignore[no-untyped-call]
+    return Image.fromarray(to_bytes(best[0].permute(1, 2, 0).numpy()))
 
 
 @dataclass(frozen=True)
 class Row:
-    """A picture of the comparison, how it was made, its mark, and how long it took."""
+    """A result of the comparison: its name, how it was made, its mark, and how many seconds it took."""
 
     name: str
     how: str
@@ -78,7 +78,7 @@ class Row:
     seconds: float
 
     def markdown(self) -> str:
-        """A line of the table."""
+        """Return the row as a line of a Markdown table."""
         m = self.mark
         return (
             f"| {self.name} | {self.how} | {m.content:.3f} | {m.style:.4f} | {m.objective:.3f} | {self.seconds:.1f} |"
@@ -86,17 +86,21 @@ class Row:
 
 
 def page(painting: str, size: int, rows: list[Row]) -> str:
-    """The comparison's Markdown."""
+    """Return the comparison's Markdown."""
     lines = [
-        "# Optimisation and the fast method",
+        "# Optimization and the fast method compared",
         "",
-        f"The same photo, {size} px wide or high, and the same painting ({painting}), on {os.cpu_count()} CPU cores;",
-        "made by `benchmarks/compare.py`. Content is the relative loss at relu3_3, style the one at relu1_1 to",
-        "relu4_1, the objective content + 20 × style. Numbers are not pictures: `gatys-judged` and `single-scale`",
-        "minimise the very objective that they are judged by, the others do not, and look for yourself which is the",
-        "painting.",
+        f"The same photo at {size} px and the same painting ({painting}), on {os.cpu_count()} CPU cores, as printed by",
         "",
-        "| picture | how | content | style | objective | seconds |",
+        "```",
+        "python benchmarks/compare.py PHOTO PAINTING --style NAME",
+        "```",
+        "",
+        "Content is the relative loss at relu3_3, style the one at relu1_1 to relu4_1, and the objective is content +",
+        "20 × style. Lower numbers are not always better paintings: `gatys-judged` and `single-scale` minimize the",
+        "very objective that they are judged by, the others do not. Judge by the images.",
+        "",
+        "| image | how | content | style | objective | seconds |",
         "|---|---|---|---|---|---|",
         *(row.markdown() for row in rows),
         "",
@@ -108,7 +112,7 @@ def page(painting: str, size: int, rows: list[Row]) -> str:
 
 
 def main() -> None:
-    """Print the table and write the pictures."""
+    """Print the table, and write the page and its images."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photo", type=Path)
     parser.add_argument("painting", type=Path)
@@ -138,9 +142,9 @@ def main() -> None:
         return lambda: gatys(source, options.painting, config, on_step=report)
 
     style = load_style(options.style, device="cpu")
-    with Image.open(options.painting) as painting:  # which the network has learnt at that size
-        learnt = (PAINTING_SIDE / min(painting.size)) ** 2 * painting.width * painting.height
-    stroke_size = round((source.width * source.height / learnt) ** 0.5, 2)
+    with Image.open(options.painting) as painting:  # learned at this size by the network
+        learned = (PAINTING_SIDE / min(painting.size)) ** 2 * painting.width * painting.height
+    stroke_size = round((source.width * source.height / learned) ** 0.5, 2)
     style(source, stroke_size=stroke_size)  # the first run of a network takes longer
     works = {
         "gatys": ("stylekit gatys, its defaults", by_gatys()),
@@ -161,9 +165,9 @@ def main() -> None:
     rows: list[Row] = []
 
     def add(name: str, how: str, work: Callable[[], Image.Image]) -> None:
-        picture, seconds = timed(work)
-        picture.save(folder / f"{name}.jpg", quality=90)
-        rows.append(Row(name, how, mark(loss, tensor(np.asarray(picture)), photo), seconds))
+        image, seconds = timed(work)
+        image.save(folder / f"{name}.jpg", quality=90)
+        rows.append(Row(name, how, mark(loss, tensor(np.asarray(image)), photo), seconds))
         print(rows[-1].markdown(), flush=True)
 
     for name, (how, work) in works.items():

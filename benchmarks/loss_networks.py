@@ -1,11 +1,10 @@
-"""The compact loss network beside VGG-19: pictures by `gatys` at equal time and at equal steps, judged by VGG-19.
+"""Compare the compact loss network with VGG-19: results of `gatys` in equal time and equal steps, judged by VGG-19.
 
     python benchmarks/loss_networks.py PHOTO... --paintings FILE... --output FOLDER [--loss-weights FILE]
 
-It first measures how long a step takes with either network, and chooses as many as fit the time. For each photo and
+It first measures how long a step takes with each network, and takes as many as fit the time. For each photo and
 painting it prints the seconds and steps taken, and content, style and objective as `benchmarks/quality.py` judges them,
-by the layers that the losses are taken of.
-The pictures are written to the folder: numbers alone do not show coloured noise.
+by the layers of the losses. The results are written to the folder: numbers alone do not show colored noise.
 """
 
 import argparse
@@ -28,19 +27,19 @@ TRIAL_STEPS = 8
 
 
 def paint(photo: Image.Image, painting: Path, config: GatysConfig) -> tuple[Image.Image, list[GatysReport]]:
-    """Paint a photo, and return the reports of all steps too."""
+    """Stylize a photo; return the result and the reports of all steps."""
     reports: list[GatysReport] = []
     return gatys(photo, painting, config, on_step=reports.append), reports
 
 
 def step_seconds(reports: Sequence[GatysReport]) -> float:
-    """The median step's time at the last scale."""
+    """Return the median seconds of a step at the last scale."""
     last = [report.seconds for report in reports if report.scale == report.scales]
     return statistics.median(later - earlier for earlier, later in itertools.pairwise(last))
 
 
 def main() -> None:
-    """Print the table."""
+    """Print the table, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", nargs="+", type=Path)
     parser.add_argument("--paintings", nargs="+", type=Path, required=True)
@@ -87,9 +86,9 @@ def main() -> None:
         judge = criterion(painting, weights)
         for photo, pixels in photos.items():
             for by, (network, steps) in runs.items():
-                picture, reports = paint(Image.fromarray(pixels), painting, config(network, steps))
-                picture.save(options.output / f"{photo}-{painting.stem}-{by.replace(' ', '-')}.png")
-                m = mark(judge, tensor(np.asarray(picture)), tensor(pixels))
+                result, reports = paint(Image.fromarray(pixels), painting, config(network, steps))
+                result.save(options.output / f"{photo}-{painting.stem}-{by.replace(' ', '-')}.png")
+                m = mark(judge, tensor(np.asarray(result)), tensor(pixels))
                 print(
                     f"{photo:12} {painting.stem:14} {by:14} {reports[-1].seconds:7.1f} {steps:5} "
                     f"{m.content:8.3f} {m.style:8.4f} {m.objective:9.3f}",

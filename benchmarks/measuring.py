@@ -1,4 +1,4 @@
-"""What several benchmarks share: johnson as scripts run it, and times that a busy machine disturbs alike."""
+"""What benchmarks share: johnson as plain scripts run it, and timings that other load on the machine affects alike."""
 
 import statistics
 import time
@@ -12,7 +12,7 @@ from stylekit.styles.style_file import StyleFile, StyleMetadata
 
 
 def random_style(network: str) -> StyleFile:
-    """Return a style with fresh weights, which keep the size of what passes through them."""
+    """Return a style with fresh weights that keep the scale of activations."""
     random = np.random.default_rng(0)
     weights = {
         name: random.normal(0, np.prod(shape[1:]) ** -0.5, shape).astype(np.float32)
@@ -22,7 +22,7 @@ def random_style(network: str) -> StyleFile:
 
 
 def plain_network(file: StyleFile) -> nn.Module:
-    """Build a network as scripts do: eager, in the default layout.
+    """Build a network as plain scripts do: eager, in the default layout.
 
     It stays in training mode, in which its instance norms are the same and nothing is rearranged.
     """
@@ -30,13 +30,13 @@ def plain_network(file: StyleFile) -> nn.Module:
 
 
 def seconds(call: Callable[[], object]) -> float:
-    """Return how long a call takes."""
+    """Return how many seconds a call takes."""
     began = time.perf_counter()
     call()
     return time.perf_counter() - began
 
 
 def median_seconds(calls: Mapping[str, Callable[[], object]], runs: int) -> dict[str, float]:
-    """Return each call's median, in turns, after a round that is not counted."""
+    """Return each call's median seconds; the calls take turns, and the first round does not count."""
     rounds = [{name: seconds(call) for name, call in calls.items()} for _ in range(runs + 1)][1:]
     return {name: statistics.median(times[name] for times in rounds) for name in calls}

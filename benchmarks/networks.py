@@ -1,9 +1,9 @@
-"""The transformer networks on a CPU: seconds for a megapixel, multiply-adds, parameters.
+"""Measure the transformer networks on a CPU: seconds per megapixel, multiply-adds, parameters.
 
     python benchmarks/networks.py [--side 1000] [--runs 5]
 
-`johnson` is run plainly, as pytorch/examples does (torch, eager, NCHW), and by stylekit, in onnxruntime and in torch;
-`fast` by stylekit. Runs alternate, medians are printed, so that a busy machine slows all alike.
+`johnson` is run plainly, as in pytorch/examples (torch, eager, NCHW), and by stylekit, in onnxruntime and in torch;
+`fast` by stylekit. Runs alternate, so that other load on the machine slows all alike; it prints the medians.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from stylekit.engines import build_engine
 
 
 def multiply_adds(network: nn.Module, photo: torch.Tensor) -> float:
-    """Multiply-adds of the learnt convolutions for a pixel of the photo `(1, 3, H, W)`."""
+    """Return the multiply-adds of the learned convolutions per pixel of a photo `(1, 3, H, W)`."""
     counted = []
 
     def count(module: nn.Module, inputs: tuple[torch.Tensor], out: torch.Tensor) -> None:

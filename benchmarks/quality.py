@@ -1,11 +1,11 @@
-"""How good styles are: their losses on photos, beside the optimisation of each picture (Gatys et al. 2015).
+"""Measure how good styles are: their losses on photos, compared with optimization (Gatys et al. 2015).
 
     python benchmarks/quality.py PHOTO... --paintings FOLDER [--styles NAME...] [--loss-weights FILE]
 
-For each photo and style it prints the relative content loss (relu3_3), the relative style loss (relu1_1 to relu4_1, the
-painting at 512 px), the objective content + 20 × style, and the grid score: how far the picture's spectrum stands out
-at periods of 2 and 4 px above its neighbourhood (1 is not at all, 3 is visible). Below each, the same for 15, 30 and
-50 steps of L-BFGS from the photo on that objective, at one scale.
+For each photo and style it prints the relative content loss (relu3_3), the relative style loss (relu1_1 to relu4_1,
+with the painting at 512 px), the objective content + 20 × style, and the grid score: how far the result's spectrum
+rises above its surroundings at periods of 2 and 4 px (1 is not at all, 3 is visible). Below each it prints the same for
+15, 30 and 50 steps of L-BFGS on this objective, from the photo and at one scale.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from stylekit import load_style
+from stylekit.config.checks import MAX_PIXELS
 from stylekit.images.reading import load_photo
 from stylekit.losses.perceptual import PerceptualLoss
 from stylekit.losses.vgg import VggFeatures
@@ -32,7 +33,7 @@ PAINTING_SIDE = 512
 
 
 class Mark(NamedTuple):
-    """A picture's losses and grid score."""
+    """Losses and grid score of a result."""
 
     content: float
     style: float
@@ -41,19 +42,19 @@ class Mark(NamedTuple):
 
 
 def tensor(pixels: NDArray[np.uint8]) -> Tensor:
-    """`(H, W, 3)` as `(1, 3, H, W)` in [0, 1]."""
+    """Return `(H, W, 3)` as `(1, 3, H, W)` in [0, 1]."""
     return torch.from_numpy(np.divide(pixels, 255, dtype=np.float32)).permute(2, 0, 1)[None]
 
 
 def load(path: Path, *, shorter: int | None = None, longer: int | None = None) -> NDArray[np.uint8]:
-    """A picture, scaled to a shorter side, or reduced to a longer one."""
-    image = Image.fromarray(load_photo(path, max_pixels=2**31).pixels)
+    """Read an image, scaled to a shorter side, or reduced to a longer one."""
+    image = Image.fromarray(load_photo(path, max_pixels=MAX_PIXELS).pixels)
     scale = shorter / min(image.size) if shorter else min(1, (longer or max(image.size)) / max(image.size))
     return np.asarray(image.resize([round(side * scale) for side in image.size], Image.Resampling.LANCZOS))
 
 
 def criterion(painting: Path, weights: dict[str, Tensor], shorter: int = PAINTING_SIDE) -> PerceptualLoss:
-    """The objective for a painting, scaled to a shorter side."""
+    """Return the objective for a painting that is scaled to a shorter side."""
     features = VggFeatures({"relu3_3", *STYLE_LAYERS}, weights)
     return PerceptualLoss(
         features,
@@ -67,15 +68,15 @@ def criterion(painting: Path, weights: dict[str, Tensor], shorter: int = PAINTIN
 
 
 @torch.no_grad()
-def mark(loss: PerceptualLoss, picture: Tensor, photo: Tensor) -> Mark:
-    """Judge a picture."""
-    losses = loss(picture, loss.content_of(photo))
-    return Mark(losses.content.item(), losses.style.item(), losses.total.item(), grid_score(picture[0].numpy()))
+def mark(loss: PerceptualLoss, image: Tensor, photo: Tensor) -> Mark:
+    """Return the losses and grid score of a stylized photo."""
+    losses = loss(image, loss.content_of(photo))
+    return Mark(losses.content.item(), losses.style.item(), losses.total.item(), grid_score(image[0].numpy()))
 
 
-def grid_score(picture: NDArray[np.float32]) -> float:
-    """How far the spectrum of `(3, H, W)` along rows or columns stands out at periods of 2 and 4 px."""
-    luma = np.tensordot(np.array([0.299, 0.587, 0.114], np.float32), picture, 1)
+def grid_score(image: NDArray[np.float32]) -> float:
+    """Return how far the spectrum of `(3, H, W)` along rows or columns rises at periods of 2 and 4 px."""
+    luma = np.tensordot(np.array([0.299, 0.587, 0.114], np.float32), image, 1)
     return max(_peak(lines) for lines in (luma, luma.T))
 
 
@@ -91,39 +92,39 @@ def _peak(lines: NDArray[np.float32]) -> float:
     return max(1.0, ratio(length // 4), ratio(length // 2))
 
 
-def optimised(loss: PerceptualLoss, photo: Tensor, steps: list[int]) -> Iterator[tuple[int, Tensor]]:
-    """Optimise the photo itself by L-BFGS, and give the picture after each of these numbers of steps."""
-    picture = photo.clone(memory_format=torch.contiguous_format).requires_grad_()
+def optimized(loss: PerceptualLoss, photo: Tensor, steps: list[int]) -> Iterator[tuple[int, Tensor]]:
+    """Optimize the photo itself by L-BFGS; yield the image after each of these numbers of steps."""
+    image = photo.clone(memory_format=torch.contiguous_format).requires_grad_()
     content = loss.content_of(photo)
-    optimiser = torch.optim.LBFGS(
-        [picture],
+    optimizer = torch.optim.LBFGS(
+        [image],
         max_iter=1,
-        max_eval=26,  # by default a step of one iteration may not search, and the picture stays where it was
+        max_eval=26,  # the default does not let a step of one iteration search, and the image stays as it was
         history_size=100,
         line_search_fn="strong_wolfe",
     )
 
     def closure() -> Tensor:
-        optimiser.zero_grad()
-        total: Tensor = loss(picture, content).total
+        optimizer.zero_grad()
+        total: Tensor = loss(image, content).total
         total.backward()  # type: ignore[no-untyped-call]
         return total
 
     for step in range(1, max(steps) + 1):
-        optimiser.step(closure)  # type: ignore[no-untyped-call]
+        optimizer.step(closure)  # type: ignore[no-untyped-call]
         if step in steps:
-            yield step, picture.detach().clamp(0, 1)
+            yield step, image.detach().clamp(0, 1)
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", nargs="+", type=Path)
-    parser.add_argument("--paintings", type=Path, required=True, help="folder with a picture named after each style")
+    parser.add_argument("--paintings", type=Path, required=True, help="folder with an image named after each style")
     parser.add_argument("--styles", nargs="*", help="names of bundled styles; all that have a painting by default")
     parser.add_argument("--loss-weights", type=Path)
     parser.add_argument("--size", type=int, default=512, help="longer side to which photos are reduced")
-    parser.add_argument("--steps", type=int, nargs="*", default=[15, 30, 50], help="of L-BFGS; none leaves it out")
+    parser.add_argument("--steps", type=int, nargs="*", default=[15, 30, 50], help="of L-BFGS; none turns it off")
     options = parser.parse_args()
     arrays = read_loss_weights(find_loss_weights(options.loss_weights))
     weights = {name: torch.from_numpy(array) for name, array in arrays.items()}
@@ -132,7 +133,7 @@ def main() -> None:
     bundled = {path.stem: path for path in sorted(bundled_styles_dir().glob("*.safetensors"))}
     names = options.styles or [name for name in bundled if name in paintings]
     if unknown := [name for name in names if name not in bundled or name not in paintings]:
-        parser.error(f"no bundled style, or no painting, is called {unknown[0]}")
+        parser.error(f"{unknown[0]} is not a bundled style, or has no painting")
     for name in names:
         loss = criterion(paintings[name], weights)
         style = load_style(str(bundled[name]), device="cpu")
@@ -141,9 +142,9 @@ def main() -> None:
             photo = tensor(pixels)
             results = {"stylekit": tensor(style.stylize(pixels, stroke_size=1))}
             if options.steps:
-                results |= {f"{step} steps": picture for step, picture in optimised(loss, photo, options.steps)}
-            for by, picture in results.items():
-                m = mark(loss, picture, photo)
+                results |= {f"{step} steps": image for step, image in optimized(loss, photo, options.steps)}
+            for by, image in results.items():
+                m = mark(loss, image, photo)
                 figures = f"{m.content:8.3f} {m.style:8.4f} {m.objective:10.3f} {m.grid:6.2f}"
                 print(f"{path.stem:16} {name:18} {by:10} {figures}", flush=True)
 

@@ -1,14 +1,14 @@
-"""How close each stage of `apply` comes to what this machine can do.
+"""Measure how close each stage of `apply` comes to the limits of this machine.
 
     python benchmarks/roofline.py [--runs 3] [--megapixels 1 12]
 
-Measures the rate of float32 matrix products and of copying, and, for a photo of each size, the seconds of each stage:
-imports, decoding, the network (`fast` and `johnson`, at `--stroke-size 1`, in tiles where they are needed), encoding.
-For a network it prints which share of the matrix-product rate its learnt convolutions reach, the least time that they,
-or moving its features once to and from memory, would take, and what bounds it besides: by onnxruntime's profile, the
-share of the time that convolutions take, and the rate within them. Where operations are rearranged into fewer, rates
-are of the network's own, and may exceed 100 %. At last, the whole command beside the plain script: python, torch and
-torchvision imported, johnson eager.
+It measures the rates of float32 matrix products and of copying, and for a photo of each size the seconds of each stage:
+imports, decoding, the network (`fast` and `johnson`, at `--stroke-size 1`, in tiles if needed), encoding. For a network
+it prints the share of the matrix-product rate that its learned convolutions reach, the least time that they, or moving
+its features once to and from memory, would take, and, from onnxruntime's profile, the share of the time that
+convolutions take, and the rate within them. Operations are those of the network itself: where fewer are computed, a
+rate may exceed 100 %. Finally it times the whole command and a plain script, which imports torch and torchvision and
+runs johnson in eager mode.
 """
 
 import argparse
@@ -43,15 +43,15 @@ import torch, torchvision
 from PIL import Image
 from torchvision import transforms
 from stylekit.networks import architecture
-network = architecture("johnson").build()  # in training mode, in which nothing is rearranged
+network = architecture("johnson").build()  # in training mode, which rearranges nothing
 photo = transforms.ToTensor()(Image.open(sys.argv[1]).convert("RGB"))[None]
 with torch.no_grad():
-    picture = network(photo)[0].clamp(0, 1)
-transforms.ToPILImage()(picture).save(sys.argv[2], quality=92)
+    result = network(photo)[0].clamp(0, 1)
+transforms.ToPILImage()(result).save(sys.argv[2], quality=92)
 """
-IMPORTS = "import numpy, PIL.Image, onnx, onnxruntime"  # what `apply` needs besides itself
-# At which resolutions each network's convolutions read and write. Multiply-adds a pixel are a kernel's weights times
-# the area that is written; what is doubled first counts as it was.
+IMPORTS = "import numpy, PIL.Image, onnx, onnxruntime"  # what `apply` imports besides stylekit
+# The areas, relative to the photo's, that each network's convolutions read and write. Multiply-adds per pixel are a
+# kernel's weights times the area that is written; inputs that are doubled first count at their original size.
 AREAS = {
     "fast": {
         "stem": (1 / 16, 1 / 16),
@@ -74,7 +74,7 @@ AREAS = {
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--megapixels", type=float, nargs="*", default=[1, 12])
@@ -91,49 +91,49 @@ def main() -> None:
 
 
 def median(call: Callable[[], object], runs: int) -> float:
-    """Return the median of some runs after one that is not counted."""
+    """Return the median seconds of some runs; the first one does not count."""
     return median_seconds({"": call}, runs)[""]
 
 
 def matrix_product_rate(side: int = 2048) -> float:
-    """Return operations a second in multiplying square float32 matrices."""
+    """Return the operations per second of multiplying square float32 matrices."""
     a, b = np.random.default_rng(0).random((2, side, side), np.float32)
     out = np.empty_like(a)
     return 2 * side**3 / median(lambda: np.matmul(a, b, out=out), 5)
 
 
 def copy_rate(size: int = 2**28) -> float:
-    """Return bytes a second, read and written, in copying what no cache holds."""
+    """Return the bytes per second, read and written, of copying more than any cache holds."""
     source, target = np.ones(size, np.uint8), np.empty(size, np.uint8)
     return 2 * size / median(lambda: np.copyto(target, source), 5)
 
 
 def make_photo(path: Path, megapixels: float) -> None:
-    """Write the harbour at another size."""
+    """Write the sample photo at another size."""
     with Image.open(HARBOUR) as photo:
         scale = (megapixels * 1e6 / (photo.width * photo.height)) ** 0.5
         photo.resize((round(photo.width * scale), round(photo.height * scale))).save(path, quality=92)
 
 
 def convolutions(network: str) -> Iterator[tuple[tuple[int, ...], float, float]]:
-    """Yield each convolution's kernels' shape, and the areas that it reads and writes for a pixel of the photo."""
+    """Yield the shape of each convolution's kernels, and the areas that it reads and writes; see `AREAS`."""
     for name, shape in architecture(network).parameter_shapes({}).items():
         if len(shape) == 4:
             yield shape, *next(areas for part, areas in AREAS[network].items() if name.startswith(part))
 
 
 def operations(network: str) -> float:
-    """Return operations a pixel of a network's learnt convolutions: a multiplication and an addition are two."""
+    """Return the operations per pixel of a network's learned convolutions; a multiply-add counts as two."""
     return sum(2 * written * float(np.prod(shape)) for shape, _, written in convolutions(network))
 
 
 def feature_bytes(network: str) -> float:
-    """Return bytes a pixel of what a network's convolutions read and write, each once."""
+    """Return the bytes per pixel that a network's convolutions read and write, each once."""
     return sum(4 * (read * shape[1] + written * shape[0]) for shape, read, written in convolutions(network))
 
 
 def convolution_share(style: StyleFile, side: int = 1000) -> float:
-    """Return the share of a network's time that onnxruntime spends in convolutions, by its own profile."""
+    """Return the share of a network's time that onnxruntime spends in convolutions, from its profile."""
     about = style.metadata
     options = onnxruntime.SessionOptions()
     options.enable_profiling = True
@@ -153,7 +153,7 @@ def convolution_share(style: StyleFile, side: int = 1000) -> float:
 
 
 def stages(path: Path, runs: int, products: float, copies: float) -> None:
-    """Print the stages of a photo's way through `apply`."""
+    """Print the seconds of each stage of `apply` for a photo."""
     photo = load_photo(path, max_pixels=10**9)
     pixels = photo.pixels[..., 0].size
     print(f"\n{pixels / 1e6:.2f} megapixels")
@@ -174,21 +174,21 @@ def stages(path: Path, runs: int, products: float, copies: float) -> None:
         note = f"{rate:.0%} of the product rate; convolutions take {share:.0%}, at {rate / share:.0%}"
         row(network, spent, max(done / products, least), note)
     encoded = path.with_name("out.jpg")
-    picture = Photo(photo.pixels)
+    result = Photo(photo.pixels)
     row(
         "encode",
-        median(lambda: save_photo(picture, encoded, format="jpeg", quality=92), runs),
+        median(lambda: save_photo(result, encoded, format="jpeg", quality=92), runs),
         6 * pixels / copies,
     )
 
 
 def row(stage: str, spent: float, least: float, note: str = "") -> None:
-    """Print a stage's seconds, and the least that arithmetic and memory would allow."""
+    """Print a stage's seconds, and the least that arithmetic and memory allow."""
     print(f"  {stage:10} {spent:8.3f} s   at least {least:7.3f} s   {note}")
 
 
 def whole_command(path: Path, runs: int) -> None:
-    """Print the seconds from the shell to the file, of ours and of the plain script, in turns."""
+    """Print the seconds from the shell to the file of the command and of the plain script, which take turns."""
     out = path.with_name("painted.jpg")
     commands: dict[str, list[str | Path]] = {
         "python alone": [sys.executable, "-c", "pass"],

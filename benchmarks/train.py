@@ -1,11 +1,11 @@
-"""Compare `stylekit train`'s step with the usual loop's.
+"""Compare the steps of `stylekit train` with those of the usual training loop.
 
     python benchmarks/train.py PAINTING PHOTOS LOSS_WEIGHTS [--network fast] [--batch 2] [--crop 224] [--steps 8]
 
-The usual loop is a plain re-statement of what published scripts do: photo and output both go through VGG-19 up to the
-highest layer, everything in NCHW and float32, photos loaded inside the loop. It is measured twice: with gradients on,
-as scripts have it that forget to freeze VGG-19, and with VGG-19 frozen. Network, batch, crop and layers are the same on
-all sides. Rounds alternate; medians of steps/s and ratios are printed, on a GPU also our peak memory.
+The usual loop is what published scripts do: photo and result both go through VGG-19 up to the highest layer, everything
+is NCHW and float32, and photos are loaded inside the loop. It is measured twice: with gradients of VGG-19's weights, as
+in scripts that forget to freeze it, and with VGG-19 frozen. Network, batch, crop and layers are the same in all cases.
+Rounds alternate. It prints median steps per second and their ratios, on a GPU also stylekit's peak memory.
 """
 
 import argparse
@@ -50,7 +50,7 @@ class UsualLoop:
             name: torch.from_numpy(array).to(device).requires_grad_(not frozen) for name, array in weights.items()
         }
         self.network = architecture(config.network).build().to(self.device)
-        self.optimiser = torch.optim.Adam(self.network.parameters(), 1e-3)
+        self.optimizer = torch.optim.Adam(self.network.parameters(), 1e-3)
         self.photos = sorted(folder.rglob("*.jpg"))
         self.random = np.random.default_rng(0)
         with torch.no_grad():
@@ -58,7 +58,7 @@ class UsualLoop:
             self.grams = [self.gram(style[name]) for name in STYLE]
 
     def features(self, x: Tensor) -> dict[str, Tensor]:
-        """All activations up to the highest layer."""
+        """Return all activations up to the highest layer."""
         out, block = {}, "1"
         for name, convolution in VGG19_LAYERS.items():
             if name[4] != block:
@@ -70,7 +70,7 @@ class UsualLoop:
         return out
 
     def gram(self, f: Tensor) -> Tensor:
-        """Gram matrices of a batch."""
+        """Return the Gram matrices of a batch."""
         flat = f.flatten(2)
         return flat @ flat.transpose(1, 2) / flat.shape[2]
 
@@ -82,9 +82,9 @@ class UsualLoop:
         return torch.from_numpy(np.stack(arrays)).permute(0, 3, 1, 2).float().div(255).to(self.device)
 
     def step(self) -> None:
-        """One training step; the style is compared at as many octaves as ours."""
+        """Take one training step; the style is compared at as many octaves as in stylekit."""
         photo = self.load()
-        self.optimiser.zero_grad()
+        self.optimizer.zero_grad()
         output = self.network(photo)
         wanted, got = self.features(photo), self.features(output)
         loss = F.mse_loss(got[CONTENT], wanted[CONTENT])
@@ -93,12 +93,12 @@ class UsualLoop:
             for name, gram in zip(STYLE, self.grams, strict=True):
                 loss = loss + 20 * F.mse_loss(self.gram(activations[name]), gram.expand(len(photo), -1, -1))
         loss.backward()  # type: ignore[no-untyped-call]
-        self.optimiser.step()
+        self.optimizer.step()
         loss.item()
 
 
 def rate(step: Callable[[], object], steps: int) -> float:
-    """Steps a second."""
+    """Return steps per second."""
     began = time.perf_counter()
     for _ in range(steps):
         step()
@@ -106,7 +106,7 @@ def rate(step: Callable[[], object], steps: int) -> float:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("painting", type=Path)
     parser.add_argument("photos", type=Path)
@@ -126,13 +126,15 @@ def main() -> None:
         octaves=a.octaves,
         precision=a.precision,
         init_from="none",
+        content_layers=(CONTENT,),
+        style_loss="gram",
         style_layers=dict.fromkeys(STYLE, 1.0),
     )
     weights = read_loss_weights(a.loss_weights)
     painting = np.asarray(Image.open(a.painting).convert("RGB").resize((640, 512)), np.float32) / np.float32(255)
     sampler = CropSampler(open_photos(a.photos), crop_size=a.crop, batch_size=a.batch, seed=0)
     trainer = Trainer(config, painting, weights)
-    crops = prefetch(sampler.batch, range(10**9), workers=4, ahead=8)
+    crops = prefetch(sampler.batch, range(10**9), workers=4, buffer=8)
     usual = {
         label: UsualLoop(config, trainer.device, painting, weights, a.photos, frozen=frozen)
         for label, frozen in (("usual loop, gradients on", False), ("usual loop, VGG frozen", True))
@@ -157,7 +159,7 @@ def main() -> None:
         speed = statistics.median(values)
         print(f"{label:25} {speed:6.3f} steps/s (rounds: {', '.join(f'{v:.3f}' for v in values)}), {ours / speed:.2f}x")
     if peak:
-        print(f"peak memory of ours       {peak / 2**30:.2f} GiB")
+        print(f"peak memory of stylekit   {peak / 2**30:.2f} GiB")
 
 
 if __name__ == "__main__":

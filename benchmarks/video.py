@@ -1,11 +1,11 @@
-"""Videos: how much they flicker, raw and steadied, and how fast they are painted.
+"""Measure how much stylized videos flicker, raw and steadied, and how fast they are stylized.
 
     python benchmarks/video.py [--style great-wave] [--frames 30] [--width 640] [--noise 2]
 
-Clips of known motion are made by panning over the repository's own photos and zooming into them, with a sensor's
-noise on each frame. The temporal error is the field's: the mean difference of a result and the one before, warped by
-the known motion, of 255. Speed is that of all the work without steadiness and with it, and of the network alone on
-the same frames before and after.
+Clips of known motion are made by panning over the repository's own photos and zooming into them, with sensor noise on
+each frame. The temporal error is the usual one: the mean difference, out of 255, of a result and the previous one,
+warped by the known motion. The speed is that of the whole pipeline, without steadiness and with it, and that of the
+network alone on the same frames, before and after.
 """
 
 import argparse
@@ -24,20 +24,20 @@ from stylekit.stylization.style import Style
 from stylekit.video.frames import Video
 from stylekit.video.paint import paint_video
 from stylekit.video.reader import probe_video, video_frames
-from stylekit.video.writer import join, write_segment
+from stylekit.video.writer import join_segments, write_segment
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 PHOTOS = ("harbour", "still-life")
 RATE = Fraction(25)
-BORDER = 24  # px that the motion may bring in from outside
-SETTLING = 8  # frames that are not counted, until a steadied video has something to go on
+BORDER = 24  # px that may come from outside the photo
+SETTLING = 8  # frames that do not count, until a steadied video has settled
 
 Pixels = NDArray[np.uint8]
-View = tuple[float, float, float]  # the photo's pixel in the middle, and how many of its pixels a frame's pixel is
+View = tuple[float, float, float]  # the photo's x and y at the center, and its pixels per pixel of a frame
 
 
 def views(motion: str, frames: int, photo: Image.Image) -> list[View]:
-    """Say where the camera looks in each frame."""
+    """Return where the camera looks in each frame."""
     middle = photo.width / 2, photo.height / 2
     if motion == "pan":
         return [(middle[0] - 100 + 2.3 * n, middle[1] - 40 + 0.7 * n, 1.0) for n in range(frames)]
@@ -53,39 +53,39 @@ def seen(photo: Image.Image, view: View, size: tuple[int, int]) -> Image.Image:
     return photo.transform(size, Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC)
 
 
-def warped(picture: Pixels, before: View, now: View) -> Pixels:
-    """Return the picture of one view as it looks in the next one."""
-    image = Image.fromarray(picture)
+def warped(frame: Pixels, before: View, now: View) -> Pixels:
+    """Return a frame of one view as it looks in the next one."""
+    image = Image.fromarray(frame)
     ratio = now[2] / before[2]
     shifts = [(now[axis] - before[axis]) / before[2] + (1 - ratio) * side / 2 for axis, side in enumerate(image.size)]
     matrix = (ratio, 0, shifts[0], 0, ratio, shifts[1])
     return np.asarray(image.transform(image.size, Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC))
 
 
-def temporal_error(pictures: list[Pixels], cameras: list[View]) -> float:
-    """Return the mean difference of each picture and the one before, warped."""
+def temporal_error(frames: list[Pixels], cameras: list[View]) -> float:
+    """Return the mean difference of each frame and the previous one, warped."""
     inner = (slice(BORDER, -BORDER), slice(BORDER, -BORDER))
     errors = [
-        np.abs(warped(pictures[n - 1], cameras[n - 1], cameras[n])[inner].astype(float) - pictures[n][inner]).mean()
-        for n in range(SETTLING, len(pictures))
+        np.abs(warped(frames[n - 1], cameras[n - 1], cameras[n])[inner].astype(float) - frames[n][inner]).mean()
+        for n in range(SETTLING, len(frames))
     ]
     return float(np.mean(errors))
 
 
-def make_clip(path: Path, pictures: Iterator[Pixels], size: tuple[int, int]) -> None:
-    """Write a video as the command does, but nearly without loss."""
+def make_clip(path: Path, frames: Iterator[Pixels], size: tuple[int, int]) -> None:
+    """Write a video as the command does, but nearly lossless."""
     video = Video(path, *size, time_base=1 / RATE, rate=RATE, is_animation=True)
     segment = path.with_suffix(".nut")
     count = 0
 
     def timed() -> Iterator[tuple[int, Pixels]]:
         nonlocal count
-        for picture in pictures:
-            yield count, picture
+        for frame in frames:
+            yield count, frame
             count += 1
 
     write_segment(timed(), segment, video, codec="h264", crf=8)
-    join([segment], video, path, end=count / RATE, strip_metadata=False)
+    join_segments([segment], video, path, end=count / RATE, strip_metadata=False)
 
 
 def read_clip(path: Path) -> list[Pixels]:
@@ -95,7 +95,7 @@ def read_clip(path: Path) -> list[Pixels]:
 
 
 def network_seconds(style: Style, frames: list[Pixels]) -> float:
-    """Return how long the network alone takes for all frames."""
+    """Return how many seconds the network alone takes for all frames."""
     batches = [np.divide(frame, 255, dtype=np.float32)[None] for frame in frames]
     style.engine.run(batches[0])
     began = time.monotonic()
@@ -105,7 +105,7 @@ def network_seconds(style: Style, frames: list[Pixels]) -> float:
 
 
 def main() -> None:
-    """Run the comparison and print it."""
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--style", default="great-wave")
     parser.add_argument("--frames", type=int, default=30)
@@ -133,7 +133,7 @@ def main() -> None:
 
 
 def report(clip: Path, cameras: list[View], style: Style, folder: Path) -> None:
-    """Paint a clip both ways, and print errors and speeds."""
+    """Stylize a clip both ways, and print errors and speeds."""
     frames = read_clip(clip)
     before = network_seconds(style, frames)
     errors, rates = {}, {}

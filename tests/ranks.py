@@ -1,4 +1,4 @@
-"""Several processes that work together, as tests start them, and what they do."""
+"""Processes that share a job, as tests start them, and what they do."""
 
 import json
 import secrets
@@ -17,14 +17,18 @@ from stylekit.training.photos import CropSampler, open_photos
 from stylekit.training.train import train_style
 from stylekit.training.trainer import Trainer
 
-PATIENCE = 120  # seconds after which processes are given up
+PATIENCE = 120  # seconds after which the processes have failed
 
 
 def run_ranks(folder, function, *arguments, size=2, restarts=(0, 0)):
-    """Call `function(world, folder, *arguments)` in so many processes; return what each gives, which JSON can hold."""
-    meeting = (folder / f"meeting-{secrets.token_hex(4)}").as_uri()
+    """Call `function(world, folder, *arguments)` in `size` processes; return what each returns, which must fit JSON."""
+    init_method = (folder / f"rendezvous-{secrets.token_hex(4)}").as_uri()
     context = mp.start_processes(
-        _enter, (function, folder, size, meeting, restarts, arguments), nprocs=size, join=False, start_method="spawn"
+        _enter,
+        (function, folder, size, init_method, restarts, arguments),
+        nprocs=size,
+        join=False,
+        start_method="spawn",
     )
     deadline = time.monotonic() + PATIENCE
     try:
@@ -36,14 +40,14 @@ def run_ranks(folder, function, *arguments, size=2, restarts=(0, 0)):
     return [json.loads((folder / f"rank-{rank}.json").read_text()) for rank in range(size)]
 
 
-def _enter(rank, function, folder, size, meeting, restarts, arguments):
+def _enter(rank, function, folder, size, init_method, restarts, arguments):
     torch.set_num_threads(1)
-    world = World(rank, size, restarts=restarts[rank], meeting=meeting)  # each as on a machine of its own
+    world = World(rank, size, restarts=restarts[rank], init_method=init_method)  # each as if on its own machine
     (folder / f"rank-{rank}.json").write_text(json.dumps(function(world, folder, *arguments)))
 
 
 def exchange(world, folder):
-    """Average, ask and send."""
+    """Average, combine and broadcast."""
     with world.joined("cpu"):
         tensors = [
             torch.full((2, 3), 1.0 + world.rank),
@@ -54,7 +58,7 @@ def exchange(world, folder):
         return {
             "means": [tensor.tolist() for tensor in tensors],
             "any": [world.any(False), world.any(world.rank == 1), world.any(True)],
-            "sent": world.from_first(b"from rank %d" % world.rank).decode(),
+            "sent": world.broadcast(b"from rank %d" % world.rank).decode(),
         }
 
 
@@ -74,7 +78,7 @@ def trainer_of(world, config, material):
 
 
 def gradients_of_a_step(trainer, sampler):
-    """Take a step; return the losses and the gradients that it followed."""
+    """Take a step; return the losses and the gradients of the step."""
     reached = trainer.train_step(sampler.batch(0))
     return reached, {name: tensor.grad.numpy() for name, tensor in trainer.network.named_parameters()}
 
@@ -97,9 +101,9 @@ def take_steps(world, folder, config, material):
 
 
 def train(world, folder, config, material, keywords=None, troubled=-1, trouble=""):
-    """Train as the command does. One rank may have trouble after two steps.
+    """Train as the command does. One rank may fail after two steps.
 
-    Returns the steps seen, the files opened for writing in the run folder, and the error met.
+    Returns the steps reported, the files opened for writing in the run folder, and the error raised.
     """
     run_dir, written, steps = folder / "run", [], []
 
@@ -121,19 +125,18 @@ def train(world, folder, config, material, keywords=None, troubled=-1, trouble="
 
     error = ""
     try:
-        with world.joined("cpu"):
-            train_style(
-                material.painting,
-                open_photos(material.photos),
-                config,
-                name="wave",
-                run_dir=run_dir,
-                previews=[material.preview],
-                world=world,
-                on_step=after_step,
-                should_stop=lambda: world.rank == troubled and trouble == "stops" and len(steps) == 2,
-                **(keywords or {}),
-            )
+        train_style(
+            material.painting,
+            material.photos,
+            config,
+            name="wave",
+            run_dir=run_dir,
+            previews=[material.preview],
+            world=world,
+            on_step=after_step,
+            should_stop=lambda: world.rank == troubled and trouble == "stops" and len(steps) == 2,
+            **(keywords or {}),
+        )
     except (StylekitError, KeyboardInterrupt, MemoryError) as caught:
         error = type(caught).__name__
     return {"steps": steps, "written": sorted(set(written)), "error": error}

@@ -1,4 +1,4 @@
-"""The documents are true: their commands run, their lists are those of the code, the release takes what it should."""
+"""The documentation is true: its commands run, its lists match the code, and its quotes are what the code says."""
 
 import ast
 import os
@@ -18,19 +18,20 @@ from stylekit.losses.weights import loss_weights_path
 from video_material import photo, write_video
 
 ROOT = Path(__file__).parents[1]
+PACKAGE = Path(stylekit.__file__).parent
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
 MARKED = re.compile(r"^<!-- run -->\n+```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
 def marked_blocks(page):
-    """The blocks to be run, in order: language (none is the shell's) and text."""
+    """Return the code blocks that are marked to be run, in order: language (empty for the shell) and text."""
     return MARKED.findall(page.read_text("utf-8"))
 
 
 @pytest.fixture
 def workplace(tmp_path, make_photo, vgg_weights, monkeypatch):
-    """A folder with the files that the documents speak of, the command in front of PATH, and no network."""
+    """Return a folder with the files that the documentation uses; `stylekit` is on the PATH, the network is off."""
     import torch
     from safetensors.numpy import save_file
 
@@ -55,7 +56,7 @@ def workplace(tmp_path, make_photo, vgg_weights, monkeypatch):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="the commands are written for a POSIX shell")
 @pytest.mark.parametrize("page", [page for page in PAGES if marked_blocks(page)], ids=lambda page: page.stem)
-def test_what_a_page_marks_to_be_run_runs_as_written(page, workplace):
+def test_marked_code_blocks_run_as_written(page, workplace):
     if page.stem == "video":
         pytest.importorskip("av")
         write_video(workplace / "clip.mp4", [photo(number) for number in range(3)])
@@ -67,20 +68,20 @@ def test_what_a_page_marks_to_be_run_runs_as_written(page, workplace):
         assert result.returncode == 0, f"{block}\n{result.stderr}"
 
 
-def test_pages_mark_commands_to_be_run():
+def test_pages_have_code_blocks_marked_to_be_run():
     assert {"README", "index", "apply", "train", "gatys", "catalogs", "python", "video"} <= {
         page.stem for page in PAGES if marked_blocks(page)
     }
 
 
-def test_the_reference_of_commands_is_what_the_code_says():
+def test_the_command_reference_is_up_to_date():
     spec = spec_from_file_location("cli_reference", DOCS / "cli_reference.py")
     reference = module_from_spec(spec)
     spec.loader.exec_module(reference)
     assert reference.PAGE.read_text("utf-8") == reference.page(), "run python docs/cli_reference.py"
 
 
-def test_the_reference_of_the_python_interface_has_every_public_name():
+def test_the_api_reference_has_every_public_name():
     names = re.findall(r"^::: stylekit\.(\w+)$", (DOCS / "api.md").read_text("utf-8"), re.MULTILINE)
     assert sorted(names) == sorted(stylekit.__all__)
 
@@ -93,10 +94,10 @@ def test_troubleshooting_has_a_section_for_every_error():
     assert sorted(sections) == sorted(known)
 
 
-def test_troubleshooting_quotes_what_the_code_says():
+def test_troubleshooting_quotes_messages_of_the_code():
     said = "\n".join(
         node.value
-        for file in Path(stylekit.__file__).parent.rglob("*.py")
+        for file in PACKAGE.rglob("*.py")
         for node in ast.walk(ast.parse(file.read_text("utf-8")))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     )
@@ -107,6 +108,11 @@ def test_troubleshooting_quotes_what_the_code_says():
     assert [part for part in parts if part not in said] == []
 
 
-def test_the_navigation_leads_to_every_page():
+def test_the_navigation_has_every_page():
     linked = re.findall(r"^  - .+: (\S+\.md)$", (ROOT / "mkdocs.yml").read_text("utf-8"), re.MULTILINE)
     assert sorted(linked) == sorted(page.name for page in PAGES[1:])
+
+
+def test_the_layout_in_contributing_has_every_folder():
+    listed = re.findall(r"^├── (\w+)/", (ROOT / "CONTRIBUTING.md").read_text("utf-8"), re.MULTILINE)
+    assert sorted(listed) == sorted(folder.parent.name for folder in PACKAGE.glob("*/__init__.py"))

@@ -1,6 +1,6 @@
-"""Hostile files: whatever is in them, nothing comes out but a picture, a style, a catalog, or a `StylekitError`.
+"""Hostile files: reading them returns an image, a style or a catalog, or raises a `StylekitError`, and nothing else.
 
-Each case is made from its number alone, and a failure names it. `STYLEKIT_FUZZ` multiplies how many there are: 1 takes
+Each case is made from its number alone, which a failure names. `STYLEKIT_FUZZ` multiplies the number of cases: 1 takes
 half a minute on two cores, 100 an hour.
 """
 
@@ -23,6 +23,7 @@ from stylekit.styles.catalog import remote_styles
 from stylekit.styles.importers import import_weights
 from stylekit.styles.style_file import load_style_file, read_metadata
 from stylekit.system.prefetch import prefetch
+from stylekit.system.processors import usable_cores
 
 SCALE = float(os.environ.get("STYLEKIT_FUZZ", "1"))
 MOST_PIXELS = 2_000_000
@@ -49,7 +50,7 @@ def mutated(data, random):
                 del data[place : place + int(random.integers(1, 64))]
             case 5:
                 data[place:place] = random.bytes(int(random.integers(1, 64)))
-            case 6:  # one part in the place of another
+            case 6:  # one part replaced by another
                 other, length = int(random.integers(0, len(data))), int(random.integers(1, 128))
                 data[place : place + length] = data[other : other + length]
         if not data:
@@ -57,7 +58,7 @@ def mutated(data, random):
     return bytes(data)
 
 
-# --- Pictures
+# --- Images
 
 
 def xmp():
@@ -65,40 +66,40 @@ def xmp():
 
 
 @cache
-def pictures():
-    """Small pictures of every format and mode, with all the metadata that they can hold."""
+def images():
+    """Small images of every format and mode, with all the metadata that they can hold."""
     rows, columns = np.mgrid[0:24, 0:33]
     rgb = np.stack([rows * 9, columns * 7, rows * columns % 256], axis=-1).astype(np.uint8)
-    colour = Image.fromarray(rgb)
+    color = Image.fromarray(rgb)
     exif = Image.Exif()
     exif[0x0112], exif[0x010F] = 6, "Maker"
     plain = {"exif": exif.tobytes()}
     exif.get_ifd(0x8769).update({0x9003: "2026:01:01 00:00:00", 0x927C: b"note" * 9})
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    told = {"exif": exif.tobytes(), "icc_profile": profile}
+    full = {"exif": exif.tobytes(), "icc_profile": profile}
     text = PngImagePlugin.PngInfo()
     text.add_itxt("XML:com.adobe.xmp", xmp().decode(), zip=True)
     text.add_text("Comment", "x" * 50, zip=True)
     ways = [
-        (colour, "JPEG", {**told, "xmp": xmp(), "progressive": True}),
-        (colour.convert("CMYK"), "JPEG", {}),
-        (colour.convert("L"), "JPEG", {"exif": exif.tobytes()}),
-        (colour, "PNG", {**told, "pnginfo": text}),
-        (colour.convert("P"), "PNG", {"transparency": 3}),
-        (colour.convert("RGBA"), "PNG", {}),
+        (color, "JPEG", {**full, "xmp": xmp(), "progressive": True}),
+        (color.convert("CMYK"), "JPEG", {}),
+        (color.convert("L"), "JPEG", {"exif": exif.tobytes()}),
+        (color, "PNG", {**full, "pnginfo": text}),
+        (color.convert("P"), "PNG", {"transparency": 3}),
+        (color.convert("RGBA"), "PNG", {}),
         (Image.fromarray(rows.astype(np.uint16) * 2000), "PNG", {}),
-        (colour, "WEBP", {**told, "lossless": True}),
-        (colour.convert("RGBA"), "WEBP", {"save_all": True, "append_images": [colour.convert("RGBA")]}),
-        (colour, "TIFF", {**plain, "icc_profile": profile, "compression": "tiff_lzw"}),
-        (colour.convert("L"), "TIFF", {"save_all": True, "append_images": [colour.convert("L")]}),
+        (color, "WEBP", {**full, "lossless": True}),
+        (color.convert("RGBA"), "WEBP", {"save_all": True, "append_images": [color.convert("RGBA")]}),
+        (color, "TIFF", {**plain, "icc_profile": profile, "compression": "tiff_lzw"}),
+        (color.convert("L"), "TIFF", {"save_all": True, "append_images": [color.convert("L")]}),
         (Image.fromarray(rows.astype(np.float32)), "TIFF", {"compression": "tiff_adobe_deflate"}),
-        (colour.convert("LAB"), "TIFF", {}),
-        (colour, "BMP", {}),
-        (colour.convert("P"), "BMP", {}),
-        (colour.convert("P"), "GIF", {"save_all": True, "append_images": [colour.convert("P")], "transparency": 1}),
-        (colour, "AVIF", told),
+        (color.convert("LAB"), "TIFF", {}),
+        (color, "BMP", {}),
+        (color.convert("P"), "BMP", {}),
+        (color.convert("P"), "GIF", {"save_all": True, "append_images": [color.convert("P")], "transparency": 1}),
+        (color, "AVIF", full),
     ]
-    return [written(*way) for way in ways] + heic(colour)
+    return [written(*way) for way in ways] + heic(color)
 
 
 def written(image, format, options):
@@ -116,12 +117,12 @@ def heic(image):
     return [written(image, "HEIF", {})]
 
 
-def open_picture(number, folder):
-    """Open a damaged picture, and write one in a hundred of those that could be read."""
+def open_image(number, folder):
+    """Open a damaged image, and write one in ten of those that could be read."""
     random = np.random.default_rng(number)
-    all_pictures = pictures()
+    all_images = images()
     path = folder / f"{number}.jpg"
-    path.write_bytes(mutated(all_pictures[number % len(all_pictures)], random))
+    path.write_bytes(mutated(all_images[number % len(all_images)], random))
     try:
         photo = load_photo(path, max_pixels=MOST_PIXELS, max_size=16 if number % 3 == 0 else None)
         assert photo.pixels.dtype == np.uint8
@@ -157,7 +158,7 @@ def open_style(number, folder, original):
 
 
 def damaged_safetensors(data, random):
-    """Damage bytes anywhere, or a value in the header, which then is valid JSON still."""
+    """Damage bytes anywhere, or a value in the header, which remains valid JSON."""
     if random.random() < 0.5:
         return mutated(data, random)
     length = int.from_bytes(data[:8], "little")
@@ -167,7 +168,7 @@ def damaged_safetensors(data, random):
 
 
 def damaged_json(content, random):
-    """Replace, at some depth, a value by one that does not belong there, or remove it."""
+    """Replace a value at some depth by one that does not belong there, or remove it."""
     strange = [None, True, -1, 1e308, 2**70, "", "x" * 5000, "\ud800", "../../etc/passwd", [], {}, [[[[]]]], {"a": {}}]
     if isinstance(content, dict) and content and random.random() < 0.85:
         key = str(random.choice(list(content)))
@@ -209,7 +210,7 @@ def open_catalog(number, folder, original):
     return outcome
 
 
-# --- What is asked of all
+# --- What must hold for all
 
 
 def unclear(error):
@@ -227,15 +228,15 @@ def outcome_of(number, attempt):
         return number, f"{type(error).__name__}: {error}"
 
 
-def dead(number):
-    return number, "the process died"
+def crashed(number):
+    return number, "the worker crashed"
 
 
 def outcomes(attempt, cases):
-    """What became of the cases: processes of their own try them, so that one that dies is found."""
+    """Return the outcome of each case, tried in worker processes, so that a crash is noticed."""
     numbers = range(round(cases * SCALE))
-    workers = os.cpu_count() or 1
-    return list(prefetch(partial(outcome_of, attempt=attempt), numbers, workers=workers, ahead=50, on_crash=dead))
+    workers = usable_cores()
+    return list(prefetch(partial(outcome_of, attempt=attempt), numbers, workers=workers, buffer=50, on_crash=crashed))
 
 
 def check(attempt, cases):
@@ -245,8 +246,8 @@ def check(attempt, cases):
     assert {outcome for _, outcome in results} == {"read", "refused"}  # or the damage is too small, or too great
 
 
-def test_damaged_pictures(tmp_path):
-    check(partial(open_picture, folder=tmp_path), 20_000)
+def test_damaged_images(tmp_path):
+    check(partial(open_image, folder=tmp_path), 20_000)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -263,7 +264,7 @@ def test_damaged_catalogs(tmp_path):
 
 @pytest.fixture(scope="module")
 def published_weights(tmp_path_factory):
-    """A `.pth` and an `.onnx` file of johnson, of small numbers so that they compress to nothing."""
+    """A `.pth` and an `.onnx` file of johnson, with small values, so that they compress well."""
     import torch
 
     from stylekit.networks import architecture

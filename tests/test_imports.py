@@ -1,7 +1,8 @@
-"""What must be light is light: real processes show what they import. Layers are import-linter's (pyproject.toml)."""
+"""What is imported when, seen in real processes, and the public names. Layers are import-linter's (pyproject.toml)."""
 
 import ast
 import os
+import pydoc
 import re
 import subprocess
 import sys
@@ -16,7 +17,7 @@ PACKAGE = Path(stylekit.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
-def test_below_the_command_line_nothing_prints_or_exits():
+def test_nothing_below_the_command_line_prints_or_exits():
     found = []
     for file in FILES:
         if file.is_relative_to(PACKAGE / "cli"):
@@ -51,10 +52,12 @@ def modules_loaded(done):
 
 COMMANDS = {
     "import": ["-c", "import stylekit; print(stylekit.__version__)"],
+    "dir": ["-c", "import stylekit; dir(stylekit)"],
     "--version": ["-m", "stylekit", "--version"],
     "--help": ["-m", "stylekit", "--help"],
-    **{f"{name} --help": ["-m", "stylekit", name, "--help"] for name in ("apply", "train", "styles")},
+    **{f"{name} --help": ["-m", "stylekit", name, "--help"] for name in ("apply", "train", "gatys", "styles")},
     "styles list": ["-m", "stylekit", "styles", "list"],
+    "styles info": ["-m", "stylekit", "styles", "info", "udnie"],
     "info": ["-m", "stylekit", "info", "--no-devices"],
 }
 
@@ -65,7 +68,7 @@ def test_light_commands_load_no_torch_and_write_nothing(command, tmp_path):
     assert done.returncode == 0, done.stderr
     loaded = modules_loaded(done)
     assert "stylekit" in loaded
-    assert {name for name in loaded if name.partition(".")[0] in ("torch", "torchvision", "matplotlib")} == set()
+    assert {name for name in loaded if name.partition(".")[0] in ("torch", "torchvision")} == set()
     assert not (tmp_path / "home").exists()
 
 
@@ -83,20 +86,27 @@ def test_everything_up_to_the_engine_is_imported_without_torch(tmp_path):
     assert not (tmp_path / "home").exists()
 
 
-def test_every_name_of_the_api_is_there():
+def test_every_public_name_can_be_imported():
     for name in stylekit.__all__:
         assert getattr(stylekit, name).__name__ == name
     assert sorted(stylekit.__all__) == stylekit.__all__
     assert set(stylekit.__all__) == set(stylekit._HOMES)
 
 
-def test_names_of_the_api_are_typed_as_they_are_loaded():
-    """What the type checker is told to import is what is imported."""
-    told = {}
-    for node in ast.walk(ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module.startswith("stylekit.") and node.col_offset:
-            told |= {alias.name: node.module.removeprefix("stylekit.") for alias in node.names}
-    assert told == stylekit._HOMES
+def test_public_names_are_declared_where_they_are_imported_from():
+    """The type checker sees the imports that are made."""
+    tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
+    (block,) = (node for node in tree.body if isinstance(node, ast.If))
+    declared = {alias.name: node.module.removeprefix("stylekit.") for node in block.body for alias in node.names}
+    assert declared == stylekit._HOMES
+
+
+def test_the_module_shows_its_public_names_and_no_others():
+    assert dir(stylekit) == stylekit.__all__
+    assert {"World", "export_style", "read_world", "remove_style", "style_info"} <= set(dir(stylekit))
+    text = pydoc.plain(pydoc.render_doc(stylekit))
+    assert [name for name in stylekit.__all__ if not re.search(rf"^    (class )?{name}\b", text, re.MULTILINE)] == []
+    assert "_HOMES" not in text
 
 
 @pytest.mark.parametrize("name", ["no_such_name", "torch", "_private"])

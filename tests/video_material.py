@@ -1,4 +1,4 @@
-"""Videos made for tests: small, short, of known frames and sound."""
+"""Videos for tests: small, short, with known frames and sound."""
 
 from fractions import Fraction
 
@@ -8,21 +8,21 @@ SIZE = (64, 48)
 
 
 def photo(number, size=SIZE):
-    """A smooth picture that moves to the left by two pixels a frame."""
+    """A smooth image that moves to the left by two pixels per frame."""
     rows, columns = np.mgrid[0 : size[1], 0 : size[0]]
     waves = [np.sin((columns + 2 * number) / 7 + phase) + np.cos(rows / 5 + phase) for phase in (0, 1, 2)]
     return np.stack([(60 * wave + 128) for wave in waves], axis=-1).clip(0, 255).astype(np.uint8)
 
 
-def write_video(path, pictures, *, times=None, time_base=Fraction(1, 25), sound=True, rotation=0, colors=(1, 1)):
-    """Write pictures as H.264, with a sine as AAC, at times in units of the time base."""
+def write_video(path, images, *, times=None, time_base=Fraction(1, 25), sound=True, rotation=0, colors=(1, 1)):
+    """Write images as H.264 at the given times, in units of the time base, with a sine as AAC."""
     import av
 
-    times = list(range(len(pictures))) if times is None else times
+    times = list(range(len(images))) if times is None else times
     with av.open(str(path), "w") as container:
         options = {"preset": "ultrafast", "crf": "10", "g": "10"}
         video = container.add_stream("libx264", rate=25, options=options)
-        video.height, video.width = pictures[0].shape[:2]
+        video.height, video.width = images[0].shape[:2]
         video.pix_fmt, video.time_base = "yuv420p", time_base
         context = video.codec_context
         context.time_base, context.max_b_frames = time_base, 0
@@ -30,15 +30,15 @@ def write_video(path, pictures, *, times=None, time_base=Fraction(1, 25), sound=
         if rotation:
             video.set_display_rotation(rotation)
         audio = container.add_stream("aac", rate=48000, layout="stereo") if sound else None
-        for time, picture in zip(times, pictures, strict=True):
-            frame = av.VideoFrame.from_ndarray(picture, "rgb24").reformat(
+        for time, image in zip(times, images, strict=True):
+            frame = av.VideoFrame.from_ndarray(image, "rgb24").reformat(
                 format="yuv420p", dst_colorspace=colors[0], dst_color_range=colors[1]
             )
             frame.pts, frame.time_base = time, time_base
             container.mux(video.encode(frame))
         container.mux(video.encode(None))
         if audio is not None:
-            wave = np.sin(np.arange(int(len(pictures) / 25 * 48000)) / 20).astype(np.float32) / 3
+            wave = np.sin(np.arange(int(len(images) / 25 * 48000)) / 20).astype(np.float32) / 3
             for start in range(0, len(wave) - 1023, 1024):
                 frame = av.AudioFrame.from_ndarray(np.stack([wave[start : start + 1024]] * 2), "fltp", "stereo")
                 frame.sample_rate, frame.pts, frame.time_base = 48000, start, Fraction(1, 48000)
@@ -48,7 +48,7 @@ def write_video(path, pictures, *, times=None, time_base=Fraction(1, 25), sound=
 
 
 def frames_of(path):
-    """Decode a video to its frames' times in seconds, and its RGB pictures."""
+    """Return the times of a video's frames in seconds, and their RGB images."""
     import av
 
     with av.open(str(path)) as container:
@@ -57,7 +57,7 @@ def frames_of(path):
 
 
 def packets_of(path, kind):
-    """Read the packets of a video's sound or subtitles: each with its time and its bytes."""
+    """Return the packets of a video's sound or subtitles, each as its time and its bytes."""
     import av
 
     with av.open(str(path)) as container:

@@ -1,4 +1,4 @@
-"""`python -m stylekit`."""
+"""The command line as `python -m stylekit`."""
 
 from stylekit.cli import main
 

@@ -1,11 +1,20 @@
 """A disk that fills up in the middle of a write, as a limit on the size of files."""
 
+import errno
+import json
 import subprocess
 import sys
+from collections import Counter
 
 import numpy as np
 import pytest
 from PIL import Image
+
+import stylekit.system.files
+from stylekit.apply.run import apply_styles
+from stylekit.errors import ImageError
+from video_material import photo as frame
+from video_material import write_video
 
 if sys.platform == "win32":
     pytest.skip("file sizes cannot be limited there", allow_module_level=True)
@@ -47,11 +56,11 @@ def video():
 
 def joined():
     from stylekit.video.frames import Video
-    from stylekit.video.writer import join
+    from stylekit.video.writer import join_segments
 
     video = Video(target, 200, 200, Fraction(1, 25), Fraction(25), length=50, is_animation=True)
     segment = target.with_suffix(".nut")
-    join([segment], video, target, end=Fraction(2), strip_metadata=False)
+    join_segments([segment], video, target, end=Fraction(2), strip_metadata=False)
 
 
 def sample():
@@ -134,3 +143,94 @@ def test_a_batch_on_a_full_disk_does_not_count_what_is_not_whole(tmp_path, style
             image.load()
     assert result.returncode == 3, result.stderr
     assert 3 - len(results) == result.stderr.count("File too large")
+
+
+@pytest.fixture
+def full_disk(monkeypatch):
+    """Fill the disk up after some writes; give how many were tried."""
+    flush, tried = stylekit.system.files.flush_to_disk, Counter()
+
+    def fill_up(room, *kinds):
+        def flush_while_there_is_room(path):
+            if not path.is_dir() and (not kinds or path.suffix in kinds):
+                tried["writes"] += 1
+                if tried["writes"] > room:
+                    raise OSError(errno.ENOSPC, "No space left on device")
+            flush(path)
+
+        for module in ("stylekit.system.files", "stylekit.video.writer"):
+            monkeypatch.setattr(f"{module}.flush_to_disk", flush_while_there_is_room)
+        return tried
+
+    return fill_up
+
+
+@pytest.fixture
+def photos(tmp_path, make_photo):
+    (tmp_path / "photos").mkdir()
+    for number in range(12):
+        make_photo(40, 30, seed=number).save(tmp_path / "photos" / f"{number:02}.jpg")
+    return tmp_path / "photos"
+
+
+def test_a_full_disk_ends_a_batch(photos, style_path, tmp_path, stylekit, full_disk):
+    tried = full_disk(3)
+    report = tmp_path / "report.jsonl"
+    code, out, errors = stylekit("apply", photos, "-s", style_path, "-o", tmp_path / "out", "--report", report)
+    assert code == 1
+    assert len(out.splitlines()) == 3 == len(list((tmp_path / "out").iterdir()))
+    assert tried["writes"] < 10
+    counts, resume, error, hint = errors.splitlines()
+    assert counts.startswith("3 done in ")
+    assert resume == "3 of 12 done; run the same command again to resume."
+    assert error.startswith("error: Cannot write ")
+    assert error.endswith("No space left on device.")
+    assert hint.startswith("hint: Free some disk space")
+    assert [json.loads(line)["status"] for line in report.read_text().splitlines()] == ["done"] * 3
+
+
+def test_the_json_document_has_what_was_done_before_the_disk_was_full(
+    photos, style_path, tmp_path, stylekit, full_disk
+):
+    full_disk(3)
+    code, out, _ = stylekit("apply", photos, "-s", style_path, "-o", tmp_path / "out", "--json")
+    document = json.loads(out)
+    assert (code, document["done"], len(document["files"])) == (1, 3, 3)
+    assert "No space left" in document["error"]["message"]
+
+
+def test_python_gets_what_was_done_before_the_disk_was_full(photos, style_path, tmp_path, full_disk):
+    full_disk(3)
+    report = apply_styles(photos, tmp_path / "out", style_path)
+    assert (report.count("done"), report.count("failed"), type(report.error)) == (3, 0, ImageError)
+    assert apply_styles(photos, tmp_path / "out", style_path, dry_run=True).error is None
+
+
+def test_a_full_disk_is_the_error_of_a_single_photo(photos, style_path, tmp_path, stylekit, full_disk):
+    full_disk(0)
+    code, _, errors = stylekit("apply", photos / "00.jpg", "-s", style_path)
+    assert code == 1
+    assert len(errors.splitlines()) == 2
+    with pytest.raises(ImageError, match="No space left"):
+        apply_styles(photos / "00.jpg", tmp_path / "out", style_path)
+
+
+def test_a_full_disk_ends_a_batch_at_a_video(photos, style_path, tmp_path, full_disk):
+    pytest.importorskip("av")
+    write_video(photos / "05a.mp4", [frame(number) for number in range(5)])
+    full_disk(0, ".mp4", ".nut")
+    report = apply_styles(photos, tmp_path / "out", style_path)
+    assert (report.count("done"), report.count("failed"), type(report.error)) == (6, 0, ImageError)
+
+
+def test_a_file_that_is_too_large_for_the_file_system_fails_alone(photos, style_path, tmp_path, monkeypatch):
+    flush = stylekit.system.files.flush_to_disk
+
+    def too_large(path):
+        if ".03" in path.name:
+            raise OSError(errno.EFBIG, "File too large")
+        flush(path)
+
+    monkeypatch.setattr("stylekit.system.files.flush_to_disk", too_large)
+    report = apply_styles(photos, tmp_path / "out", style_path)
+    assert (report.count("done"), report.count("failed"), report.error) == (11, 1, None)

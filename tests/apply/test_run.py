@@ -1,5 +1,6 @@
-"""Batches: nothing is lost, nothing is done twice, a bad photo costs only itself."""
+"""Batches: nothing is lost, nothing is done twice, a bad photo fails alone."""
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -12,22 +13,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import stylekit.apply.run
-from stylekit.apply.run import _load, apply_styles
+import stylekit.apply.loading
+import stylekit.apply.runner
+from stylekit.apply.loading import _load
+from stylekit.apply.run import apply_styles
 from stylekit.config.apply import ApplyConfig
+from stylekit.engines import build_engine
 from stylekit.errors import ConfigError, ImageError, OutOfMemory, OutputExists, StyleNotFound
 from stylekit.images.pillow import estimate_pixels
-from stylekit.system.files import _machine
-
-
-@pytest.fixture
-def folder(tmp_path, make_photo):
-    """Three photos, one of them deep."""
-    for number, name in enumerate(["a.jpg", "b.png", "deep/c.webp"]):
-        path = tmp_path / "photos" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        make_photo(40 + number, 30, seed=number).save(path)
-    return tmp_path / "photos"
+from stylekit.system.files import host_digest
 
 
 def statuses(report):
@@ -38,8 +32,8 @@ def test_every_photo_of_a_folder_is_done_with_its_tree_kept(folder, style_path, 
     report = apply_styles([folder], tmp_path / "out", [str(style_path)])
     assert statuses(report) == [("a.jpg", "done"), ("b.png", "done"), ("c.webp", "done")]
     for file in report.files:
-        with Image.open(file.output) as picture:
-            assert picture.size == Image.open(file.source).size == (file.width, file.height)
+        with Image.open(file.output) as image:
+            assert image.size == Image.open(file.source).size == (file.width, file.height)
     assert (tmp_path / "out" / "deep" / "c-small.webp").is_file()
 
 
@@ -49,7 +43,7 @@ def test_results_are_not_the_photos(folder, style_path, tmp_path):
     assert np.abs(difference).mean() > 10
 
 
-def test_run_again_skips_what_is_there_and_makes_what_is_missing(folder, style_path, tmp_path):
+def test_a_second_run_skips_what_exists_and_makes_what_is_missing(folder, style_path, tmp_path):
     out = tmp_path / "out"
     apply_styles([folder], out, [str(style_path)])
     (out / "b-small.png").unlink()
@@ -59,7 +53,7 @@ def test_run_again_skips_what_is_there_and_makes_what_is_missing(folder, style_p
     assert (out / "a-small.jpg").stat().st_mtime_ns == kept
 
 
-def test_nothing_to_do_loads_no_network(folder, style_path, tmp_path, monkeypatch):
+def test_without_work_no_network_is_loaded(folder, style_path, tmp_path, monkeypatch):
     apply_styles([folder], tmp_path / "out", [str(style_path)])
     monkeypatch.setattr("stylekit.stylization.style.build_engine", None)
     report = apply_styles([folder], tmp_path / "out", [str(style_path)])
@@ -69,14 +63,14 @@ def test_nothing_to_do_loads_no_network(folder, style_path, tmp_path, monkeypatc
 def test_overwrite_replaces(folder, style_path, tmp_path):
     out = tmp_path / "out.jpg"
     out.write_bytes(b"old")
-    with pytest.raises(OutputExists, match="exists already"):
+    with pytest.raises(OutputExists, match="already exists"):
         apply_styles([folder / "a.jpg"], out, [str(style_path)])
     assert out.read_bytes() == b"old"
     apply_styles([folder / "a.jpg"], out, [str(style_path)], ApplyConfig(overwrite=True))
     assert Image.open(out).size == (40, 30)
 
 
-def test_a_bad_photo_costs_only_itself(folder, style_path, tmp_path):
+def test_a_bad_photo_fails_alone(folder, style_path, tmp_path):
     (folder / "bad.jpg").write_bytes(b"")
     report = apply_styles([folder], tmp_path / "out", [str(style_path)])
     assert (report.count("done"), report.count("failed")) == (3, 1)
@@ -91,25 +85,71 @@ def test_a_single_bad_photo_is_an_error(folder, style_path, tmp_path):
     assert sorted(path.name for path in folder.iterdir()) == ["a.jpg", "b.png", "bad.jpg", "deep"]
 
 
-def test_a_missing_photo_costs_only_itself_in_a_batch(folder, style_path, tmp_path):
+def test_a_missing_photo_fails_alone_in_a_batch(folder, style_path, tmp_path):
     report = apply_styles([folder / "a.jpg", folder / "gone.jpg"], tmp_path / "out", [str(style_path)])
     assert statuses(report) == [("a.jpg", "done"), ("gone.jpg", "failed")]
 
 
-def test_a_photo_too_large_for_the_device_costs_only_itself(folder, style_path, tmp_path, monkeypatch):
-    stylize = stylekit.apply.run.Style.stylize_together
+@pytest.mark.parametrize("output", [None, "out"])
+def test_photos_that_cannot_be_reached_fail_alone(folder, style_path, tmp_path, without_permission, output):
+    (folder / "locked").mkdir()
+    for name in ("locked/d.jpg", "locked/e.gif", "secret.png"):
+        (folder / name).write_bytes((folder / "a.jpg").read_bytes())
+    (folder / "loop.gif").symlink_to("loop.gif")
+    without_permission(folder / "locked")
+    without_permission(folder / "secret.png")
+    bad = ["locked/d.jpg", "locked/e.gif", "secret.png", "loop.gif", "x" * 300 + ".webp", "a.jpg/f.gif", "null\0.jpg"]
+    paths = [folder / name for name in ("a.jpg", *bad, "b.png")]
+    report = apply_styles(paths, output and tmp_path / output, style_path)
+    assert [file.status for file in report.files] == ["done", *["failed"] * len(bad), "done"]
+    assert all(file.reason for file in report.failures)
 
-    def full(self, photos, **settings):
+
+def test_a_subfolder_that_cannot_be_read_is_a_failure(folder, style_path, tmp_path, stylekit, without_permission):
+    without_permission(folder / "deep")
+    code, out, errors = stylekit("apply", folder, "-s", style_path, "-o", tmp_path / "out", "--jobs", "0")
+    assert (code, len(out.splitlines())) == (3, 2)
+    assert f"failed {folder}/deep: Cannot read the folder {folder}/deep: permission denied." in errors.splitlines()
+    assert "2 done, 1 failed" in errors
+    code, _, errors = stylekit("apply", folder / "deep", "-s", style_path)
+    assert code == 1
+    assert errors.startswith(f"error: Cannot read the folder {folder}/deep: permission denied.\nhint: ")
+
+
+def test_files_that_are_not_images_are_counted_at_the_end(folder, style_path, tmp_path, stylekit):
+    for name in ("notes.txt", "deep/letter.pdf", ".hidden"):
+        (folder / name).touch()
+    _, _, errors = stylekit("apply", folder, "-s", style_path, "-o", tmp_path / "out")
+    assert errors.splitlines()[-1] == "2 files skipped: not images (.pdf, .txt)"
+    (folder / "notes.txt").unlink()
+    assert stylekit("apply", folder / "deep", "-s", style_path)[2] == "1 file skipped: not images (.pdf)\n"
+
+
+def test_an_output_folder_may_have_the_name_of_a_file_if_it_ends_in_a_slash(folder, style_path, tmp_path, stylekit):
+    code, _, errors = stylekit("apply", folder, "-s", style_path, "-o", tmp_path / "out.jpg")
+    assert code == 2
+    assert errors.startswith(
+        f"error: --output {tmp_path}/out.jpg names one file, but a folder's results need a folder."
+    )
+    assert not (tmp_path / "out.jpg").exists()
+    code, out, _ = stylekit("apply", folder, "-s", style_path, "-o", f"{tmp_path}/out.jpg/")
+    assert (code, out.splitlines()[0]) == (0, f"{tmp_path}/out.jpg/a-small.jpg")
+
+
+def test_a_photo_too_large_for_the_device_fails_alone(folder, style_path, tmp_path, monkeypatch):
+    stylize = stylekit.apply.runner.Style.stylize_batch
+
+    def full(self, photos, look):
         if photos[0].shape[1] == 41:
             raise OutOfMemory("Out of memory on cpu.", "Use --max-size.")
-        return stylize(self, photos, **settings)
+        return stylize(self, photos, look)
 
-    monkeypatch.setattr(stylekit.apply.run.Style, "stylize_together", full)
+    monkeypatch.setattr(stylekit.apply.runner.Style, "stylize_batch", full)
     report = apply_styles([folder], tmp_path / "out", [str(style_path)])
     assert [status for _, status in statuses(report)] == ["done", "failed", "done"]
 
 
-def test_a_result_that_cannot_be_written_costs_only_itself(folder, style_path, tmp_path):
+def test_a_result_that_cannot_be_written_fails_alone(folder, style_path, tmp_path):
     (tmp_path / "out" / "deep").parent.mkdir()
     (tmp_path / "out" / "deep").write_text("a file where a folder should be")
     report = apply_styles([folder], tmp_path / "out", [str(style_path)])
@@ -120,9 +160,9 @@ def test_several_styles_load_once_each_and_decode_a_photo_once(folder, style_pat
     second = tmp_path / "second.safetensors"
     second.write_bytes(style_path.read_bytes())
     loaded = []
-    load = stylekit.apply.run.load_photo
+    load = stylekit.apply.loading.load_photo
     monkeypatch.setattr(
-        stylekit.apply.run, "load_photo", lambda path, **kw: loaded.append(path.name) or load(path, **kw)
+        stylekit.apply.loading, "load_photo", lambda path, **kw: loaded.append(path.name) or load(path, **kw)
     )
     report = apply_styles([folder], tmp_path / "out", [str(style_path), str(second)])
     assert sorted(loaded) == ["a.jpg", "b.png", "c.webp"]
@@ -130,7 +170,7 @@ def test_several_styles_load_once_each_and_decode_a_photo_once(folder, style_pat
     assert report.count("done") == 6
 
 
-def test_two_styles_of_one_name_are_refused(folder, style_path):
+def test_two_styles_of_one_name_are_rejected(folder, style_path):
     with pytest.raises(ConfigError, match="small"):
         apply_styles([folder], None, [str(style_path), str(style_path)])
 
@@ -150,8 +190,8 @@ def test_a_dry_run_does_nothing(folder, style_path, tmp_path):
 def test_settings_reach_the_result(folder, style_path, tmp_path):
     config = ApplyConfig(max_size=20, strength=0, format="png")
     report = apply_styles([folder / "a.jpg"], tmp_path / "out", [str(style_path)], config)
-    picture = Image.open(report.files[0].output)
-    assert (picture.format, picture.size) == ("PNG", (20, 15))
+    image = Image.open(report.files[0].output)
+    assert (image.format, image.size) == ("PNG", (20, 15))
 
 
 def test_files_are_reported_as_they_come_in_order(folder, style_path, tmp_path):
@@ -171,7 +211,7 @@ def test_memory_is_bounded_however_slow_the_network(folder, style_path, tmp_path
     for number in range(20):
         make_photo(16, 16, seed=number).save(folder / f"n{number:02}.png")
     alive, most, lock = [0], [0], threading.Lock()
-    load, stylize = stylekit.apply.run.load_photo, stylekit.apply.run.Style.stylize_together
+    load, stylize = stylekit.apply.loading.load_photo, stylekit.apply.runner.Style.stylize_batch
 
     def counting_load(path, **settings):
         with lock:
@@ -179,28 +219,30 @@ def test_memory_is_bounded_however_slow_the_network(folder, style_path, tmp_path
             most[0] = max(most[0], alive[0])
         return load(path, **settings)
 
-    def slow(self, photos, **settings):
+    def slow(self, photos, look):
         time.sleep(0.02)
         with lock:
             alive[0] -= 1
-        return stylize(self, photos, **settings)
+        return stylize(self, photos, look)
 
-    monkeypatch.setattr(stylekit.apply.run, "load_photo", counting_load)
-    monkeypatch.setattr(stylekit.apply.run.Style, "stylize_together", slow)
+    monkeypatch.setattr(stylekit.apply.loading, "load_photo", counting_load)
+    monkeypatch.setattr(stylekit.apply.runner.Style, "stylize_batch", slow)
     apply_styles([folder], tmp_path / "out", [str(style_path)])
     assert 2 <= most[0] <= 4
 
 
-@pytest.mark.parametrize("name", ["load_photo", "save_photo"])
-def test_a_photo_that_memory_runs_out_for_on_its_way_costs_only_itself(folder, style_path, tmp_path, monkeypatch, name):
-    function = getattr(stylekit.apply.run, name)
+@pytest.mark.parametrize(
+    ("module", "name"), [(stylekit.apply.loading, "load_photo"), (stylekit.apply.runner, "save_photo")]
+)
+def test_a_photo_that_exhausts_memory_fails_alone(folder, style_path, tmp_path, monkeypatch, module, name):
+    function = getattr(module, name)
 
     def full(*arguments, **settings):
         if any(getattr(argument, "stem", "").startswith("b") for argument in arguments):
             raise MemoryError
         return function(*arguments, **settings)
 
-    monkeypatch.setattr(stylekit.apply.run, name, full)
+    monkeypatch.setattr(module, name, full)
     report = apply_styles([folder], tmp_path / "out", [str(style_path)])
     assert [status for _, status in statuses(report)] == ["done", "failed", "done"]
     assert "Out of memory" in report.failures[0].reason
@@ -209,18 +251,30 @@ def test_a_photo_that_memory_runs_out_for_on_its_way_costs_only_itself(folder, s
 @pytest.mark.parametrize(
     ("name", "pixels"), [("a.jpg", 1200), ("b.png", 41 * 30), ("deep/c.webp", None), ("gone.jpg", 0), (".", 0)]
 )
-def test_how_many_pixels_a_photo_has_is_told_before_it_is_decoded(folder, name, pixels):
+def test_the_pixels_of_a_photo_are_estimated_before_it_is_decoded(folder, name, pixels):
     if pixels is None:
         pixels = 8 * (folder / name).stat().st_size
     assert estimate_pixels(folder / name) == pixels
 
 
-def test_large_photos_are_neither_decoded_nor_painted_many_at_once(tmp_path, make_photo, style_path, monkeypatch):
+def pretend_gpu(monkeypatch):
+    """Let engines take their device for a GPU."""
+
+    def build(*arguments, **settings):
+        engine = build_engine(*arguments, **settings)
+        engine.facts = dataclasses.replace(engine.facts, device="cuda:0")
+        return engine
+
+    monkeypatch.setattr("stylekit.stylization.style.build_engine", build)
+    monkeypatch.setattr("stylekit.stylization.tiling.free_memory", lambda device: 2**30)
+
+
+def test_large_photos_are_neither_decoded_nor_stylized_many_at_once(tmp_path, make_photo, style_path, monkeypatch):
     (tmp_path / "photos").mkdir()
     for number in range(9):
         make_photo(24, 16, seed=number).save(tmp_path / "photos" / f"{number}.png")
     alive, most, lock = set(), [0], threading.Lock()
-    load, stylize = stylekit.apply.run.load_photo, stylekit.apply.run.Style.stylize_together
+    load, stylize = stylekit.apply.loading.load_photo, stylekit.apply.runner.Style.stylize_batch
 
     def counting_load(path, **settings):
         with lock:
@@ -228,41 +282,39 @@ def test_large_photos_are_neither_decoded_nor_painted_many_at_once(tmp_path, mak
             most[0] = max(most[0], len(alive))
         return load(path, **settings)
 
-    def slow(self, photos, **settings):
+    def slow(self, photos, look):
         assert len(photos) <= 2
         time.sleep(0.02)
         with lock:
             for path in sorted(alive)[: len(photos)]:
                 alive.remove(path)
-        return stylize(self, photos, **settings)
+        return stylize(self, photos, look)
 
-    monkeypatch.setattr(stylekit.apply.run, "load_photo", counting_load)
-    monkeypatch.setattr(stylekit.apply.run.Style, "stylize_together", slow)
-    monkeypatch.setattr("stylekit.engines.onnxruntime_engine.OnnxruntimeEngine.device", "cuda:0")
-    monkeypatch.setattr("stylekit.stylization.tiling.free_memory", lambda device: 2**30)
-    monkeypatch.setattr("stylekit.apply.run._MOST_PIXELS", 2 * 24 * 16)
-    monkeypatch.setattr("stylekit.apply.run._AHEAD", 9)
+    monkeypatch.setattr(stylekit.apply.loading, "load_photo", counting_load)
+    monkeypatch.setattr(stylekit.apply.runner.Style, "stylize_batch", slow)
+    pretend_gpu(monkeypatch)
+    monkeypatch.setattr("stylekit.apply.loading._MAX_PIXELS", 2 * 24 * 16)
+    monkeypatch.setattr("stylekit.apply.loading._BUFFER", 9)
     report = apply_styles([tmp_path / "photos"], tmp_path / "out", [str(style_path)])
     assert report.count("done") == 9
     assert 2 <= most[0] <= 4
 
 
-def test_a_gpu_paints_photos_of_one_size_together(tmp_path, make_photo, style_path, monkeypatch):
+def test_a_gpu_stylizes_photos_of_one_size_together(tmp_path, make_photo, style_path, monkeypatch):
     (tmp_path / "photos").mkdir()
     sizes = [(24, 16)] * 10 + [(16, 24)] * 2 + [(24, 16)] * 2
     for number, size in enumerate(sizes):
         make_photo(*size, seed=number).save(tmp_path / "photos" / f"{number:02}.png")
     (tmp_path / "photos" / "12.png").write_bytes(b"")
     apply_styles([tmp_path / "photos"], tmp_path / "one by one", [str(style_path)])
-    together, stylize = [], stylekit.apply.run.Style.stylize_together
+    together, stylize = [], stylekit.apply.runner.Style.stylize_batch
 
-    def recording(self, photos, **settings):
+    def recording(self, photos, look):
         together.append(len(photos))
-        return stylize(self, photos, **settings)
+        return stylize(self, photos, look)
 
-    monkeypatch.setattr(stylekit.apply.run.Style, "stylize_together", recording)
-    monkeypatch.setattr("stylekit.engines.onnxruntime_engine.OnnxruntimeEngine.device", "cuda:0")
-    monkeypatch.setattr("stylekit.stylization.tiling.free_memory", lambda device: 2**30)
+    monkeypatch.setattr(stylekit.apply.runner.Style, "stylize_batch", recording)
+    pretend_gpu(monkeypatch)
     report = apply_styles([tmp_path / "photos"], tmp_path / "together", [str(style_path)])
     assert together == [8, 2, 2, 1]
     assert [file.source.name for file in report.files] == [f"{number:02}.png" for number in range(14)]
@@ -274,43 +326,44 @@ def test_a_gpu_paints_photos_of_one_size_together(tmp_path, make_photo, style_pa
         assert np.abs(one - other).max() <= 1
 
 
-def test_what_a_killed_run_left_is_cleared(folder, style_path, tmp_path):
+def test_temporary_files_of_a_killed_run_are_deleted(folder, style_path, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
-    stale = out / f".a-small.{int(dead.stdout)}-{_machine()}-12345678.stylekit-part.jpg"
+    stale = out / f".a-small.{int(dead.stdout)}-{host_digest()}-12345678.stylekit-part.jpg"
     stale.write_bytes(b"half")
+    os.utime(stale, (0, time.time() - 7200))
     apply_styles([folder], out, [str(style_path)])
     assert sorted(path.name for path in out.iterdir()) == ["a-small.jpg", "b-small.png", "deep"]
 
 
-def test_whatever_an_interrupted_batch_has_painted_is_reported(tmp_path, make_photo, style_path, monkeypatch):
+def test_what_an_interrupted_batch_has_stylized_is_reported(tmp_path, make_photo, style_path, monkeypatch):
     (tmp_path / "photos").mkdir()
     for number in range(4):
         make_photo(40, 30).save(tmp_path / "photos" / f"{number}.png")
-    stylize, save, painted = stylekit.apply.run.Style.stylize_together, stylekit.apply.run.save_photo, []
+    stylize, save, painted = stylekit.apply.runner.Style.stylize_batch, stylekit.apply.runner.save_photo, []
 
-    def interrupted(self, photos, **settings):
+    def interrupted(self, photos, look):
         if len(painted) == 2:
             raise KeyboardInterrupt
         painted.extend(photos)
-        return stylize(self, photos, **settings)
+        return stylize(self, photos, look)
 
     def slow(*arguments, **settings):
         time.sleep(0.2)
         return save(*arguments, **settings)
 
-    monkeypatch.setattr(stylekit.apply.run.Style, "stylize_together", interrupted)
-    monkeypatch.setattr(stylekit.apply.run, "save_photo", slow)
-    told = []
+    monkeypatch.setattr(stylekit.apply.runner.Style, "stylize_batch", interrupted)
+    monkeypatch.setattr(stylekit.apply.runner, "save_photo", slow)
+    reported = []
     with pytest.raises(KeyboardInterrupt):
-        apply_styles([tmp_path / "photos"], tmp_path / "out", [str(style_path)], on_file=told.append)
-    assert [report.output for report in told] == sorted((tmp_path / "out").iterdir())
-    assert [report.status for report in told] == ["done"] * 2
+        apply_styles([tmp_path / "photos"], tmp_path / "out", [str(style_path)], on_file=reported.append)
+    assert [report.output for report in reported] == sorted((tmp_path / "out").iterdir())
+    assert [report.status for report in reported] == ["done"] * 2
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_batch_leaves_whole_files_and_goes_on_later(tmp_path, make_photo, style_path, signal_number):
+def test_an_interrupted_batch_leaves_whole_files_and_resumes(tmp_path, make_photo, style_path, signal_number):
     photos, out = tmp_path / "photos", tmp_path / "out"
     photos.mkdir()
     for number in range(50):
@@ -334,7 +387,7 @@ def test_an_interrupted_batch_leaves_whole_files_and_goes_on_later(tmp_path, mak
     assert len(list(out.iterdir())) == 50
 
 
-def test_a_killed_batch_leaves_whole_files_and_goes_on_where_it_was(tmp_path, make_photo, style_path):
+def test_a_killed_batch_leaves_whole_files_and_resumes(tmp_path, make_photo, style_path):
     photos, out = tmp_path / "photos", tmp_path / "out"
     photos.mkdir()
     for number in range(30):
@@ -351,7 +404,7 @@ def test_a_killed_batch_leaves_whole_files_and_goes_on_where_it_was(tmp_path, ma
         Image.open(path).load()
     again = subprocess.run(command, capture_output=True, text=True, check=False)
     assert f"{30 - len(made)} done, {len(made)} skipped" in again.stderr
-    assert len(list(out.iterdir())) == 30  # nothing half-written is left either
+    assert len(list(out.glob("[!.]*"))) == 30
     assert all(path.stat().st_mtime_ns == time for path, time in made.items())
 
 
@@ -361,11 +414,11 @@ def deadly_load(job, **settings):
     return _load(job, **settings)
 
 
-def test_a_photo_that_kills_its_decoder_costs_only_itself(folder, style_path, tmp_path, monkeypatch):
-    monkeypatch.setattr("stylekit.apply.run._load", deadly_load)
+def test_a_photo_that_kills_its_decoder_fails_alone(folder, style_path, tmp_path, monkeypatch):
+    monkeypatch.setattr("stylekit.apply.loading._load", deadly_load)
     report = apply_styles([folder], tmp_path / "out", [str(style_path)], ApplyConfig(jobs=2))
     assert [status for _, status in statuses(report)] == ["done", "failed", "done"]
-    assert "b.png brought its decoder down" in report.failures[0].reason
+    assert "b.png crashed its decoder" in report.failures[0].reason
 
 
 def test_processes_decode_as_threads_do(folder, style_path, tmp_path):
@@ -381,7 +434,7 @@ def test_processes_decode_as_threads_do(folder, style_path, tmp_path):
 
 
 def test_a_single_photo_is_decoded_in_this_process(folder, style_path, monkeypatch):
-    monkeypatch.setattr("stylekit.apply.run._load", deadly_load)
+    monkeypatch.setattr("stylekit.apply.loading._load", deadly_load)
     monkeypatch.setattr("os.kill", lambda pid, signal_number: None)
     assert apply_styles([folder / "b.png"], None, [str(style_path)], ApplyConfig(jobs=2)).count("done") == 1
 
@@ -389,3 +442,46 @@ def test_a_single_photo_is_decoded_in_this_process(folder, style_path, monkeypat
 def test_paths_may_be_strings(folder, style_path, tmp_path):
     report = apply_styles([str(folder / "a.jpg")], str(tmp_path / "x.jpg"), [str(style_path)])
     assert report.files[0].output == Path(tmp_path / "x.jpg")
+
+
+def test_an_input_and_a_style_need_no_list(folder, style_path, tmp_path):
+    for number, kind in enumerate((str, Path)):
+        report = apply_styles(kind(folder), tmp_path / str(number), kind(style_path))
+        assert statuses(report) == [("a.jpg", "done"), ("b.png", "done"), ("c.webp", "done")]
+        assert {file.style for file in report.files} == {str(style_path)}
+
+
+def test_a_style_may_be_a_name(folder, tmp_path):
+    report = apply_styles(str(folder), str(tmp_path / "out"), "starry-night", dry_run=True)
+    assert [file.output.name for file in report.files] == [
+        "a-starry-night.jpg",
+        "b-starry-night.png",
+        "c-starry-night.webp",
+    ]
+
+
+def test_a_batch_without_styles_is_rejected(folder, tmp_path):
+    with pytest.raises(ConfigError, match="No style"):
+        apply_styles(folder, tmp_path / "out", [])
+
+
+def test_one_unreadable_photo_on_the_command_line_does_not_refuse_the_others(
+    folder, style_path, tmp_path, stylekit, without_permission
+):
+    (folder / "locked").mkdir()
+    (folder / "locked" / "d.jpg").write_bytes((folder / "a.jpg").read_bytes())
+    without_permission(folder / "locked")
+    bad = [folder / "locked" / "d.jpg", folder / ("x" * 300 + ".gif"), folder / "a.jpg" / "f.webp", folder / "gone.png"]
+    names = tmp_path / "names.txt"
+    names.write_text("\n".join(map(str, [*bad, folder / "b.png"])))
+    options = ("-s", style_path, "-o", tmp_path / "out", "--jobs", "0")
+    for inputs in ((folder / "a.jpg", *bad, folder / "b.png"), (folder / "a.jpg", "--files-from", names)):
+        code, _, errors = stylekit("apply", *inputs, *options, "--overwrite")
+        assert code == 3
+        assert sum(line.startswith("failed ") for line in errors.splitlines()) == 4
+        assert "2 done, 4 failed in " in errors
+    for path in bad:
+        code, _, errors = stylekit("apply", path, *options)
+        assert code == 1
+        assert errors.startswith("error: ")
+        assert len(errors.splitlines()) <= 2

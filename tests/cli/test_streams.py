@@ -23,13 +23,13 @@ def piped(arguments, data=b""):
     return subprocess.run(command, input=data, capture_output=True, check=False)
 
 
-def test_a_photo_goes_through_pipes_and_comes_out_as_png(photo, style_path, tmp_path):
+def test_a_photo_is_piped_through_as_png(photo, style_path, tmp_path):
     result = piped(["-", "-o", "-", "-s", style_path], photo.read_bytes())
     assert (result.returncode, result.stderr) == (0, b"")
-    picture = Image.open(io.BytesIO(result.stdout))
-    assert picture.format == "PNG"
+    image = Image.open(io.BytesIO(result.stdout))
+    assert image.format == "PNG"
     piped([photo, "-o", tmp_path / "file.png", "-s", style_path])
-    np.testing.assert_array_equal(np.asarray(picture), np.asarray(Image.open(tmp_path / "file.png")))
+    np.testing.assert_array_equal(np.asarray(image), np.asarray(Image.open(tmp_path / "file.png")))
 
 
 def test_the_format_on_standard_output_can_be_chosen(photo, style_path):
@@ -47,18 +47,18 @@ def test_standard_input_goes_to_a_file(photo, style_path, tmp_path):
     ("data", "arguments", "code", "message"),
     [
         (b"", ["-", "-o", "-"], 1, "standard input is empty"),
-        (b"no picture", ["-", "-o", "-"], 1, "standard input is not a picture"),
-        (b"", ["-"], 2, "no folder for its result"),
-        (b"", ["-", "lion.png", "-o", "-"], 2, "takes one picture"),
-        (b"", [".", "-o", "-"], 2, "takes one picture"),
-        (b"", ["lion.png", "-o", "-", "--json"], 2, "both the picture and --json"),
-        (b"", [], 2, "no photo to paint"),
-        (b"", ["--files-from", "gone.txt"], 2, "cannot be read"),
-        (b"", ["lion.png", "--report", "gone/report.jsonl"], 2, "cannot be written"),
-        (b"", ["lion.png", "--report", "lion.png"], 2, "has the name of a picture or video"),
+        (b"not an image", ["-", "-o", "-"], 1, "standard input is not a readable image"),
+        (b"", ["-"], 2, "needs an output"),
+        (b"", ["-", "lion.png", "-o", "-"], 2, "takes one image"),
+        (b"", [".", "-o", "-"], 2, "takes one image"),
+        (b"", ["lion.png", "-o", "-", "--json"], 2, "both the image and --json"),
+        (b"", [], 2, "No input was given"),
+        (b"", ["--files-from", "gone.txt"], 2, "Cannot read --files-from gone.txt: No such file"),
+        (b"", ["lion.png", "--report", "gone/report.jsonl"], 2, "Cannot write gone/report.jsonl"),
+        (b"", ["lion.png", "--report", "lion.png"], 2, "the name of an image or a video"),
     ],
 )
-def test_what_cannot_be_done_is_one_clear_line(data, arguments, code, message, photo, style_path, monkeypatch):
+def test_a_wrong_stream_is_one_clear_line(data, arguments, code, message, photo, style_path, monkeypatch):
     monkeypatch.chdir(photo.parent)
     result = piped([*arguments, "-s", style_path], data)
     errors = result.stderr.decode()
@@ -85,15 +85,15 @@ def test_inputs_come_from_a_list_or_standard_input(photo, style_path, tmp_path, 
         assert sorted(path.name for path in out.iterdir()) == ["lion-small.png", "löwe 2-small.png"]
 
 
-def test_names_in_a_list_end_where_lines_do(tmp_path):
-    from stylekit.cli.streams import listed
+def test_names_in_a_list_end_only_at_line_feeds(tmp_path):
+    from stylekit.cli.streams import read_list
 
     names = ["a\u2028b.png", "c\x0bd.png", "e\x85f.png", " g .png"]
     (tmp_path / "list.txt").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(names).encode() + b"\n\r\n")
-    assert [str(path) for path in listed(tmp_path / "list.txt")] == names
+    assert [str(path) for path in read_list(tmp_path / "list.txt")] == names
 
 
-def test_standard_input_that_cannot_be_kept_is_one_clear_line(photo, style_path, tmp_path, stylekit, monkeypatch):
+def test_standard_input_that_cannot_be_copied_is_one_clear_line(photo, style_path, tmp_path, stylekit, monkeypatch):
     def full(source, target):
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -101,7 +101,7 @@ def test_standard_input_that_cannot_be_kept_is_one_clear_line(photo, style_path,
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(photo.read_bytes())))
     code, _, errors = stylekit("apply", "-", "-o", tmp_path / "out.png", "-s", style_path)
     assert code == 1
-    assert errors.startswith("error: Standard input cannot be copied to ")
+    assert errors.startswith("error: Cannot copy standard input to ")
     assert "No space left on device" in errors
     assert len(errors.splitlines()) == 2
 
@@ -123,7 +123,7 @@ def test_the_report_has_a_line_for_each_photo_and_grows(photo, style_path, tmp_p
     assert statuses == ["done", "failed", "skipped", "failed"]
 
 
-@pytest.mark.parametrize(("name", "reason"), [("bad.png", "empty"), ("lion.png", "exists already")])
+@pytest.mark.parametrize(("name", "reason"), [("bad.png", "empty"), ("lion.png", "already exists")])
 def test_the_report_has_a_line_for_a_single_photo_that_fails(photo, style_path, tmp_path, stylekit, name, reason):
     (tmp_path / "bad.png").write_bytes(b"")
     (tmp_path / "lion-small.png").write_bytes(b"mine")
@@ -135,10 +135,10 @@ def test_the_report_has_a_line_for_a_single_photo_that_fails(photo, style_path, 
     assert reason in line["reason"]
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is always full")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is missing")
 def test_a_report_on_a_full_disk_is_one_clear_line(photo, style_path, tmp_path):
     result = piped([photo, "-o", tmp_path / "out.png", "-s", style_path, "--report", "/dev/full"])
     errors = result.stderr.decode()
     assert result.returncode == 1
-    assert errors.startswith("error: The report /dev/full cannot be written: No space left on device.")
+    assert errors.startswith("error: Cannot write /dev/full: No space left on device.")
     assert len(errors.splitlines()) == 2

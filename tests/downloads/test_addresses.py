@@ -1,8 +1,8 @@
-"""Only https, this machine and Hugging Face are asked for files."""
+"""Files are downloaded from https, Hugging Face and this machine only."""
 
 import pytest
 
-from stylekit.downloads.addresses import is_url, plain_url
+from stylekit.downloads.addresses import is_loopback, is_url, plain_url
 from stylekit.errors import DownloadError
 
 HASH = "9a267ba8540fba8fb12bc78f3770e0fd9c923c56"
@@ -15,7 +15,7 @@ HASH = "9a267ba8540fba8fb12bc78f3770e0fd9c923c56"
         *((text, False) for text in ["candy", "./candy.pth", "C:\\candy.pth", "", "a:b", "https:/a.org/b"]),
     ],
 )
-def test_an_address_has_a_scheme(text, expected):
+def test_a_url_has_a_scheme(text, expected):
     assert is_url(text) is expected
 
 
@@ -26,7 +26,7 @@ def test_an_address_has_a_scheme(text, expected):
         *("http://127.0.0.1:8000/a", "http://127.1.2.3/a", "http://localhost/a", "http://[::1]:8000/a"),
     ],
 )
-def test_https_and_this_machine_are_taken_as_they_are(url):
+def test_https_and_this_machine_stay_as_they_are(url):
     assert plain_url(url) == url
 
 
@@ -42,7 +42,7 @@ def test_https_and_this_machine_are_taken_as_they_are(url):
         ("hf://user/repo/mail@home.onnx", "user/repo/resolve/main/mail%40home.onnx"),
     ],
 )
-def test_hf_stands_for_a_file_of_hugging_face(url, path):
+def test_hf_stands_for_a_file_on_hugging_face(url, path):
     assert plain_url(url) == f"https://huggingface.co/{path}"
 
 
@@ -55,7 +55,7 @@ def test_hf_stands_for_a_file_of_hugging_face(url, path):
         *("hf://user/repo", "hf://user/repo/", "hf://user", "hf://", "hf://user/repo@/a"),
     ],
 )
-def test_any_other_address_is_refused(url):
+def test_any_other_url_is_refused(url):
     with pytest.raises(DownloadError, match="only https:// and hf://") as caught:
         plain_url(url)
     assert url in caught.value.message
@@ -69,6 +69,42 @@ def test_any_other_address_is_refused(url):
         *("http://example.org#@127.0.0.1/a", "http://example.org\\@127.0.0.1/a"),
     ],
 )
-def test_a_foreign_host_cannot_pass_for_this_machine(url):
+def test_another_host_cannot_pass_for_this_machine(url):
     with pytest.raises(DownloadError):
         plain_url(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        *((url, True) for url in ["http://127.0.0.1:8000/a", "https://localhost/a", "http://[::1]/a"]),
+        *((url, False) for url in ["https://example.org/a", "http://127.0.0.1.example.org/a", "https://[::1/a", "a"]),
+    ],
+)
+def test_what_a_remote_server_names_may_not_be_on_this_machine(url, expected):
+    assert is_loopback(url) is expected
+    if expected:
+        with pytest.raises(DownloadError):
+            plain_url(url, allow_loopback=False)
+
+
+def test_a_url_with_whitespace_says_so():
+    with pytest.raises(DownloadError, match="contains whitespace") as caught:
+        plain_url("https://example.org/a b.onnx")
+    assert "%20" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("localhost", "localhost.", "LOCALHOST", "a.localhost", "127.0.0.1", "127.0.0.1.", "127.1", "2130706433"),
+        *("0x7f.1", "0.0.0.0", "[::1]", "[::]", "[::ffff:127.0.0.1]"),
+    ],
+)
+def test_this_machine_is_recognized_in_any_notation(host):
+    assert is_loopback(f"https://{host}/style.safetensors")
+
+
+@pytest.mark.parametrize("host", ["example.org", "localhost.example.org", "10.0.0.1", "8.8.8.8", "[2001:db8::1]", "a"])
+def test_other_hosts_are_not_taken_for_this_machine(host):
+    assert not is_loopback(f"https://{host}/style.safetensors")

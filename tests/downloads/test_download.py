@@ -1,4 +1,4 @@
-"""A download is there whole and checked, or not at all."""
+"""A downloaded file is whole and verified, or it is not there at all."""
 
 import email.utils
 import hashlib
@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 import requests
 
-from local_server import Page
+from local_server import Page, time_with
 from stylekit.downloads.download import fetch
 from stylekit.errors import ChecksumMismatch, DownloadError
 
@@ -40,15 +40,15 @@ def target(tmp_path):
 
 @pytest.fixture(autouse=True)
 def waits(monkeypatch):
-    """Seconds between tries, noted instead of waited."""
+    """The seconds between tries, recorded instead of waited for."""
     noted = []
-    monkeypatch.setattr("stylekit.downloads.download.time", SimpleNamespace(sleep=noted.append, time=time.time))
+    monkeypatch.setattr("stylekit.downloads.transfer.time", time_with(noted.append))
     return noted
 
 
 @pytest.fixture
-def broken_off(server, target):
-    """The address of a download that a server broke off; its part was kept."""
+def interrupted(server, target):
+    """The URL of a download that the server interrupted, with its part kept."""
     url = server.put_all("/a.bin", page(cut_after=CUTS[0]), BUSY)
     with pytest.raises(DownloadError):
         fetch(url, target, sha256=SHA256)
@@ -66,7 +66,7 @@ def part_in(folder):
 
 
 def start_of(request):
-    """The byte from which on a request wants the file."""
+    """The position in the file at which a requested range starts."""
     return int(request.headers.get("Range", "bytes=0-").removeprefix("bytes=").removesuffix("-"))
 
 
@@ -75,13 +75,13 @@ def assert_whole(target, content=CONTENT):
     assert files_in(target.parent) == [target.name]
 
 
-def test_a_file_is_fetched_into_a_folder_that_is_made(server, target):
+def test_a_missing_folder_is_created_for_the_file(server, target):
     fetch(server.put("/a.bin", CONTENT), target, sha256=SHA256)
     assert_whole(target)
     assert "Range" not in server.requests[0].headers
 
 
-def test_a_file_whose_hash_is_not_known_is_fetched_anew_each_time(server, target):
+def test_a_file_of_unknown_hash_is_downloaded_each_time(server, target):
     url = server.put_all("/a.bin", page(), page(OTHER))
     fetch(url, target)
     assert_whole(target)
@@ -95,12 +95,13 @@ def test_progress_goes_up_to_the_length(server, target):
     done = [done for done, _ in seen]
     assert len(done) > 3
     assert done == sorted(done)
-    assert {total for _, total in seen} == {len(CONTENT)}
+    assert seen[0] == (0, None)  # before the server is asked
+    assert {total for _, total in seen[1:]} == {len(CONTENT)}
     assert done[-1] == len(CONTENT)
 
 
 @pytest.mark.parametrize("offline", [True, False])
-def test_a_file_that_is_there_already_is_not_fetched(server, target, monkeypatch, offline):
+def test_an_existing_file_is_not_downloaded(server, target, monkeypatch, offline):
     monkeypatch.setenv("STYLEKIT_OFFLINE", str(int(offline)))
     target.parent.mkdir(parents=True)
     target.write_bytes(CONTENT)
@@ -109,14 +110,14 @@ def test_a_file_that_is_there_already_is_not_fetched(server, target, monkeypatch
     assert_whole(target)
 
 
-def test_a_corrupt_file_is_fetched_anew(server, target):
+def test_a_corrupt_file_is_downloaded_again(server, target):
     target.parent.mkdir(parents=True)
     target.write_bytes(CONTENT[:-1])
     fetch(server.put("/a.bin", CONTENT), target, sha256=SHA256)
     assert_whole(target)
 
 
-def test_what_has_another_hash_is_not_kept_and_both_hashes_are_named(server, target):
+def test_a_file_with_another_hash_is_deleted_and_both_hashes_are_named(server, target):
     url = server.put("/a.bin", OTHER, etag='"one"')
     with pytest.raises(ChecksumMismatch) as caught:
         fetch(url, target, sha256=SHA256)
@@ -126,7 +127,7 @@ def test_what_has_another_hash_is_not_kept_and_both_hashes_are_named(server, tar
     assert len(server.requests) == 1
 
 
-def test_a_wrong_download_leaves_the_file_that_was_there(server, target):
+def test_a_wrong_download_leaves_the_existing_file_alone(server, target):
     target.parent.mkdir(parents=True)
     target.write_bytes(b"of an older version")
     with pytest.raises(ChecksumMismatch):
@@ -135,7 +136,7 @@ def test_a_wrong_download_leaves_the_file_that_was_there(server, target):
 
 
 @pytest.mark.parametrize("cut", [*CUTS, len(CONTENT) - 1])
-def test_a_broken_download_goes_on_where_it_broke(server, target, cut):
+def test_an_interrupted_download_resumes_where_it_stopped(server, target, cut):
     fetch(server.put_all("/a.bin", page(cut_after=cut), page()), target, sha256=SHA256)
     assert_whole(target)
     first, second = server.requests
@@ -146,7 +147,7 @@ def test_a_broken_download_goes_on_where_it_broke(server, target, cut):
 
 
 @pytest.mark.parametrize("cut", CUTS)
-def test_a_later_call_goes_on_where_the_last_one_broke(server, target, cut):
+def test_a_later_call_resumes_where_the_last_one_stopped(server, target, cut):
     url = server.put_all("/a.bin", page(cut_after=cut), BUSY)
     with pytest.raises(DownloadError, match="503"):
         fetch(url, target, sha256=SHA256)
@@ -162,10 +163,10 @@ def test_a_later_call_goes_on_where_the_last_one_broke(server, target, cut):
     assert start_of(request) == len(kept) > cut - PIECE
     assert request.headers["If-Range"] == '"one"'
     assert server.sent == len(CONTENT) - len(kept)
-    assert len(kept) < seen[0][0] <= seen[-1][0] == seen[0][1] == len(CONTENT)
+    assert len(kept) < seen[1][0] <= seen[-1][0] == seen[1][1] == len(CONTENT)
 
 
-def test_a_connection_that_breaks_again_and_again_gets_there_as_long_as_each_try_brings_something(server, target):
+def test_a_connection_that_keeps_breaking_succeeds_if_each_try_makes_progress(server, target):
     fetch(server.put("/a.bin", CONTENT, etag='"one"', cut_after=2 * PIECE), target, sha256=SHA256)
     assert_whole(target)
     assert len(server.requests) > 6
@@ -173,7 +174,7 @@ def test_a_connection_that_breaks_again_and_again_gets_there_as_long_as_each_try
     assert starts == sorted(set(starts))
 
 
-def test_a_connection_that_brings_nothing_is_given_up(server, target, waits):
+def test_a_connection_without_any_bytes_is_given_up(server, target, waits):
     with pytest.raises(DownloadError) as caught:
         fetch(server.put("/a.bin", CONTENT, etag='"one"', cut_after=0), target, sha256=SHA256)
     assert not isinstance(caught.value, ChecksumMismatch)
@@ -183,7 +184,7 @@ def test_a_connection_that_brings_nothing_is_given_up(server, target, waits):
 
 
 @pytest.mark.parametrize("headers", [{}, {"ETag": 'W/"weak"'}], ids=["none", "weak"])
-def test_without_a_validator_a_broken_download_begins_anew(server, target, headers):
+def test_without_a_validator_an_interrupted_download_starts_over(server, target, headers):
     fetch(
         server.put_all("/a.bin", Page(CONTENT, headers=headers, cut_after=CUTS[0]), Page(CONTENT, headers=headers)),
         target,
@@ -193,7 +194,7 @@ def test_without_a_validator_a_broken_download_begins_anew(server, target, heade
     assert [start_of(request) for request in server.requests] == [0, 0]
 
 
-def test_without_a_validator_nothing_is_kept_of_a_broken_download(server, target):
+def test_without_a_validator_no_part_is_kept(server, target):
     with pytest.raises(DownloadError, match=r"connection"):
         fetch(server.put("/a.bin", CONTENT, cut_after=CUTS[0]), target, sha256=SHA256)
     assert files_in(target.parent) == []
@@ -208,85 +209,85 @@ def test_a_date_is_a_validator_too(server, target):
     assert start_of(server.requests[1]) > 0
 
 
-def test_a_server_that_knows_no_ranges_sends_the_whole_file_again(server, target):
-    pages = page(cut_after=CUTS[0]), page(honours_range=False)
+def test_a_server_without_ranges_sends_the_whole_file_again(server, target):
+    pages = page(cut_after=CUTS[0]), page(honors_range=False)
     fetch(server.put_all("/a.bin", *pages), target, sha256=SHA256)
     assert_whole(target)
     assert start_of(server.requests[1]) > 0
     assert server.sent == CUTS[0] + len(CONTENT)
 
 
-def test_a_file_that_changed_between_two_tries_is_fetched_as_it_is_now(server, target):
+def test_a_file_that_changed_between_two_tries_is_downloaded_as_it_is_now(server, target):
     pages = page(cut_after=CUTS[0]), page(OTHER, '"two"', cut_after=CUTS[1]), page(OTHER, '"two"')
     fetch(server.put_all("/a.bin", *pages), target, sha256=sha256(OTHER))
     assert_whole(target, OTHER)
     assert [request.headers.get("If-Range") for request in server.requests] == [None, '"one"', '"two"']
 
 
-def test_a_file_that_changed_between_two_calls_is_fetched_as_it_is_now(server, target, broken_off):
+def test_a_file_that_changed_between_two_calls_is_downloaded_as_it_is_now(server, target, interrupted):
     server.put("/a.bin", OTHER, etag='"two"')
-    fetch(broken_off, target, sha256=sha256(OTHER))
+    fetch(interrupted, target, sha256=sha256(OTHER))
     assert_whole(target, OTHER)
     assert [request.headers.get("If-Range") for request in server.requests] == ['"one"']
 
 
-def test_two_files_are_never_joined_even_where_the_server_takes_no_heed_of_if_range(server, target):
-    pages = page(cut_after=CUTS[0]), page(OTHER, '"two"', honours_if_range=False)
+def test_two_files_are_never_joined_even_if_the_server_ignores_if_range(server, target):
+    pages = page(cut_after=CUTS[0]), page(OTHER, '"two"', honors_if_range=False)
     fetch(server.put_all("/a.bin", *pages), target)
     assert_whole(target, OTHER)
 
 
 @pytest.mark.parametrize("content_range", ["bytes 0-9/10", "bytes 7-99/100", "bytes */100", "nonsense", None])
-def test_another_part_than_was_asked_for_is_not_taken(server, target, broken_off, content_range):
+def test_another_range_than_requested_is_not_used(server, target, interrupted, content_range):
     wrong = page(status=206, headers={"Content-Range": content_range})
     server.put_all("/a.bin", wrong, page())
-    fetch(broken_off, target)
+    fetch(interrupted, target)
     assert_whole(target)
     first, second = server.requests
     assert start_of(first) > 0 == start_of(second)
 
 
-def test_a_server_that_sends_nothing_but_parts_is_given_up(server, target):
+def test_a_server_that_sends_only_wrong_ranges_is_given_up(server, target):
     url = server.put("/a.bin", CONTENT, status=206, headers={"Content-Range": "bytes 5-9/10"})
-    with pytest.raises(DownloadError, match="another part than was asked for"):
+    with pytest.raises(DownloadError, match="another range than requested"):
         fetch(url, target, sha256=SHA256)
     assert files_in(target.parent) == []
 
 
-def test_a_part_that_is_longer_than_the_file_is_thrown_away(server, target, broken_off):
+def test_a_part_longer_than_the_file_is_deleted(server, target, interrupted):
     server.put("/a.bin", b"short", etag='"one"')
-    fetch(broken_off, target, sha256=sha256(b"short"))
+    fetch(interrupted, target, sha256=sha256(b"short"))
     assert_whole(target, b"short")
     assert [start_of(request) > 0 for request in server.requests] == [True, False]
 
 
-def test_a_part_that_was_corrupted_on_disk_is_fetched_afresh_once(server, target, broken_off):
+def test_a_part_corrupted_on_disk_is_downloaded_again_once(server, target, interrupted):
     part = part_in(target.parent)
     part.write_bytes(b"x" + part.read_bytes()[1:])
     server.put_all("/a.bin", page())
-    fetch(broken_off, target, sha256=SHA256)
+    fetch(interrupted, target, sha256=SHA256)
     assert_whole(target)
     assert [start_of(request) > 0 for request in server.requests] == [True, False]
 
 
-def test_a_resumed_download_of_the_wrong_hash_is_fetched_afresh_only_once(server, target, broken_off):
+def test_a_resumed_download_with_the_wrong_hash_starts_over_only_once(server, target, interrupted):
     server.put_all("/a.bin", page())
     with pytest.raises(ChecksumMismatch):
-        fetch(broken_off, target, sha256=sha256(OTHER))
+        fetch(interrupted, target, sha256=sha256(OTHER))
     assert len(server.requests) == 2
     assert files_in(target.parent) == []
 
 
-def test_a_part_without_its_validator_is_not_gone_on_from(server, target, broken_off):
+def test_a_part_without_its_validator_is_not_resumed(server, target, interrupted):
     (validator,) = target.parent.glob(".*.etag")
     validator.unlink()
     server.put_all("/a.bin", page())
-    fetch(broken_off, target, sha256=SHA256)
+    fetch(interrupted, target, sha256=SHA256)
     assert_whole(target)
     assert [start_of(request) for request in server.requests] == [0]
 
 
-def test_two_addresses_share_no_part(server, target, broken_off):
+def test_two_urls_share_no_part(server, target, interrupted):
     fetch(server.put("/b.bin", OTHER, etag='"one"'), target, sha256=sha256(OTHER))
     assert sha256(target.read_bytes()) == sha256(OTHER)
     assert "Range" not in server.requests[0].headers
@@ -303,15 +304,15 @@ def test_a_servers_refusal_is_one_clear_error_with_its_status(server, target, st
     assert files_in(target.parent) == []
 
 
-def test_a_refusal_after_a_break_leaves_nothing(server, target, broken_off):
+def test_a_refusal_after_an_interruption_leaves_nothing(server, target, interrupted):
     server.put("/a.bin", status=404)
     with pytest.raises(DownloadError, match="404"):
-        fetch(broken_off, target, sha256=SHA256)
+        fetch(interrupted, target, sha256=SHA256)
     assert files_in(target.parent) == []
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
-def test_a_busy_server_is_asked_again_after_longer_and_longer_waits(server, target, waits, status):
+def test_a_busy_server_is_asked_again_after_growing_waits(server, target, waits, status):
     busy = Page(b"busy", status)
     fetch(server.put_all("/a.bin", busy, busy, page()), target, sha256=SHA256)
     assert_whole(target)
@@ -327,7 +328,7 @@ def test_a_server_that_stays_busy_is_given_up(server, target, waits):
     assert files_in(target.parent) == []
 
 
-def test_a_server_that_asks_to_wait_gets_its_seconds(server, target, waits):
+def test_the_wait_that_a_server_asks_for_is_kept(server, target, waits):
     fetch(server.put_all("/a.bin", Page(b"", 429, {"Retry-After": "7"}), page()), target, sha256=SHA256)
     assert_whole(target)
     assert waits == [7]
@@ -341,13 +342,13 @@ def test_a_server_may_ask_to_wait_until_a_date(server, target, waits):
 
 
 @pytest.mark.parametrize("value", ["", "soon", "-5", "1.5", "Wed, 21 Oct 2015 07:28:00 GMT", "soon GMT"])
-def test_a_wait_that_makes_no_sense_is_a_short_one(server, target, waits, value):
+def test_an_invalid_wait_becomes_a_short_one(server, target, waits, value):
     fetch(server.put_all("/a.bin", Page(b"", 429, {"Retry-After": value}), page()), target, sha256=SHA256)
     assert_whole(target)
     assert 0 <= waits[0] < 2
 
 
-def test_a_server_that_asks_for_too_long_a_wait_is_not_waited_for(server, target, waits):
+def test_a_server_that_asks_for_too_long_a_wait_is_given_up(server, target, waits):
     with pytest.raises(DownloadError, match="429") as caught:
         fetch(server.put("/a.bin", status=429, headers={"Retry-After": "3600"}), target, sha256=SHA256)
     assert "3600" in caught.value.hint
@@ -355,14 +356,14 @@ def test_a_server_that_asks_for_too_long_a_wait_is_not_waited_for(server, target
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirection_is_followed(server, target, status):
+def test_a_redirect_is_followed(server, target, status):
     server.put("/b.bin", CONTENT)
     fetch(server.put("/a.bin", status=status, headers={"Location": "/b.bin"}), target, sha256=SHA256)
     assert_whole(target)
     assert server.asked == ["/a.bin", "/b.bin"]
 
 
-def test_a_break_behind_a_redirection_is_resumed_there(server, target):
+def test_an_interruption_after_a_redirect_is_resumed_there(server, target):
     server.put_all("/b.bin", page(cut_after=CUTS[0]), page())
     fetch(server.put("/a.bin", status=302, headers={"Location": "/b.bin"}), target, sha256=SHA256)
     assert_whole(target)
@@ -370,7 +371,7 @@ def test_a_break_behind_a_redirection_is_resumed_there(server, target):
     assert start_of(server.requests[3]) > 0
 
 
-def test_a_redirection_to_https_is_followed_and_its_certificate_looked_at(server, target):
+def test_a_redirect_to_https_is_followed_and_its_certificate_checked(server, target):
     location = server.address.replace("http:", "https:") + "/b.bin"
     with pytest.raises(DownloadError, match="not to be trusted"):
         fetch(server.put("/a.bin", status=302, headers={"Location": location}), target, sha256=SHA256)
@@ -379,7 +380,7 @@ def test_a_redirection_to_https_is_followed_and_its_certificate_looked_at(server
 @pytest.mark.parametrize(
     "location", ["http://example.org/b.bin", "//example.org/b.bin", "file:///etc/passwd", "ftp://a"]
 )
-def test_a_redirection_to_an_unsafe_address_is_refused(server, target, location):
+def test_a_redirect_to_an_unsafe_url_is_refused(server, target, location):
     url = server.put("/a.bin", status=302, headers={"Location": location})
     with pytest.raises(DownloadError, match="only https:// and hf://"):
         fetch(url, target, sha256=SHA256)
@@ -387,14 +388,44 @@ def test_a_redirection_to_an_unsafe_address_is_refused(server, target, location)
     assert files_in(target.parent) == []
 
 
-def test_a_redirection_to_no_address_is_one_clear_error(server, target):
+@pytest.fixture
+def remote(server, monkeypatch):
+    """Let `https://example.org` stand for the server on this machine."""
+    get = requests.Session.get
+
+    def request(session, url, **settings):
+        return get(session, url.replace("https://example.org", server.address), **settings)
+
+    monkeypatch.setattr(requests.Session, "get", request)
+
+
+@pytest.mark.usefixtures("remote")
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_remote_server_cannot_redirect_to_this_machine(server, target, scheme):
+    server.put("/private", b"secret")
+    location = server.address.replace("http:", f"{scheme}:") + "/private"
+    server.put("/a.bin", status=302, headers={"Location": location})
+    with pytest.raises(DownloadError, match="only https:// and hf://"):
+        fetch("https://example.org/a.bin", target)
+    assert server.asked == ["/a.bin"]
+
+
+@pytest.mark.usefixtures("remote")
+def test_a_remote_server_can_redirect_to_https(server, target):
+    server.put("/a.bin", status=302, headers={"Location": "https://example.org/b.bin"})
+    server.put("/b.bin", CONTENT)
+    fetch("https://example.org/a.bin", target, sha256=SHA256)
+    assert_whole(target)
+
+
+def test_a_redirect_to_an_invalid_url_is_one_clear_error(server, target):
     with pytest.raises(DownloadError):
         fetch(server.put("/a.bin", status=302, headers={"Location": "https://[::1/b.bin"}), target, sha256=SHA256)
 
 
-def test_a_redirection_in_a_circle_ends(server, target):
+def test_redirects_in_a_circle_end(server, target):
     server.put("/b.bin", status=302, headers={"Location": "/a.bin"})
-    with pytest.raises(DownloadError, match="one address to the next"):
+    with pytest.raises(DownloadError, match="too many redirects"):
         fetch(server.put("/a.bin", status=302, headers={"Location": "/b.bin"}), target, sha256=SHA256)
     assert len(server.requests) <= 20
     assert files_in(target.parent) == []
@@ -422,7 +453,7 @@ def test_a_git_lfs_pointer_is_not_taken_for_the_file(server, target):
     assert files_in(target.parent) == []
 
 
-@pytest.mark.parametrize("headers", [{}, {"Content-Length": None}], ids=["length told", "length not told"])
+@pytest.mark.parametrize("headers", [{}, {"Content-Length": None}], ids=["length sent", "length not sent"])
 def test_a_file_that_is_too_long_is_refused(server, target, headers):
     url = server.put("/a.bin", CONTENT, headers=headers, etag='"one"')
     with pytest.raises(DownloadError, match=f"longer than {len(CONTENT) - 1} bytes"):
@@ -432,7 +463,7 @@ def test_a_file_that_is_too_long_is_refused(server, target, headers):
     assert_whole(target)
 
 
-def test_a_file_for_which_the_disk_is_too_small_is_not_begun(server, target, monkeypatch):
+def test_a_file_larger_than_the_free_space_is_not_started(server, target, monkeypatch):
     monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=len(CONTENT) - 1))
     with pytest.raises(DownloadError, match="1 MB are free") as caught:
         fetch(server.put("/a.bin", CONTENT), target, sha256=SHA256)
@@ -440,23 +471,35 @@ def test_a_file_for_which_the_disk_is_too_small_is_not_begun(server, target, mon
     assert files_in(target.parent) == []
 
 
-def test_a_server_that_falls_silent_is_asked_for_the_rest(server, target, monkeypatch):
-    monkeypatch.setattr("stylekit.downloads.download._TIMEOUT_SECONDS", (1, 0.2))
+def test_a_server_that_goes_silent_is_asked_for_the_rest(server, target, monkeypatch):
+    monkeypatch.setattr("stylekit.downloads.transfer._TIMEOUT_SECONDS", (1, 0.2))
     fetch(server.put_all("/a.bin", page(stall_after=CUTS[0]), page()), target, sha256=SHA256)
     assert_whole(target)
     assert start_of(server.requests[1]) > CUTS[0] - PIECE
 
 
 def test_a_server_that_stays_silent_is_given_up(server, target, monkeypatch):
-    monkeypatch.setattr("stylekit.downloads.download._TIMEOUT_SECONDS", (1, 0.1))
+    monkeypatch.setattr("stylekit.downloads.transfer._TIMEOUT_SECONDS", (1, 0.1))
     with pytest.raises(DownloadError, match="connection"):
         fetch(server.put("/a.bin", CONTENT, etag='"one"', stall_after=10), target, sha256=SHA256)
     assert len(server.requests) == 5
-    assert files_in(target.parent) == []
 
 
-def test_a_slow_server_is_waited_for_as_long_as_something_comes(server, target, monkeypatch):
-    monkeypatch.setattr("stylekit.downloads.download._TIMEOUT_SECONDS", (1, 0.4))
+def test_a_server_that_sends_a_byte_at_a_time_is_given_up_and_the_part_kept(server, target, monkeypatch):
+    monkeypatch.setattr("stylekit.downloads.transfer._STALL_SECONDS", 0.3)
+    url = server.put("/a.bin", CONTENT, etag='"one"', piece_bytes=1, delay=0.01)
+    with pytest.raises(DownloadError, match=r"only \d+ bytes arrived") as caught:
+        fetch(url, target, sha256=SHA256)
+    assert "will be resumed" in caught.value.hint
+    assert len(server.requests) == 1
+    server.put_all("/a.bin", page())
+    fetch(url, target, sha256=SHA256)
+    assert start_of(server.requests[1]) > 0
+    assert_whole(target)
+
+
+def test_a_slow_server_is_waited_for_while_bytes_arrive(server, target, monkeypatch):
+    monkeypatch.setattr("stylekit.downloads.transfer._TIMEOUT_SECONDS", (1, 0.4))
     fetch(server.put("/a.bin", CONTENT[: 8 * PIECE], delay=0.03), target)
     assert_whole(target, CONTENT[: 8 * PIECE])
     assert len(server.requests) == 1
@@ -473,7 +516,7 @@ def test_a_refused_connection_is_one_clear_error(target, monkeypatch):
 
 
 @pytest.mark.parametrize("error", [requests.ConnectTimeout, requests.ReadTimeout])
-def test_a_timeout_is_called_one(target, monkeypatch, error):
+def test_a_timeout_is_reported_as_one(target, monkeypatch, error):
     def stall(*arguments, timeout, **settings):
         assert timeout is not None
         raise error("...")
@@ -500,7 +543,7 @@ def test_offline_can_be_switched_off(server, target, monkeypatch, value):
 
 
 @pytest.mark.parametrize("url", ["http://example.org/a.bin", "file:///etc/hostname", "ftp://127.0.0.1/a.bin"])
-def test_an_unsafe_address_is_refused_before_anything_is_written(target, url):
+def test_an_unsafe_url_is_refused_before_anything_is_written(target, url):
     with pytest.raises(DownloadError, match="only https:// and hf://"):
         fetch(url, target)
     assert not target.parent.exists()
@@ -508,26 +551,47 @@ def test_an_unsafe_address_is_refused_before_anything_is_written(target, url):
 
 def test_a_folder_that_cannot_be_written_to_is_one_clear_error(server, tmp_path):
     (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(DownloadError, match="cannot be written") as caught:
+    with pytest.raises(DownloadError, match="Cannot write") as caught:
         fetch(server.put("/a.bin", CONTENT), tmp_path / "file" / "mine.bin", sha256=SHA256)
     assert str(tmp_path / "file") in caught.value.message
     assert files_in(tmp_path) == ["file"]
 
 
 @pytest.mark.parametrize("status", [401, 403, 451])
-def test_a_refusal_in_between_costs_no_byte_of_what_is_there(server, target, broken_off, status):
+def test_a_refusal_meanwhile_keeps_the_part(server, target, interrupted, status):
     server.put("/a.bin", status=status)
     with pytest.raises(DownloadError, match=str(status)):
-        fetch(broken_off, target, sha256=SHA256)
+        fetch(interrupted, target, sha256=SHA256)
     server.put_all("/a.bin", page())
     server.requests.clear()
-    fetch(broken_off, target, sha256=SHA256)
+    fetch(interrupted, target, sha256=SHA256)
     assert_whole(target)
     assert start_of(server.requests[0]) > 0
 
 
-def test_a_part_that_is_complete_is_taken_without_another_byte(server, target, broken_off):
+def test_a_complete_part_is_used_without_a_request(server, target, interrupted):
     part_in(target.parent).write_bytes(CONTENT)
-    fetch(broken_off, target, sha256=SHA256)
+    fetch(interrupted, target, sha256=SHA256)
     assert_whole(target)
+    assert server.requests == []
+
+
+def test_an_error_of_the_progress_function_is_not_reported_as_a_download_that_cannot_be_written(server, target):
+    def show(done, total):
+        raise BrokenPipeError(32, "Broken pipe")
+
+    with pytest.raises(BrokenPipeError):
+        fetch(server.put("/a.bin", CONTENT, etag='"one"'), target, sha256=SHA256, on_progress=show)
+
+
+@pytest.mark.parametrize("which", ["file", "part"])
+def test_a_file_without_permission_is_reported_and_kept(server, target, interrupted, without_permission, which):
+    path = part_in(target.parent)
+    if which == "file":
+        path = path.rename(target)
+    without_permission(path)
+    server.put_all("/a.bin", page())
+    with pytest.raises(DownloadError, match=f"{path.name}.*Permission denied"):
+        fetch(interrupted, target, sha256=SHA256)
+    assert path.exists()
     assert server.requests == []

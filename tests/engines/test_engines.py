@@ -1,4 +1,4 @@
-"""Engines are interchangeable: the same pictures, and torch only where it is needed."""
+"""Engines are interchangeable: the same images, and torch only where it is needed."""
 
 import dataclasses
 import os
@@ -21,6 +21,7 @@ from stylekit.errors import ConfigError, OutOfMemory
 from stylekit.networks import architecture
 from stylekit.styles.locations import bundled_styles_dir
 from stylekit.styles.style_file import StyleFile, StyleMetadata, load_style_file
+from stylekit.system.extras import install_hint
 
 HARBOUR = Path(__file__).parents[2] / "docs" / "images" / "harbour.jpg"
 
@@ -31,7 +32,7 @@ def test_on_a_cpu_networks_run_in_onnxruntime_unless_torch_is_asked_for(small_st
     assert isinstance(build_engine(small_style, device="cpu", engine="torch"), TorchEngine)
 
 
-def test_onnxruntime_tells_its_makers_nothing(tmp_path):
+def test_onnxruntime_does_not_phone_home(tmp_path):
     code = "import numpy, stylekit; stylekit.load_style('starry-night').stylize(numpy.zeros((16, 16, 3), numpy.uint8))"
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "HOME": str(tmp_path)}
     environment.pop("ORT_DISABLE_TELEMETRY", None)
@@ -39,7 +40,7 @@ def test_onnxruntime_tells_its_makers_nothing(tmp_path):
     assert [path for path in tmp_path.rglob("*") if "onnxruntime" in path.name] == []
 
 
-def test_onnxruntime_is_for_the_cpu(small_style):
+def test_onnxruntime_runs_on_the_cpu_only(small_style):
     with pytest.raises(ConfigError, match="runs on the CPU"):
         build_engine(small_style, device="cuda:0", engine="onnxruntime")
     for wrong in ({"engine": "tensorflow"}, {"threads": 0}):
@@ -50,9 +51,9 @@ def test_onnxruntime_is_for_the_cpu(small_style):
 
 
 @pytest.mark.parametrize("module", ["onnxruntime_engine.Onnxruntime", "torch_engine.Torch"])
-def test_there_are_no_more_threads_than_the_cpu_has(small_style, monkeypatch, module):
+def test_threads_are_limited_to_those_of_the_cpu(small_style, monkeypatch, module):
     taken = []
-    monkeypatch.setattr("os.cpu_count", lambda: 3)
+    monkeypatch.setattr("stylekit.engines.usable_threads", lambda: 3)
     monkeypatch.setattr(f"stylekit.engines.{module}Engine", lambda style, **settings: taken.append(settings["threads"]))
     for threads in (100_000, 2, None):
         build_engine(small_style, device="cpu", engine=module.partition("_")[0], threads=threads)
@@ -73,19 +74,20 @@ def harbour():
 
 
 @pytest.mark.parametrize(("threads", "engines"), [(1, 1), (2, 2), (3, 2)])
-def test_halves_of_an_engine_paint_as_it_does(small_style, harbour, threads, engines):
+def test_replicas_of_an_engine_paint_as_it_does(small_style, harbour, threads, engines):
     whole = OnnxruntimeEngine(small_style, threads=threads)
-    for blend in (whole, BlendedEngine([whole, whole], [1, 3])):
-        halves = blend.replicas()
-        assert len(halves) == engines
-        for half in halves:
-            np.testing.assert_allclose(half.run(harbour), whole.run(harbour), rtol=0, atol=1e-5)
-        assert {half.pixel_bytes for half in halves} == {engines * whole.pixel_bytes}  # they share the memory
-    assert sum(half._threads for half in whole.replicas()) == threads
-    assert whole.replicas() is whole.replicas()  # the next video needs no others
+    for engine in (whole, BlendedEngine([whole, whole], [1, 3])):
+        replicas = engine.replicas()
+        assert len(replicas) == engines
+        for replica in replicas:
+            np.testing.assert_allclose(replica.run(harbour), whole.run(harbour), rtol=0, atol=1e-5)
+            shared = dataclasses.replace(engine.facts, bytes_per_pixel=engines * whole.facts.bytes_per_pixel)
+            assert replica.facts == shared  # they share the memory
+    assert sum(replica._threads for replica in whole.replicas()) == threads
+    assert whole.replicas() is whole.replicas()  # the next video reuses them
 
 
-def test_an_engine_that_takes_all_threads_has_no_halves(small_style):
+def test_an_engine_that_takes_all_threads_has_no_other_replicas(small_style):
     engine = TorchEngine(small_style, device="cpu", threads=2)
     assert engine.replicas() == [engine]
 
@@ -95,16 +97,16 @@ def test_half_precision_paints_nearly_the_same(harbour):
     engine = TorchEngine(style, device="cpu", threads=1)
     expected = engine.run(harbour)
     engine._half = True  # as on CUDA
-    picture = engine.run(harbour)
-    assert picture.dtype == np.float32
+    image = engine.run(harbour)
+    assert image.dtype == np.float32
     assert engine._half  # nothing left its range
-    assert 0 < np.abs(picture - expected).max() * 255 < 3
+    assert 0 < np.abs(image - expected).max() * 255 < 3
 
 
 def test_a_network_that_half_precision_cannot_hold_runs_in_float32(small_style, harbour):
     weights = dict(small_style.weights)
     weights["to_full.bias"] = np.full_like(weights["to_full.bias"], 1e6)
-    weights["out.weight"] = weights["out.weight"] * 0  # infinity times zero is no number
+    weights["out.weight"] = weights["out.weight"] * 0  # infinity times zero is not a number
     engine = TorchEngine(dataclasses.replace(small_style, weights=weights), device="cpu", threads=1)
     expected = engine.run(harbour)
     engine._half = True
@@ -127,13 +129,13 @@ def test_channels_last_as_on_gpus_paints_the_same(network, small_style, harbour)
     np.testing.assert_allclose(engine.run(harbour) * 255, expected * 255, rtol=0, atol=1e-2)
 
 
-def test_several_pictures_at_once_come_out_as_one_by_one(small_style):
+def test_a_batch_of_images_comes_out_as_one_by_one(small_style):
     engine = build_engine(small_style, device="cpu", threads=1)
     photos = np.random.default_rng(0).random((3, 20, 28, 3), np.float32)
     np.testing.assert_allclose(engine.run(photos)[1], engine.run(photos[1:2])[0], atol=1e-5)
 
 
-def test_a_picture_beyond_the_memory_is_one_clear_error(small_style, monkeypatch):
+def test_an_image_too_large_for_memory_is_one_clear_error(small_style, monkeypatch):
     from onnxruntime.capi.onnxruntime_pybind11_state import RuntimeException
 
     class Full:
@@ -154,7 +156,7 @@ def without_torch(*arguments):
 
 
 @pytest.mark.parametrize("more", [[], ["--tile", "64"], ["-s", "great-wave", "--blend"]])
-def test_a_photo_is_painted_without_torch(more, tmp_path, make_photo):
+def test_a_photo_is_stylized_without_torch(more, tmp_path, make_photo):
     make_photo(100, 80).save(tmp_path / "lion.jpg")
     result = without_torch("apply", tmp_path / "lion.jpg", "-s", "starry-night", "-o", tmp_path / "out.jpg", *more)
     assert (result.returncode, result.stderr) == (0, "")
@@ -173,20 +175,20 @@ def test_what_needs_torch_says_so_in_one_line(tmp_path, make_photo):
         result = without_torch(*arguments)
         assert result.returncode == 1
         assert result.stderr.splitlines()[-2:] == [
-            "error: This needs torch, which is not installed.",
-            "hint: pip install torch",
+            "error: torch is not installed; it is part of the extra 'torch'.",
+            f"hint: {install_hint('torch')}",
         ]
 
 
 @pytest.mark.parametrize("engine", ["torch", "onnxruntime"])
-def test_a_video_begins_as_its_first_picture_alone(small_style, engine):
+def test_a_videos_first_frame_is_stylized_like_a_photo(small_style, engine):
     network = build_engine(small_style, device="cpu", engine=engine, threads=1)
     photo = np.random.default_rng(0).random((1, 20, 28, 3), np.float32)
     result, _ = network.run_after(photo, (), 0.9)
     np.testing.assert_allclose(result, network.run(photo), atol=1e-5)
 
 
-def test_both_engines_follow_the_last_picture_alike(small_style):
+def test_both_engines_follow_the_previous_frame_alike(small_style):
     dark, bright = np.random.default_rng(0).random((2, 1, 20, 28, 3), np.float32) * 0.3 + [[[[[0]]]], [[[[0.7]]]]]
     results = []
     for name in ("torch", "onnxruntime"):

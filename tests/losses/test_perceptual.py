@@ -1,17 +1,18 @@
-"""Perceptual losses against values that can be worked out by hand."""
+"""Perceptual losses, compared with values computed by hand."""
 
 import pytest
 import torch
 from torch import nn
 
 from stylekit.config import gatys as config
-from stylekit.losses.perceptual import PerceptualLoss, total_variation
-from stylekit.losses.style import STYLE_LOSSES, gram_matrix, relative_error
+from stylekit.config.train import TRAIN_STYLE_LOSSES
+from stylekit.losses.perceptual import STYLE_LOSSES_BY_NAME, PerceptualLoss, total_variation
+from stylekit.losses.style import MomentsLoss, gram_matrix, relative_error
 from stylekit.losses.vgg import VggFeatures
 
 
 class StandIn(nn.Module):
-    """Two smooth layers in double precision instead of VGG-19; remembers what it was asked for."""
+    """A loss network of two smooth layers in double precision; records its calls."""
 
     def __init__(self):
         super().__init__()
@@ -21,9 +22,9 @@ class StandIn(nn.Module):
         self.maps = {}
         self.calls = []
 
-    def forward(self, picture, layers):
-        self.calls.append((tuple(picture.shape), set(layers)))
-        low = torch.tanh(self.low(picture))
+    def forward(self, image, layers):
+        self.calls.append((tuple(image.shape), set(layers)))
+        low = torch.tanh(self.low(image))
         return {name: t for name, t in {"low": low, "high": torch.tanh(self.high(low))}.items() if name in layers}
 
 
@@ -34,9 +35,9 @@ class Mapped(StandIn):
         super().__init__()
         self.mappings = maps
 
-    def forward(self, picture, layers):
+    def forward(self, image, layers):
         return {
-            n: torch.einsum("dc,bchw->bdhw", self.mappings[n], t) for n, t in super().forward(picture, layers).items()
+            n: torch.einsum("dc,bchw->bdhw", self.mappings[n], t) for n, t in super().forward(image, layers).items()
         }
 
 
@@ -47,15 +48,15 @@ def features():
 
 @pytest.fixture
 def photos():
-    return pictures(2, 8, 10, seed=1)
+    return images(2, 8, 10, seed=1)
 
 
 @pytest.fixture
 def painting():
-    return pictures(1, 12, 8, seed=2)
+    return images(1, 12, 8, seed=2)
 
 
-def pictures(number, height, width, seed):
+def images(number, height, width, seed):
     return torch.rand(number, 3, height, width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
@@ -68,7 +69,7 @@ def build_loss(features, painting, **changes):
         "tv_weight": 1.0,
     }
     loss = PerceptualLoss(features, painting, **{**settings, **changes})
-    return lambda picture, photo: loss(picture, loss.content_of(photo))
+    return lambda image, photo: loss(image, loss.content_of(photo))
 
 
 def test_gram_matrix_by_hand():
@@ -76,20 +77,20 @@ def test_gram_matrix_by_hand():
     assert gram_matrix(activations).tolist() == [[[2.5, 5.5], [5.5, 12.5]]]
 
 
-def test_each_picture_of_a_batch_has_its_own_gram_matrix():
+def test_each_image_of_a_batch_has_its_own_gram_matrix():
     activations = torch.rand(3, 4, 5, 6)
     together = gram_matrix(activations)
     assert together.shape == (3, 4, 4)
     torch.testing.assert_close(together[1:2], gram_matrix(activations[1:2]))
 
 
-def test_a_picture_laid_out_twice_has_the_same_gram_matrix():
+def test_a_repeated_image_has_the_same_gram_matrix():
     activations = torch.rand(1, 4, 5, 6)
     torch.testing.assert_close(gram_matrix(activations.repeat(1, 1, 2, 3)), gram_matrix(activations))
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_a_gram_matrix_summed_up_in_parts_has_its_derivatives(layout, monkeypatch):
+def test_a_gram_matrix_summed_in_parts_has_right_gradients(layout, monkeypatch):
     monkeypatch.setattr("stylekit.losses.style._parts", lambda flat: 4)  # as on a GPU
     activations = torch.rand(2, 3, 4, 4, dtype=torch.float64).contiguous(memory_format=layout).requires_grad_()
     by_hand = torch.einsum("bchw,bdhw->bcd", activations, activations) / 16
@@ -112,7 +113,7 @@ def test_gram_matrix_keeps_double_precision():
     assert gram_matrix(torch.rand(1, 2, 3, 3, dtype=torch.float64)).dtype == torch.float64
 
 
-def test_relative_error_is_taken_per_picture_and_then_averaged():
+def test_relative_error_is_taken_per_image_and_then_averaged():
     value = torch.tensor([[1.0, 2.0], [0.0, 0.0]])
     target = torch.tensor([[2.0, 0.0], [1.0, 1.0]])
     # (1 + 4) / 4 for the first, 2 / 2 for the second; over the whole batch at once it would be 7 / 6.
@@ -146,7 +147,7 @@ RAMP = torch.arange(8).expand(6, 8) / 4
 
 
 @pytest.mark.parametrize(
-    ("picture", "expected"),
+    ("image", "expected"),
     [
         (CHECKERBOARD, 2),
         (RAMP, 0.25),
@@ -158,8 +159,8 @@ RAMP = torch.arange(8).expand(6, 8) / 4
     ],
     ids=["checkerboard", "ramp", "upright ramp", "flat", "row", "column", "pixel"],
 )
-def test_total_variation_of_known_pictures(picture, expected):
-    assert total_variation(picture.float().expand(2, 3, -1, -1)).item() == pytest.approx(expected)
+def test_total_variation_of_known_images(image, expected):
+    assert total_variation(image.float().expand(2, 3, -1, -1)).item() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -175,11 +176,11 @@ def test_gradients_are_right(function, shapes):
 @pytest.mark.parametrize("octaves", [1, 2])
 def test_gradients_of_the_whole_loss_are_right(features, painting, octaves):
     loss = build_loss(features, painting, content_weight=0.5, style_weight=2.0, tv_weight=0.1, octaves=octaves)
-    photo = pictures(1, 6, 6, seed=1)
-    assert torch.autograd.gradcheck(lambda picture: loss(picture, photo).total, [pictures(1, 6, 6, 3).requires_grad_()])
+    photo = images(1, 6, 6, seed=1)
+    assert torch.autograd.gradcheck(lambda image: loss(image, photo).total, [images(1, 6, 6, 3).requires_grad_()])
 
 
-def test_losses_of_equal_pictures_are_zero(features, painting):
+def test_losses_of_equal_images_are_zero(features, painting):
     losses = build_loss(features, painting, octaves=2, tv_weight=0.0)(painting, painting)
     assert losses.content == 0
     assert losses.style.item() == pytest.approx(0, abs=1e-20)
@@ -187,7 +188,7 @@ def test_losses_of_equal_pictures_are_zero(features, painting):
     assert losses.total.item() == pytest.approx(0, abs=1e-20)
 
 
-def test_losses_of_different_pictures_are_not(features, painting, photos):
+def test_losses_of_different_images_are_not(features, painting, photos):
     losses = build_loss(features, painting)(photos, photos.flip(-1))
     assert losses.content > 1e-3
     assert losses.style > 1e-3
@@ -224,9 +225,9 @@ def test_style_is_the_relative_error_of_gram_matrices(features, painting, photos
     torch.testing.assert_close(style, relative_error(*grams))
 
 
-def test_octaves_average_the_style_of_the_picture_and_of_its_halves(features, painting, photos):
-    def halved(picture):
-        return nn.functional.avg_pool2d(picture, 2)
+def test_octaves_average_the_style_of_the_image_and_of_its_halves(features, painting, photos):
+    def halved(image):
+        return nn.functional.avg_pool2d(image, 2)
 
     full = build_loss(features, painting)(photos, photos).style
     half = build_loss(features, halved(painting))(halved(photos), halved(photos)).style
@@ -242,7 +243,7 @@ def test_octaves_leave_content_and_total_variation_alone(features, painting, pho
     assert (one.content, one.tv) == (two.content, two.tv)
 
 
-def test_the_painting_is_looked_at_once_and_the_photo_without_its_style(features, painting, photos):
+def test_the_painting_is_computed_once_and_the_photo_without_its_style(features, painting, photos):
     loss = build_loss(features, painting, content_layers=["low"], style_layers={"high": 1.0}, octaves=2)
     assert features.calls == [((1, 3, 12, 8), {"high"}), ((1, 3, 6, 4), {"high"})]
     for _ in range(2):
@@ -255,17 +256,17 @@ def test_the_painting_is_looked_at_once_and_the_photo_without_its_style(features
         ]
 
 
-def test_gradients_flow_to_the_picture_and_neither_to_photo_nor_painting(features, painting, photos):
-    picture = photos.flip(-1).requires_grad_()
+def test_gradients_flow_to_the_image_and_neither_to_photo_nor_painting(features, painting, photos):
+    image = photos.flip(-1).requires_grad_()
     photos.requires_grad_()
     painting.requires_grad_()
-    build_loss(features, painting)(picture, photos).total.backward()
-    assert picture.grad.abs().sum() > 0
+    build_loss(features, painting)(image, photos).total.backward()
+    assert image.grad.abs().sum() > 0
     assert photos.grad is None
     assert painting.grad is None
 
 
-def test_a_picture_is_nearest_in_style_to_itself_for_vgg_too(vgg_weights):
+def test_an_image_is_nearest_in_style_to_itself_for_vgg_too(vgg_weights):
     weights = {name: torch.from_numpy(array) for name, array in vgg_weights.items()}
     layers = {"relu1_1": 1.0, "relu3_1": 1.0}
     torch.manual_seed(0)
@@ -273,7 +274,7 @@ def test_a_picture_is_nearest_in_style_to_itself_for_vgg_too(vgg_weights):
     criterion = build_loss(
         VggFeatures({*layers, "relu3_3"}, weights), painting, content_layers=["relu3_3"], style_layers=layers, octaves=2
     )
-    itself, brighter = (criterion(picture, painting) for picture in (painting, painting * 0.5 + 0.5))
+    itself, brighter = (criterion(image, painting) for image in (painting, painting * 0.5 + 0.5))
     assert itself.content == 0
     assert itself.style < 1e-9
     assert brighter.style > 1e-2
@@ -282,8 +283,8 @@ def test_a_picture_is_nearest_in_style_to_itself_for_vgg_too(vgg_weights):
 
 @pytest.mark.parametrize("calibrated", [False, True], ids=["", "calibrated"])
 @pytest.mark.parametrize("masked", [False, True], ids=["", "masked"])
-@pytest.mark.parametrize("style_loss", STYLE_LOSSES)
-def test_a_loss_networks_maps_are_as_good_as_mapped_activations(photos, painting, style_loss, masked, calibrated):
+@pytest.mark.parametrize("style_loss", config.STYLE_LOSSES)
+def test_a_loss_networks_maps_give_the_losses_of_mapped_activations(photos, painting, style_loss, masked, calibrated):
     random = torch.Generator().manual_seed(3)
     shapes = {"low": (4, 4), "high": (7, 5)}
     maps = {name: torch.randn(shape, generator=random, dtype=torch.float64) for name, shape in shapes.items()}
@@ -310,7 +311,7 @@ def test_a_loss_networks_maps_are_as_good_as_mapped_activations(photos, painting
     assert totals[0] > 1
 
 
-def test_a_mask_counts_places_in_the_gram_matrix():
+def test_a_mask_weights_positions_in_the_gram_matrix():
     activations = torch.rand(2, 3, 4, 6, dtype=torch.float64)
     left = torch.zeros(1, 1, 4, 6, dtype=torch.float64)
     left[..., :2] = 1
@@ -318,12 +319,12 @@ def test_a_mask_counts_places_in_the_gram_matrix():
     torch.testing.assert_close(gram_matrix(activations, 0.3 * torch.ones_like(left)), gram_matrix(activations))
 
 
-def test_only_the_masked_part_of_a_picture_has_style(features, painting):
+def test_only_the_masked_part_of_an_image_has_style(features, painting):
     mask = torch.zeros(1, 1, 8, 10, dtype=torch.float64)
     mask[..., :4] = 1
     loss = build_loss(features, painting, style_layers={"low": 1.0}, mask=mask)
-    one, other = (pictures(1, 8, 10, seed) for seed in (3, 4))
-    joined = torch.cat([one[..., :6], other[..., 6:]], dim=3)  # a column more, for the convolution looks beyond
+    one, other = (images(1, 8, 10, seed) for seed in (3, 4))
+    joined = torch.cat([one[..., :6], other[..., 6:]], dim=3)  # one column more, which the convolution sees
     torch.testing.assert_close(loss(one, one).style, loss(joined, one).style)
     assert not torch.isclose(
         loss(one, one).style, build_loss(features, painting, style_layers={"low": 1.0})(one, one).style
@@ -331,27 +332,27 @@ def test_only_the_masked_part_of_a_picture_has_style(features, painting):
 
 
 def several(features, *paintings, **changes):
-    """Losses of a picture against several paintings."""
+    """Return the style loss of an image against several paintings, as a function."""
     settings = {"content_layers": ["high"], "style_layers": {"low": 1.0, "high": 1.0}}
     weights = {"content_weight": 1.0, "style_weight": 1.0, "tv_weight": 1.0}
     loss = PerceptualLoss(features, *paintings, **{**settings, **weights, **changes})
-    return lambda picture: loss(picture, loss.content_of(picture)).style
+    return lambda image: loss(image, loss.content_of(image)).style
 
 
 @pytest.mark.parametrize("style_loss", ["gram", "moments"])
 def test_paintings_count_by_their_weights(style_loss, features, painting):
-    other, picture = pictures(1, 9, 7, seed=5), pictures(1, 8, 8, seed=6)
-    alone = several(features, painting, style_loss=style_loss)(picture)
-    first = several(features, painting, other, painting_weights=(2, 0), style_loss=style_loss)(picture)
-    equal = several(features, painting, other, style_loss=style_loss)(picture)
-    same = several(features, painting, other, painting_weights=(3, 3), style_loss=style_loss)(picture)
+    other, image = images(1, 9, 7, seed=5), images(1, 8, 8, seed=6)
+    alone = several(features, painting, style_loss=style_loss)(image)
+    first = several(features, painting, other, painting_weights=(2, 0), style_loss=style_loss)(image)
+    equal = several(features, painting, other, style_loss=style_loss)(image)
+    same = several(features, painting, other, painting_weights=(3, 3), style_loss=style_loss)(image)
     torch.testing.assert_close(first, alone)
     torch.testing.assert_close(equal, same)
     assert not torch.isclose(equal, alone)
 
 
 def test_gram_matrices_of_paintings_are_averaged(features):
-    one, other = pictures(1, 8, 8, seed=5), pictures(1, 8, 8, seed=6)
+    one, other = images(1, 8, 8, seed=5), images(1, 8, 8, seed=6)
     side_by_side = {name: torch.cat([features(p, [name])[name] for p in (one, other)], 3) for name in ("low", "high")}
     loss = PerceptualLoss(
         features,
@@ -395,23 +396,23 @@ def test_calibrated_content_losses_have_one_measure_for_all_photos(features, pai
         style_weight=1.0,
         tv_weight=1.0,
     )
-    measure = pictures(3, 8, 10, seed=7)
+    measure = images(3, 8, 10, seed=7)
     loss.calibrate(list(measure.split(1)))
-    picture = pictures(2, 8, 10, seed=8)
+    image = images(2, 8, 10, seed=8)
     layers = ("low", "high")
-    wanted, found, energies = (features(batch, layers) for batch in (photos, picture, measure))
+    wanted, found, energies = (features(batch, layers) for batch in (photos, image, measure))
     expected = [(found[n] - wanted[n]).square().mean() / energies[n].square().mean() for n in layers]
-    calibrated = loss(picture, loss.content_of(photos)).content
+    calibrated = loss(image, loss.content_of(photos)).content
     torch.testing.assert_close(calibrated, torch.stack(expected).mean(), rtol=1e-5, atol=0, check_dtype=False)
 
 
-def test_the_style_losses_are_those_that_settings_know():
-    assert tuple(STYLE_LOSSES) == config.STYLE_LOSSES
+def test_the_style_losses_are_those_of_the_settings():
+    assert {*config.STYLE_LOSSES, *TRAIN_STYLE_LOSSES} == STYLE_LOSSES_BY_NAME.keys()
 
 
 def distance(activations, target, mask=None):
-    """The distance of moments between two sets of activations."""
-    loss = STYLE_LOSSES["moments"]
+    """Return the distance of moments between two sets of activations."""
+    loss = MomentsLoss()
     return loss.distance(loss.statistics(activations, mask), loss.target(loss.statistics(target)))
 
 
@@ -422,7 +423,7 @@ def test_moments_of_one_channel_by_hand():
     assert distance(value, target).item() == pytest.approx(18 / 41)
 
 
-def test_moments_know_correlations_that_means_and_variances_do_not():
+def test_moments_see_correlations_that_means_and_variances_do_not():
     target = torch.tensor([[[[1.0, -1.0, 1.0, -1.0]], [[1.0, -1.0, -1.0, 1.0]]]], dtype=torch.float64)
     turned = torch.tensor([[[[1.0, -1.0, 1.0, -1.0]], [[1.0, -1.0, 1.0, -1.0]]]], dtype=torch.float64)
     assert distance(target, target).item() == pytest.approx(0, abs=1e-12)
@@ -446,8 +447,8 @@ def test_moments_take_a_mask():
     mask = torch.zeros(1, 1, 4, 6, dtype=torch.float64)
     mask[..., 2:] = 0.7
     for part, whole in zip(
-        STYLE_LOSSES["moments"].statistics(activations, mask),
-        STYLE_LOSSES["moments"].statistics(activations[..., 2:]),
+        MomentsLoss().statistics(activations, mask),
+        MomentsLoss().statistics(activations[..., 2:]),
         strict=True,
     ):
         torch.testing.assert_close(part, whole)

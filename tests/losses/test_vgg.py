@@ -1,4 +1,4 @@
-"""The loss network: which activations, of what, and how far up."""
+"""VGG-19 as a loss network: its activations, and which of its layers are computed."""
 
 import numpy as np
 import pytest
@@ -19,20 +19,20 @@ DEVIATION = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
 
 @pytest.fixture
 def weights(vgg_weights):
-    """Random weights up to relu3_3, with biases that a network without them would not survive."""
+    """Random weights up to relu3_3, with biases, so that a network that ignores them is noticed."""
     random = torch.Generator().manual_seed(0)
     state = {name: torch.from_numpy(array) for name, array in vgg_weights.items()}
     return {n: t if t.ndim == 4 else torch.rand(t.shape, generator=random) - 0.5 for n, t in state.items()}
 
 
 @pytest.fixture
-def picture():
+def image():
     return torch.rand(2, 3, 20, 28, generator=torch.Generator().manual_seed(1))
 
 
-def restated(picture, weights, layer, *, pool=F.max_pool2d, first_padding="replicate"):
-    """VGG-19 up to a layer, written down plainly."""
-    x = (picture - MEAN) / DEVIATION
+def restated(image, weights, layer, *, pool=F.max_pool2d, first_padding="replicate"):
+    """Compute VGG-19 up to a layer, written plainly."""
+    x = (image - MEAN) / DEVIATION
     for name, convolution in VGG19_LAYERS.items():
         if name.endswith("_1") and name != "relu1_1":
             x = pool(x, 2)
@@ -44,8 +44,8 @@ def restated(picture, weights, layer, *, pool=F.max_pool2d, first_padding="repli
     raise AssertionError(layer)
 
 
-def test_activations_have_their_layers_names_and_shapes(weights, picture):
-    activations = VggFeatures(LAYERS, weights)(picture)
+def test_activations_have_their_layers_names_and_shapes(weights, image):
+    activations = VggFeatures(LAYERS, weights)(image)
     assert {name: tuple(tensor.shape) for name, tensor in activations.items()} == {
         "relu1_1": (2, 64, 20, 28),
         "relu1_2": (2, 64, 20, 28),
@@ -57,25 +57,25 @@ def test_activations_have_their_layers_names_and_shapes(weights, picture):
 
 @pytest.mark.parametrize(("pooling", "pool"), [("max", F.max_pool2d), ("avg", F.avg_pool2d)])
 @pytest.mark.parametrize("size", [(16, 24), (17, 23)], ids=str)
-def test_activations_are_those_of_a_plain_restatement(weights, pooling, pool, size):
-    picture = torch.rand(1, 3, *size)
-    for name, activation in VggFeatures(LAYERS, weights, pooling)(picture).items():
-        torch.testing.assert_close(activation, restated(picture, weights, name, pool=pool), rtol=1e-3, atol=1e-4)
+def test_activations_are_those_of_a_plain_implementation(weights, pooling, pool, size):
+    image = torch.rand(1, 3, *size)
+    for name, activation in VggFeatures(LAYERS, weights, pooling)(image).items():
+        torch.testing.assert_close(activation, restated(image, weights, name, pool=pool), rtol=1e-3, atol=1e-4)
 
 
-def test_max_pooling_is_the_default(weights, picture):
-    default, average = (VggFeatures(["relu2_1"], weights, *pooling)(picture)["relu2_1"] for pooling in ([], ["avg"]))
-    torch.testing.assert_close(default, restated(picture, weights, "relu2_1"), rtol=1e-3, atol=1e-4)
+def test_max_pooling_is_the_default(weights, image):
+    default, average = (VggFeatures(["relu2_1"], weights, *pooling)(image)["relu2_1"] for pooling in ([], ["avg"]))
+    torch.testing.assert_close(default, restated(image, weights, "relu2_1"), rtol=1e-3, atol=1e-4)
     assert not torch.allclose(default, average, atol=1e-2)
 
 
 @pytest.mark.parametrize("order", [LAYERS, LAYERS[::-1], set(LAYERS), dict.fromkeys(LAYERS[2:] + LAYERS[:2], 1.0)])
-def test_the_order_of_the_layers_is_irrelevant(weights, picture, order):
-    sorted_ones = VggFeatures(LAYERS, weights)(picture)
-    activations = VggFeatures(order, weights)(picture, order)
-    assert activations.keys() == sorted_ones.keys()
+def test_the_order_of_the_layers_is_irrelevant(weights, image, order):
+    in_order = VggFeatures(LAYERS, weights)(image)
+    activations = VggFeatures(order, weights)(image, order)
+    assert activations.keys() == in_order.keys()
     for name in LAYERS:
-        assert torch.equal(activations[name], sorted_ones[name])
+        assert torch.equal(activations[name], in_order[name])
 
 
 @pytest.mark.parametrize(("layers", "highest"), [(["relu1_2", "relu1_1"], "relu1_2"), (["relu3_3"], "relu3_3")])
@@ -87,50 +87,50 @@ def test_nothing_is_built_above_the_highest_layer(weights, layers, highest):
 
 
 @pytest.mark.parametrize(("wanted", "convolutions"), [(["relu1_1"], 1), (["relu2_1", "relu1_1"], 3), (None, 7)])
-def test_nothing_is_computed_above_the_highest_layer_asked_for(weights, picture, wanted, convolutions):
+def test_nothing_is_computed_above_the_highest_layer_asked_for(weights, image, wanted, convolutions):
     network, ran = VggFeatures(LAYERS, weights), []
     for module in network.features:
         if isinstance(module, nn.Conv2d):
             module.register_forward_hook(lambda module, inputs, out: ran.append(module))
-    activations = network(picture, wanted)
+    activations = network(image, wanted)
     assert len(ran) == convolutions
     assert set(activations) == set(wanted or LAYERS)
 
 
-def test_pictures_are_normalised_by_imagenets_mean_and_deviation():
+def test_images_are_normalized_by_imagenets_mean_and_deviation():
     kernel = torch.zeros(64, 3, 3, 3)
-    kernel[[0, 1, 2], [0, 1, 2], 1, 1] = 1  # the first three channels show what comes in
+    kernel[[0, 1, 2], [0, 1, 2], 1, 1] = 1  # the first three channels show the input
     weights = {"features.0.weight": kernel, "features.0.bias": torch.full((64,), 2.5)}
     activations = VggFeatures(["relu1_1"], weights)(torch.tensor([0.0, 0.5, 1.0]).view(1, 3, 1, 1))
     seen = activations["relu1_1"][0, :3, 0, 0] - 2.5
     torch.testing.assert_close(seen, torch.tensor([-0.485 / 0.229, 0.044 / 0.224, 0.594 / 0.225]))
 
 
-def test_a_flat_picture_has_flat_first_activations_up_to_the_border(weights):
+def test_a_flat_image_has_flat_first_activations_up_to_the_border(weights):
     flat = torch.tensor([0.9, 0.1, 0.6]).view(1, 3, 1, 1).expand(1, 3, 12, 12)
     activation = VggFeatures(["relu1_1"], weights)(flat)["relu1_1"]
     torch.testing.assert_close(activation, activation[..., 6:7, 6:7].expand_as(activation))
     with_zeros = restated(flat, weights, "relu1_1", first_padding="constant")
-    assert not torch.allclose(with_zeros, activation, atol=1e-2)  # what the padding is there for
+    assert not torch.allclose(with_zeros, activation, atol=1e-2)  # what the padding is for
 
 
-def test_the_loss_network_is_fixed_but_lets_gradients_through_to_the_picture(weights, picture):
+def test_the_loss_network_is_fixed_but_lets_gradients_through_to_the_image(weights, image):
     network = VggFeatures(["relu1_2"], weights)
     assert not network.training
     assert not any(parameter.requires_grad for parameter in network.parameters())
-    network(picture.requires_grad_())["relu1_2"].sum().backward()
-    assert picture.grad.abs().sum() > 0
+    network(image.requires_grad_())["relu1_2"].sum().backward()
+    assert image.grad.abs().sum() > 0
 
 
-def test_half_precision_weights_are_taken(weights, picture):
+def test_half_precision_weights_are_accepted(weights, image):
     halves = {name: tensor.half() for name, tensor in weights.items()}
-    activation = VggFeatures(["relu1_1"], halves)(picture)["relu1_1"]
+    activation = VggFeatures(["relu1_1"], halves)(image)["relu1_1"]
     assert activation.dtype == torch.float32
     rounded = {name: tensor.float() for name, tensor in halves.items()}
-    torch.testing.assert_close(activation, restated(picture, rounded, "relu1_1"), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(activation, restated(image, rounded, "relu1_1"), rtol=1e-3, atol=1e-4)
 
 
-def test_a_layer_above_the_weights_is_refused_and_the_highest_reachable_named(weights):
+def test_a_layer_above_the_weights_is_rejected_and_the_highest_available_named(weights):
     with pytest.raises(LossWeightsError) as caught:
         VggFeatures(["relu1_1", "relu4_1"], weights)
     assert "relu3_3" in f"{caught.value.message} {caught.value.hint}"
@@ -153,29 +153,29 @@ def test_weights_without_the_first_convolution_are_not_vgg19s(names):
         highest_layer(names)
 
 
-def test_an_unknown_layer_is_refused(weights):
+def test_an_unknown_layer_is_rejected(weights):
     with pytest.raises(ConfigError, match="'relu3_5'"):
         VggFeatures(["relu1_1", "relu3_5"], weights)
 
 
 @pytest.mark.parametrize("name", ["features.0.weight", "features.5.bias"])
-def test_weights_of_wrong_shape_are_refused_by_name(weights, name):
+def test_weights_of_wrong_shape_are_rejected_by_name(weights, name):
     with pytest.raises(LossWeightsError, match=name):
         VggFeatures(["relu2_1"], {**weights, name: weights[name][:-1]})
 
 
-def test_weights_of_layers_that_are_not_asked_for_are_not_looked_at(weights):
+def test_weights_of_other_layers_are_ignored(weights):
     VggFeatures(["relu1_1"], {**weights, "features.5.weight": torch.zeros(1)})
 
 
 def test_real_weights_give_the_plain_networks_activations_away_from_the_border(shared):
-    """With zero padding as torchvision has it, so that only the frame may differ."""
+    """With zero padding as in torchvision, so that only the border may differ."""
     weights = load_file(shared / "weights" / "vgg19_relu4_1.safetensors")
     with Image.open(shared / "expected" / "tajmahal.png") as photo:
         pixels = np.asarray(photo.convert("RGB").crop((100, 60, 164, 108)), np.float32) / 255
-    picture = torch.from_numpy(pixels).permute(2, 0, 1)[None]
-    activation = VggFeatures(["relu3_1"], weights)(picture)["relu3_1"][..., 4:-4, 4:-4]
-    expected = restated(picture, weights, "relu3_1", first_padding="constant")[..., 4:-4, 4:-4]
+    image = torch.from_numpy(pixels).permute(2, 0, 1)[None]
+    activation = VggFeatures(["relu3_1"], weights)(image)["relu3_1"][..., 4:-4, 4:-4]
+    expected = restated(image, weights, "relu3_1", first_padding="constant")[..., 4:-4, 4:-4]
     assert activation.shape == (1, 256, 4, 8)
     assert expected.max() > 1
     torch.testing.assert_close(activation, expected, rtol=1e-3, atol=1e-3)

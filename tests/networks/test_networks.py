@@ -39,7 +39,7 @@ def with_random_weights(network, scale=1.0):
     ids=str,
 )
 @torch.no_grad()
-def test_a_picture_of_any_size_comes_back_at_its_size(name, size):
+def test_an_image_of_any_size_keeps_its_size(name, size):
     picture = architecture(NETWORKS[name][0]).build(NETWORKS[name][1])(torch.rand(2, 3, *size))
     assert picture.shape == (2, 3, *size)
     assert picture.isfinite().all()
@@ -47,22 +47,22 @@ def test_a_picture_of_any_size_comes_back_at_its_size(name, size):
 
 @pytest.mark.parametrize("size", [(7, 2001), (2001, 7)], ids=str)
 @torch.no_grad()
-def test_a_very_long_picture_comes_back_at_its_size(size):
+def test_a_very_long_image_keeps_its_size(size):
     assert architecture("fast").build(TINY)(torch.rand(1, 3, *size)).shape == (1, 3, *size)
 
 
 @torch.no_grad()
-def test_fast_stays_within_range_whatever_its_weights():
+def test_fast_stays_within_range_for_any_weights():
     network = with_random_weights(architecture("fast").build(TINY), scale=30)
     picture = network(torch.randn(2, 3, 20, 20) * 5)
     assert picture.min() >= 0
     assert picture.max() <= 1
-    assert picture.max() - picture.min() > 0.9  # else nothing was pushed against the bounds
+    assert picture.max() - picture.min() > 0.9  # or nothing would be pushed against the bounds
 
 
 @torch.no_grad()
-def test_johnson_takes_and_gives_values_from_0_to_1_around_weights_for_0_to_255():
-    """A network whose last convolution gives 51 everywhere paints 51/255; one that sees the photo sees it times 255."""
+def test_johnson_maps_values_from_0_to_1_with_weights_for_0_to_255():
+    """A last convolution that returns 51 everywhere paints 51/255; the first one gets the photo times 255."""
     network = with_random_weights(architecture("johnson").build())
     network.deconv3.conv2d.weight.zero_()
     network.deconv3.conv2d.bias.fill_(51)
@@ -77,17 +77,17 @@ def test_johnson_takes_and_gives_values_from_0_to_1_around_weights_for_0_to_255(
 @pytest.mark.parametrize("size", [(24, 32), (13, 22), (1, 1)], ids=str)
 @pytest.mark.parametrize("seed", range(3))
 @torch.no_grad()
-def test_fast_cannot_draw_a_grid_into_a_flat_picture(seed, size):
+def test_fast_cannot_draw_a_grid_into_a_flat_image(seed, size):
     torch.manual_seed(seed)
     network = with_random_weights(architecture("fast").build(TINY)).double()
-    colour = torch.rand(1, 3, 1, 1, dtype=torch.float64)
-    picture = network(colour.expand(1, 3, *size))
+    color = torch.rand(1, 3, 1, 1, dtype=torch.float64)
+    picture = network(color.expand(1, 3, *size))
     torch.testing.assert_close(picture, picture[..., :1, :1].expand_as(picture), rtol=0, atol=1e-9)
 
 
 @torch.no_grad()
 def test_the_head_of_fast_keeps_flat_features_flat():
-    """Unlike the test above, this one gives the head features that no normalisation has levelled out."""
+    """Unlike in the test above, the head gets features that no normalization has leveled."""
     network = with_random_weights(architecture("fast").build(TINY)).double()
     features = torch.randn(1, 4, 1, 1, dtype=torch.float64)
     network.blocks.register_forward_hook(lambda module, inputs, out: features.expand_as(out))
@@ -97,7 +97,7 @@ def test_the_head_of_fast_keeps_flat_features_flat():
 
 @pytest.mark.parametrize("name", ["tiny", "johnson"])
 @torch.no_grad()
-def test_a_picture_does_not_depend_on_the_others_in_its_batch(name):
+def test_an_image_does_not_depend_on_the_others_in_its_batch(name):
     network = with_random_weights(architecture(NETWORKS[name][0]).build(NETWORKS[name][1]))
     photos = torch.rand(2, 3, 16, 16)
     torch.testing.assert_close(network(photos)[1:], network(photos[1:]), rtol=1e-4, atol=1e-4)
@@ -105,23 +105,23 @@ def test_a_picture_does_not_depend_on_the_others_in_its_batch(name):
 
 @pytest.mark.parametrize(("name", "multiply_adds"), [("fast", 20_592), ("johnson", 153_792)])
 @torch.no_grad()
-def test_learnt_convolutions_take_as_many_multiply_adds_per_pixel_as_counted_by_hand(name, multiply_adds):
+def test_convolutions_take_as_many_multiply_adds_per_pixel_as_counted_by_hand(name, multiply_adds):
     counted = []
     network = architecture(name).build().to("meta")  # which counts and computes nothing
     for module in network.modules():
         if isinstance(module, torch.nn.Conv2d):
             module.register_forward_hook(lambda m, inputs, out: counted.append(m.weight.numel() * out[0, 0].numel()))
-    network(torch.rand(1, 3, 160_000, 160_000, device="meta"))  # so large that the border is beside the point
+    network(torch.rand(1, 3, 160_000, 160_000, device="meta"))  # so large that the border hardly counts
     assert sum(counted) == pytest.approx(multiply_adds * 160_000**2, rel=1e-3)
 
 
 @pytest.mark.parametrize("size", [(8, 8), (37, 50), (1, 13)], ids=str)
 @torch.no_grad()
-def test_johnson_in_evaluation_paints_what_the_plain_network_of_training_paints(size):
+def test_johnson_computes_the_same_in_evaluation_as_in_training(size):
     network = with_random_weights(architecture("johnson").build()).double()
     photo = torch.rand(2, 3, *size, dtype=torch.float64)
     rearranged, plain = network(photo), network.train()(photo)
-    assert plain.std() > 1e-3  # else there would be little to compare
+    assert plain.std() > 1e-3  # or there would be little to compare
     torch.testing.assert_close(rearranged, plain, rtol=0, atol=1e-9)
 
 
@@ -147,7 +147,7 @@ def test_doubling_keeps_flat_areas_and_slopes():
 
 
 @pytest.mark.parametrize("rows", [True, False])
-def test_what_alternates_from_cell_to_cell_vanishes_in_doubling(rows):
+def test_values_that_alternate_from_cell_to_cell_vanish_in_doubling(rows):
     stripes = torch.tensor([1.0, -1.0]).repeat(10).expand(20, 20)
     picture = doubled(stripes.T if rows else stripes)
     torch.testing.assert_close(picture, torch.zeros_like(picture), rtol=0, atol=1e-6)
@@ -189,7 +189,7 @@ def test_a_border_continues_on_all_sides_by_reflection():
 
 
 @torch.no_grad()
-def test_the_convolutions_of_fast_eat_its_border():
+def test_the_convolutions_of_fast_take_its_border():
     network = with_random_weights(architecture("fast").build(TINY))
     sizes = []
     network.out.register_forward_hook(lambda module, inputs, out: sizes.append(out.shape[-2:]))
@@ -198,7 +198,7 @@ def test_the_convolutions_of_fast_eat_its_border():
 
 
 @torch.no_grad()
-def test_fast_paints_as_if_the_photo_went_on_by_reflection():
+def test_fast_paints_as_if_the_photo_were_extended_by_reflection():
     network = with_random_weights(architecture("fast").build(TINY)).double()
     for layer in (network.stem, *(block.first for block in network.blocks)):
         layer.norm = torch.nn.Identity()  # the one thing that sees the whole picture
@@ -207,14 +207,14 @@ def test_fast_paints_as_if_the_photo_went_on_by_reflection():
 
 
 @pytest.mark.parametrize("size", [(8, 8), (12, 2000)], ids=str)
-def test_padding_returns_the_same_object_where_nothing_is_missing(size):
+def test_padding_returns_the_same_object_if_nothing_is_missing(size):
     picture = torch.zeros(1, 3, *size)
     assert pad_to_multiple(picture) is picture
 
 
 @pytest.fixture
 def published(shared, tmp_path):
-    """A maker of the published weights' file, plain or as older programs wrote it."""
+    """Return the file of published weights, plain or as older programs wrote it."""
 
     def path(style, form):
         plain = shared / "weights" / f"{style}.pth"
@@ -235,7 +235,7 @@ def published(shared, tmp_path):
 
 
 @pytest.mark.parametrize(("style", "form"), [("candy", "plain"), ("mosaic", "as of old")])
-def test_published_weights_paint_what_pytorch_examples_paints(style, form, published, shared):
+def test_published_weights_paint_as_in_pytorch_examples(style, form, published, shared):
     file = import_weights(published(style, form), style)
     with Image.open(shared / "expected" / "tajmahal.png") as photo:
         pixels = np.asarray(photo.convert("RGB"), np.float32) / 255
@@ -244,7 +244,7 @@ def test_published_weights_paint_what_pytorch_examples_paints(style, form, publi
     exact.load_state_dict({name: torch.from_numpy(array.astype(np.float64)) for name, array in file.weights.items()})
     with torch.no_grad():
         truth = exact.eval()(torch.from_numpy(pixels.astype(np.float64)).permute(2, 0, 1)[None])[0].permute(1, 2, 0)
-    # Float32 rounds differently on every kind of processor: the published pictures are up to 0.021 from what float64
+    # Float32 rounds differently on every kind of processor: the published images are up to 0.021 from what float64
     # gives, torch up to 0.022 and onnxruntime up to 0.009, in a few pixels out of ten thousand.
     for engine in ("torch", "onnxruntime"):
         picture = build_engine(file, device="cpu", engine=engine).run(pixels[None])[0] * 255

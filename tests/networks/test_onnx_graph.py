@@ -1,4 +1,4 @@
-"""The ONNX graphs are the networks: the same pictures from the same parameters."""
+"""The ONNX graphs compute what the torch networks do."""
 
 import numpy as np
 import onnx
@@ -93,20 +93,20 @@ def test_a_style_is_exported_by_name_or_file_and_paints_the_same(style_path, sma
 def test_an_existing_file_is_replaced_only_by_force(style_path, tmp_path):
     target = tmp_path / "small.onnx"
     target.write_bytes(b"mine")
-    with pytest.raises(OutputExists, match="exists already"):
+    with pytest.raises(OutputExists, match="already exists"):
         export_style(str(style_path), target)
     assert target.read_bytes() == b"mine"
     export_style(str(style_path), target, force=True)
     onnx.checker.check_model(onnx.load(target))
 
 
-def test_a_place_that_cannot_be_written_to_is_one_clear_error(style_path, tmp_path):
+def test_an_unwritable_folder_is_one_clear_error(style_path, tmp_path):
     (tmp_path / "file").write_text("no folder")
-    with pytest.raises(StyleFileError, match="cannot be written"):
+    with pytest.raises(StyleFileError, match="Cannot write"):
         export_style(str(style_path), tmp_path / "file" / "small.onnx")
 
 
-def test_an_exported_johnson_is_imported_again_as_it_was(tmp_path):
+def test_an_exported_johnson_is_imported_unchanged(tmp_path):
     weights = arrays(random_network("johnson"))
     path = tmp_path / "mine.onnx"
     path.write_bytes(architecture("johnson").onnx_model({}, weights).SerializeToString())
@@ -116,7 +116,7 @@ def test_an_exported_johnson_is_imported_again_as_it_was(tmp_path):
         np.testing.assert_array_equal(imported.weights[name], array)
 
 
-def test_published_weights_paint_the_expected_picture_through_a_graph(shared, tmp_path):
+def test_published_weights_paint_the_expected_image_through_a_graph(shared, tmp_path):
     style = import_weights(shared / "weights" / "candy.pth", "candy")
     graph = session(architecture("johnson").onnx_model({}, style.weights))
     from PIL import Image

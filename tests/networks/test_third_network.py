@@ -1,4 +1,4 @@
-"""A network that the package does not have: registered from outside, it trains, paints, exports and imports."""
+"""A network that another package registers can be trained, applied, exported and imported."""
 
 import numpy as np
 import pytest

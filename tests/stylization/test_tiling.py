@@ -1,5 +1,6 @@
-"""Tiles cannot be seen: they give what the network gives in one piece, with less memory."""
+"""Tiles are invisible: they match what the network computes in one piece, with less memory."""
 
+import dataclasses
 from functools import partial, reduce
 from operator import add
 
@@ -11,9 +12,11 @@ from torch import nn
 from stylekit.engines.blended import BlendedEngine
 from stylekit.engines.moments import Moments
 from stylekit.engines.onnxruntime_engine import OnnxruntimeEngine
+from stylekit.engines.protocol import EngineFacts
 from stylekit.engines.torch_engine import TorchEngine
 from stylekit.errors import ConfigError, OutOfMemory
 from stylekit.networks import architecture
+from stylekit.networks.shapes import TILE_MULTIPLE
 from stylekit.styles.style_file import StyleFile, StyleMetadata
 from stylekit.stylization.tiling import _spans, paint
 
@@ -43,7 +46,7 @@ def engine():
 
 
 def photo(height, width, make_photo):
-    """With a bright half, so that tiles normalised by themselves would differ."""
+    """With a dark half, so that tiles normalized on their own would differ."""
     pixels = np.array(make_photo(width, height))
     pixels[:, width // 2 :] //= 3
     return pixels
@@ -51,7 +54,7 @@ def photo(height, width, make_photo):
 
 @pytest.mark.parametrize("size", [(130, 197), (64, 300), (259, 66), (65, 129)])
 @pytest.mark.parametrize(("network", "config"), [("fast", TINY), ("johnson", {})])
-def test_tiles_give_what_one_piece_gives(network, config, size, make_photo):
+def test_tiles_match_one_piece(network, config, size, make_photo):
     pixels = photo(*size, make_photo)
     for engine in engines_of(network, config):
         whole = paint(engine, [pixels], 0)[0].astype(int)
@@ -63,9 +66,9 @@ def test_tiles_give_what_one_piece_gives(network, config, size, make_photo):
 def test_moments_of_tiles_add_up_to_those_of_one_piece(engine, width, make_photo):
     pixels = np.divide(photo(40, width, make_photo), 255, dtype=np.float32)
     rows = slice(0, 40)
-    while engine.free_norms:
+    while engine.facts.free_norms:
         whole = engine.moments(pixels, rows, slice(0, width))
-        spans = _spans(width, 64, engine.reach)
+        spans = _spans(width, 64, engine.facts.receptive_radius)
         together = reduce(add, (engine.moments(pixels[:, span.seen], rows, span.part_of_seen) for span in spans))
         assert together.count == whole.count
         for tiled, exact in zip(together.statistics, whole.statistics, strict=True):
@@ -73,7 +76,7 @@ def test_moments_of_tiles_add_up_to_those_of_one_piece(engine, width, make_photo
         engine = engine.with_norm(whole.statistics)
 
 
-def test_tiles_of_a_blend_give_what_one_piece_gives(make_photo):
+def test_tiles_of_a_blend_match_one_piece(make_photo):
     pixels = photo(130, 141, make_photo)
     fast, johnson = style_of("fast", TINY), style_of("johnson", {})
     engine = BlendedEngine(
@@ -82,46 +85,46 @@ def test_tiles_of_a_blend_give_what_one_piece_gives(make_photo):
     assert np.abs(paint(engine, [pixels], 64)[0].astype(int) - paint(engine, [pixels], 0)[0]).max() <= 1
 
 
-def test_what_a_blends_networks_keep_from_earlier_runs_is_asked_anew(monkeypatch):
+def test_the_memory_that_a_blends_engines_hold_is_asked_for_each_time():
     part = Recording()
     engine = BlendedEngine([part], [1])
     part.held_bytes = 7
     assert engine.held_bytes == 7
 
 
-def test_tiles_normalised_by_themselves_would_be_seen(engine, make_photo):
+def test_tiles_normalized_on_their_own_would_be_visible(engine, make_photo):
     pixels = photo(128, 256, make_photo)
     whole = paint(engine, [pixels], 0)[0].astype(int)
     assert np.abs(paint(engine, [pixels[:, :128].copy()], 0)[0] - whole[:, :128]).mean() > 2
 
 
 @pytest.mark.parametrize(("network", "config"), NETWORKS)
-def test_the_reach_is_the_networks(network, config):
+def test_the_receptive_radius_is_the_networks(network, config):
     fixed = TorchEngine(style_of(network, config), device="cpu", threads=1)
     for name in architecture(network).norm_names(config):
         channels = architecture(network).parameter_shapes(config)[f"{name}.weight"][0]
         fixed = fixed.with_norm((np.zeros(channels), np.ones(channels)))
-    reach, furthest = architecture(network).receptive_radius(config), 0
+    radius, furthest = architecture(network).receptive_radius(config), 0
     for module in fixed._network.modules():  # no negative weights: nothing cancels, no ReLU closes
         if isinstance(module, nn.Conv2d):
             module.weight.abs_().div_(module.weight.sum(dim=(1, 2, 3), keepdim=True))
     for row in range(4):  # a pixel sees the further the nearer it lies to the side of its cell
-        pixels = torch.rand(1, 3, 8 * reach // 4 * 2, 16).requires_grad_()
+        pixels = torch.rand(1, 3, 8 * radius // 4 * 2, 16).requires_grad_()
         middle = pixels.shape[2] // 2 + row
         fixed._network(pixels)[0, :, middle].sum().backward()
         rows = pixels.grad.abs().sum(dim=(0, 1, 3)).nonzero().flatten() - middle
         furthest = max(furthest, int(rows.abs().max()))
-    assert reach - 8 < furthest <= reach
+    assert radius - TILE_MULTIPLE < furthest <= radius
 
 
 @pytest.mark.parametrize("length", [1, 64, 65, 200])
-def test_every_row_lies_in_one_tile_and_what_it_depends_on_is_seen(length):
+def test_every_row_is_in_one_tile_with_all_that_it_depends_on(length):
     painted = []
     for span in _spans(length, 66, 20):
         rows = range(length)
         painted += rows[span.part]
         assert rows[span.seen][span.part_of_seen] == rows[span.part]
-        assert span.part.start % 4 == 0
+        assert span.part.start % TILE_MULTIPLE == 0
         assert span.part.start - span.seen.start == min(20, span.part.start)
         assert span.seen.stop - span.part.stop == min(20, length - span.part.stop)
     assert painted == list(range(length))
@@ -135,26 +138,26 @@ def test_moments_of_parts_add_up_to_those_of_the_whole():
 
 
 class Recording:
-    """An engine that notes the sizes that it paints, and has room for so many pixels."""
+    """An engine that records the sizes that it stylizes, with memory for `room` pixels."""
 
-    device, reach, free_norms, norms_in_turn, pixel_bytes, held_bytes = "cpu", 8, 0, 0, 100, 0
+    facts, held_bytes = EngineFacts("fake", "cpu", 8, free_norms=0, norm_depth=0, bytes_per_pixel=100), 0
 
     def __init__(self, room=10**9):
         self.room = room
         self.seen = []
 
-    def run(self, pictures):
-        height, width = pictures.shape[1:3]
-        if len(pictures) * height * width > self.room:
+    def run(self, images):
+        height, width = images.shape[1:3]
+        if len(images) * height * width > self.room:
             raise OutOfMemory("Out of memory on cpu.", "")
         self.seen.append((height, width))
-        return pictures
+        return images
 
     def moments(self, tile, rows, columns):
         return Moments(1, np.zeros(1), np.zeros(1))
 
     def with_norm(self, statistics):
-        self.free_norms -= 1
+        self.facts = dataclasses.replace(self.facts, free_norms=self.facts.free_norms - 1)
         return self
 
 
@@ -181,37 +184,36 @@ def test_auto_tiles_what_would_take_more_than_half_of_the_free_memory(large, mon
     assert engine.seen == [(1032, 1032), (1032, 84), (484, 1032), (484, 84)]
 
 
-def test_auto_tiles_beyond_what_is_ample_where_that_is_cheap(monkeypatch):
+def test_auto_tiles_beyond_an_ample_limit_where_that_is_cheap(monkeypatch):
     free(monkeypatch, 2**40)
-    pixels = np.zeros((1030, 1030, 3), np.uint8)
+    pixels = np.zeros((1040, 1040, 3), np.uint8)
     for device, norms, tiles in (("cpu", 4, 4), ("cpu", 15, 1), ("cuda:0", 4, 1)):
         engine = Recording()
-        engine.device = device
-        engine.pixel_bytes, engine.free_norms, engine.norms_in_turn = 3000, norms, norms
+        engine.facts = EngineFacts("fake", device, 8, free_norms=norms, norm_depth=norms, bytes_per_pixel=3000)
         paint(engine, [pixels])
         assert len(engine.seen) == tiles
 
 
-def test_cuda_is_not_given_more_than_its_kernels_can_count(engine, monkeypatch):
+def test_cuda_is_not_given_more_than_its_kernels_can_count(monkeypatch):
     torch_engine = TorchEngine(style_of("fast", TINY), device="cpu", threads=1)
     monkeypatch.setattr("stylekit.engines.torch_engine._MOST_CUDA_PIXELS", 64 * 64 - 1)
-    pictures = np.zeros((4, 32, 32, 3), np.float32)
-    assert torch_engine.run(pictures).shape == pictures.shape  # the CPU's can
-    torch_engine.device = "cuda:0"
+    images = np.zeros((4, 32, 32, 3), np.float32)
+    assert torch_engine.run(images).shape == images.shape  # the CPU's kernels can
+    torch_engine.facts = dataclasses.replace(torch_engine.facts, device="cuda:0")
     with pytest.raises(OutOfMemory, match="4,096 pixels"):
-        torch_engine.run(pictures)
+        torch_engine.run(images)
     with pytest.raises(OutOfMemory):
         torch_engine.moments(np.zeros((64, 64, 3), np.float32), slice(0, 64), slice(0, 64))
 
 
-def test_auto_goes_on_in_tiles_when_memory_runs_out_all_the_same(large, monkeypatch):
+def test_auto_falls_back_to_tiles_when_memory_runs_out_anyway(large, monkeypatch):
     free(monkeypatch, 2**40)
     engine = Recording(room=600 * 600)
     np.testing.assert_array_equal(paint(engine, [large])[0], large)
     assert max(engine.seen) == (528, 528)
 
 
-def test_photos_of_one_size_are_painted_together_if_they_fit(engine, make_photo, monkeypatch):
+def test_photos_of_one_size_are_stylized_together_if_they_fit(engine, make_photo, monkeypatch):
     photos = [photo(40, 60, partial(make_photo, seed=seed)) for seed in range(3)]
     alone = [paint(engine, [pixels])[0] for pixels in photos]
     np.testing.assert_allclose(np.stack(paint(engine, photos)), np.stack(alone), atol=1)
@@ -231,7 +233,7 @@ def test_one_piece_and_tiles_that_do_not_fit_are_an_error(large, monkeypatch):
             paint(Recording(room), [large], tile)
 
 
-def test_the_command_paints_in_tiles(stylekit, style_path, make_photo, tmp_path):
+def test_the_command_stylizes_in_tiles(stylekit, style_path, make_photo, tmp_path):
     make_photo(150, 140).save(tmp_path / "photo.png")
     arguments = ["apply", str(tmp_path / "photo.png"), "-s", str(style_path), "-o"]
     assert stylekit(*arguments, str(tmp_path / "whole.png"), "--tile", "off")[0] == 0
@@ -243,14 +245,14 @@ def test_the_command_paints_in_tiles(stylekit, style_path, make_photo, tmp_path)
 
 
 @pytest.mark.parametrize("tile", ["big", "8", "-1", "1.5"])
-def test_a_tile_size_that_makes_no_sense_is_refused(stylekit, tile, make_photo, tmp_path):
+def test_an_invalid_tile_size_is_rejected(stylekit, tile, make_photo, tmp_path):
     make_photo().save(tmp_path / "photo.png")
     code, _, err = stylekit("apply", str(tmp_path / "photo.png"), "--tile", tile)
     assert (code, "tile" in err) == (2, True)
 
 
-def test_the_settings_refuse_it_too():
+def test_the_settings_reject_it_too():
     from stylekit.config.apply import ApplyConfig
 
-    with pytest.raises(ConfigError, match="tiles"):
+    with pytest.raises(ConfigError, match="--tile"):
         ApplyConfig(tile=5)

@@ -1,9 +1,7 @@
-"""Several processes at one piece of work: the same as one, faster."""
+"""Processes that share a job: the results of one process, faster."""
 
 import dataclasses
 import json
-import os
-import sys
 
 import numpy as np
 import pytest
@@ -11,7 +9,7 @@ import pytest
 from ranks import exchange, gradients_of_a_step, run_ranks, take_a_step, take_steps, train, trainer_of
 from stylekit.errors import ConfigError
 from stylekit.styles.locations import own_styles_dir
-from stylekit.system import devices as device
+from stylekit.system import devices
 from stylekit.system.devices import select_device
 from stylekit.system.distributed import ALONE, World, read_world
 from training_material import metrics, tiny_config, write_material
@@ -44,15 +42,15 @@ TORCHRUN = {
 
 def test_without_torchrun_there_is_one_process(monkeypatch):
     assert read_world() is ALONE
-    set_environment(monkeypatch, RANK="3")  # of something else
+    set_environment(monkeypatch, RANK="3")  # set by another program
     assert read_world() is ALONE
-    assert (ALONE.leads, ALONE.is_shared, ALONE.threads) == (True, False, None)
+    assert (ALONE.is_leader, ALONE.is_distributed, ALONE.threads) == (True, False, None)
 
 
 def test_what_torchrun_sets_is_read(monkeypatch):
     set_environment(monkeypatch, **TORCHRUN)
     assert read_world() == World(rank=5, size=8, local_rank=1, local_size=4, restarts=2, job="night")
-    assert (read_world().leads, read_world().is_shared) == (False, True)
+    assert (read_world().is_leader, read_world().is_distributed) == (False, True)
 
 
 @pytest.mark.parametrize(
@@ -73,14 +71,6 @@ def test_a_size_without_a_rank_is_refused(monkeypatch):
         read_world()
 
 
-@pytest.mark.parametrize(("cores", "processes", "threads"), [(16, 4, 4), (7, 2, 3), (2, 4, 1)])
-def test_cpu_threads_are_shared_out(monkeypatch, cores, processes, threads):
-    monkeypatch.setattr(os, "cpu_count", lambda: cores)
-    if sys.platform == "linux":
-        monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(cores)))
-    assert World(size=processes, local_size=processes).threads == threads
-
-
 @pytest.mark.parametrize(
     ("asked", "local_rank", "silent", "chosen"),
     [
@@ -93,19 +83,19 @@ def test_cpu_threads_are_shared_out(monkeypatch, cores, processes, threads):
         ("cpu", 1, "", "cpu"),
     ],
 )
-def test_each_process_of_a_machine_has_a_gpu_of_its_own(monkeypatch, asked, local_rank, silent, chosen):
+def test_each_process_of_a_machine_selects_another_gpu(monkeypatch, asked, local_rank, silent, chosen):
     probed = []
-    monkeypatch.setattr(device, "_gpus", lambda: ["cuda:0", "cuda:1"])
-    monkeypatch.setattr(device, "_answers", lambda gpu: probed.append(gpu) or gpu != silent)
+    monkeypatch.setattr(devices, "_gpus", lambda: ["cuda:0", "cuda:1"])
+    monkeypatch.setattr(devices, "_works", lambda gpu: probed.append(gpu) or gpu != silent)
     set_environment(monkeypatch, RANK="0", WORLD_SIZE="3", LOCAL_RANK=str(local_rank))
     assert select_device(asked) == chosen
-    assert set(probed) <= {chosen, silent}  # a probe holds memory on the GPU
+    assert set(probed) <= {chosen, silent}  # a test allocation takes memory on the GPU
 
 
-# --- What they tell each other
+# --- What they exchange
 
 
-def test_processes_average_ask_and_send(tmp_path):
+def test_processes_average_combine_and_broadcast(tmp_path):
     answers = run_ranks(tmp_path, exchange)
     assert answers[0] == answers[1]
     means = answers[0]["means"]
@@ -136,15 +126,17 @@ def test_a_step_of_two_processes_is_that_of_one_with_both_batches(material, tmp_
 def test_after_twenty_steps_the_weights_are_equal_in_both_processes(material, tmp_path):
     first, second = run_ranks(tmp_path, take_steps, tiny_config(material, steps=20, learning_rate=1e-2), material)
     assert first == second
-    assert min(losses[0] for losses in first) < first[0][0]  # it learns; single steps on crops as small as these jump
+    assert (
+        min(losses[0] for losses in first) < first[0][0]
+    )  # it learns; the losses of single steps on such small crops jump
     with np.load(tmp_path / "weights-0.npz") as one, np.load(tmp_path / "weights-1.npz") as other:
         assert all(np.array_equal(one[name], other[name]) for name in one)
 
 
-def test_rank_0_alone_writes(material, tmp_path):
+def test_only_rank_0_writes(material, tmp_path):
     first, second = run_ranks(tmp_path, train, tiny_config(material, steps=3), material)
-    assert [seen["steps"] for seen in (first, second)] == [[1, 2, 3]] * 2
-    assert [seen["error"] for seen in (first, second)] == ["", ""]
+    assert [report["steps"] for report in (first, second)] == [[1, 2, 3]] * 2
+    assert [report["error"] for report in (first, second)] == ["", ""]
     assert second["written"] == []
     assert {"metrics.csv", "config", "checkpoint", "000003"} <= set(first["written"])
     assert sorted(path.name for path in (tmp_path / "run" / "samples").iterdir()) == [
@@ -155,22 +147,22 @@ def test_rank_0_alone_writes(material, tmp_path):
 
 
 @pytest.mark.parametrize("stopped", [0, 1])
-def test_a_stop_asked_of_one_stops_all_and_they_go_on_as_if_nothing_had_been(material, tmp_path, stopped):
+def test_a_stop_of_one_stops_all_and_they_resume_as_if_nothing_had_happened(material, tmp_path, stopped):
     config = tiny_config(material, steps=5)
-    broken, whole = tmp_path / "broken", tmp_path / "whole"
-    for folder in (broken, whole):
+    stopped_run, whole_run = tmp_path / "stopped", tmp_path / "whole"
+    for folder in (stopped_run, whole_run):
         folder.mkdir()
-    answers = run_ranks(broken, train, config, material, None, stopped, "stops")
+    answers = run_ranks(stopped_run, train, config, material, None, stopped, "stops")
     assert [answer["error"] for answer in answers] == ["KeyboardInterrupt"] * 2
-    assert len(metrics(broken / "run")) == 2
-    answers = run_ranks(broken, train, config, material, {"resume": True})
+    assert len(metrics(stopped_run / "run")) == 2
+    answers = run_ranks(stopped_run, train, config, material, {"resume": True})
     assert [answer["steps"] for answer in answers] == [[3, 4, 5]] * 2
-    run_ranks(whole, train, config, material, {"force": True})
-    assert np.abs(metrics(broken / "run") - metrics(whole / "run")).max() < 1e-4
+    run_ranks(whole_run, train, config, material, {"force": True})
+    assert np.abs(metrics(stopped_run / "run") - metrics(whole_run / "run")).max() < 1e-4
 
 
 @pytest.mark.parametrize(("before", "after"), [(2, 1), (1, 2)])
-def test_what_some_processes_began_others_finish(material, tmp_path, before, after):
+def test_a_training_can_be_resumed_by_another_number_of_processes(material, tmp_path, before, after):
     config = tiny_config(material, steps=4)
     answers = run_ranks(tmp_path, train, config, material, None, 0, "stops", size=before)
     assert [answer["error"] for answer in answers] == ["KeyboardInterrupt"] * before
@@ -181,16 +173,16 @@ def test_what_some_processes_began_others_finish(material, tmp_path, before, aft
     assert len(metrics(tmp_path / "run")) == 4
 
 
-def test_started_again_they_go_on_without_being_told_to(material, tmp_path):
-    """As torchrun starts them; where several machines are, one of them may not have counted it."""
+def test_restarted_processes_resume_without_being_asked(material, tmp_path):
+    """As torchrun restarts them; of several machines, only some may have counted the restart."""
     config = tiny_config(material, steps=4)
-    run_ranks(tmp_path, train, config, material, None, 1, "stops", restarts=(0, 1))  # nothing to go on with yet
+    run_ranks(tmp_path, train, config, material, None, 1, "stops", restarts=(0, 1))  # nothing to resume yet
     assert len(metrics(tmp_path / "run")) == 2
     answers = run_ranks(tmp_path, train, config, material, restarts=(0, 1))
     assert [answer["steps"] for answer in answers] == [[3, 4]] * 2
 
 
-def test_a_run_folder_is_not_trained_in_again_by_two_either(material, tmp_path):
+def test_two_processes_do_not_reuse_a_run_folder_either(material, tmp_path):
     config = tiny_config(material, steps=2)
     run_ranks(tmp_path, train, config, material)
     style = (tmp_path / "run" / "wave.safetensors").read_bytes()
@@ -204,7 +196,7 @@ def test_a_run_folder_is_not_trained_in_again_by_two_either(material, tmp_path):
     ("trouble", "errors"),
     [("leaves", ["RankLost", "MemoryError"]), ("diverges", ["TrainingDiverged", "TrainingDiverged"])],
 )
-def test_no_process_waits_for_one_that_fails(material, tmp_path, trouble, errors):
+def test_no_process_waits_for_one_that_has_failed(material, tmp_path, trouble, errors):
     answers = run_ranks(tmp_path, train, tiny_config(material, steps=4), material, None, 1, trouble)
     assert [answer["error"] for answer in answers] == errors
     assert [answer["steps"] for answer in answers] == [[1, 2]] * 2

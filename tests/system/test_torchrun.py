@@ -1,4 +1,4 @@
-"""The real torchrun, on this machine."""
+"""The real torchrun, on one machine."""
 
 import json
 import os
@@ -14,9 +14,9 @@ import pytest
 from stylekit.styles.locations import own_styles_dir
 from training_material import metrics, tiny_config, write_material
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are sent in another way there")
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has other signals")
 
-PATIENCE = 120  # seconds after which a run is given up
+PATIENCE = 120  # seconds after which a run has failed
 
 
 def start(*arguments, processes, restarts=0):
@@ -32,11 +32,11 @@ def start(*arguments, processes, restarts=0):
 
 
 def finish(process):
-    """Wait for the end; give exit code, standard output's lines, and standard error."""
+    """Wait for the end; return exit code, lines of standard output, and standard error."""
     try:
         out, err = process.communicate(timeout=PATIENCE)
     finally:
-        process.terminate()  # torchrun ends its processes
+        process.terminate()  # torchrun stops its processes too
     return process.returncode, out.splitlines(), err
 
 
@@ -67,12 +67,12 @@ def test_two_processes_train_one_style(tmp_path, make_photo, vgg_weights):
     assert (own_styles_dir() / "wave.safetensors").is_file()
 
 
-def test_a_batch_whose_process_is_killed_in_the_middle_is_finished(tmp_path, make_photo):
+def test_a_batch_with_a_process_killed_halfway_is_finished(tmp_path, make_photo):
     photos, painted, report = tmp_path / "photos", tmp_path / "painted", tmp_path / "report.jsonl"
     photos.mkdir()
     for number in range(24):
         make_photo(640, 480, number).save(photos / f"{number:02d}.jpg")
-    (photos / "bad.jpg").write_bytes(b"no picture")
+    (photos / "bad.jpg").write_bytes(b"no image")
     share = sorted(photos.iterdir())[1::2]
     outputs = [painted / f"{photo.stem}-starry-night.jpg" for photo in share]
     process = start(
@@ -84,13 +84,14 @@ def test_a_batch_whose_process_is_killed_in_the_middle_is_finished(tmp_path, mak
         time.sleep(0.01)
     (victim,) = [child for child in psutil.Process(process.pid).children() if rank_of(child) == "1"]
     victim.send_signal(signal.SIGKILL)
-    in_the_middle = [path.exists() for path in outputs]
+    halfway = [path.exists() for path in outputs]
     code, _, err = finish(process)
     assert code == 0, err
-    assert not all(in_the_middle)
+    assert not all(halfway)
     assert sorted(path.name for path in painted.iterdir()) == [f"{number:02d}-starry-night.jpg" for number in range(24)]
-    lines = [json.loads(line) for line in report.read_text().splitlines()]
-    assert [Path(line["source"]) for line in lines] == sorted(photos.iterdir())
+    parts = [tmp_path / f"report.{rank}.jsonl" for rank in range(2)]
+    assert sorted(tmp_path.glob("report*")) == parts
+    lines = [json.loads(line) for part in parts for line in part.read_text().splitlines()]
+    assert {Path(line["source"]) for line in lines} == set(photos.iterdir())
     assert {Path(line["source"]).name for line in lines if line["status"] == "failed"} == {"bad.jpg"}
-    assert list(tmp_path.glob("report.jsonl.*")) == []
     assert f"failed {photos / 'bad.jpg'}: " in err

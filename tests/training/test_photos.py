@@ -1,9 +1,10 @@
-"""Training photos: found, opened whatever they are, and cut from (seed, step) alone."""
+"""Training photos: which are found, how each kind is read, and crops that depend on seed and step alone."""
 
 import functools
 import hashlib
 import http.server
 import io
+import sys
 import threading
 import zipfile
 
@@ -14,7 +15,7 @@ from PIL.ExifTags import Base
 
 from stylekit.errors import ChecksumMismatch, DatasetError
 from stylekit.system.prefetch import prefetch
-from stylekit.training import photos as datasets
+from stylekit.training import photos as training_photos
 from stylekit.training.photos import CropSampler, FolderSource, open_photos
 
 
@@ -44,14 +45,14 @@ def write_zip(path, files):
 
 
 class Memory:
-    """A photo source of encoded pictures."""
+    """A photo source of encoded images."""
 
-    def __init__(self, *pictures):
-        self._pictures = pictures
-        self.names = [f"{number}" for number in range(len(pictures))]
+    def __init__(self, *images):
+        self._images = images
+        self.names = [f"{number}" for number in range(len(images))]
 
     def open(self, index):
-        return io.BytesIO(self._pictures[index])
+        return io.BytesIO(self._images[index])
 
 
 def sampler(source, crop_size=32, batch_size=1, seed=0):
@@ -60,7 +61,7 @@ def sampler(source, crop_size=32, batch_size=1, seed=0):
 
 @functools.cache
 def png():
-    """A picture in which no two crops are alike."""
+    """Return an image in which no two crops are alike."""
     return encoded(Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)))
 
 
@@ -84,22 +85,31 @@ FILES = {
 FOUND = ["a.png", "b.JPG", "deep/a.webp", "deep/er/c.jpeg"]
 
 
-def test_a_folder_trees_photos_are_found_in_order_hidden_ones_and_other_files_passed_over(tmp_path):
+def test_a_folder_trees_photos_are_found_in_order_without_hidden_and_other_files(tmp_path):
     source = open_photos(write(tmp_path / "photos", FILES))
     assert source.names == FOUND
 
 
-def test_a_zips_photos_are_found_in_order_hidden_ones_and_other_files_passed_over(tmp_path):
+def test_a_zips_photos_are_found_in_order_without_hidden_and_other_files(tmp_path):
     source = open_photos(write_zip(tmp_path / "photos.zip", {**FILES, "__MACOSX/._b.jpg": b"", "album.jpg/": b""}))
     assert source.names == FOUND
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="links need privileges there")
+def test_linked_folders_are_followed(tmp_path):
+    write(tmp_path / "elsewhere", {"c.png": b""})
+    folder = write(tmp_path / "photos", {"a.png": b"", "d/e.png": b""})
+    (folder / "b").symlink_to(tmp_path / "elsewhere")
+    (folder / "loop").symlink_to(folder)
+    assert open_photos(folder).names == ["a.png", "b/c.png", "d/e.png"]
+
+
 def test_a_folder_may_be_given_as_text_and_may_itself_be_hidden(tmp_path):
-    write(tmp_path / ".photos", {"a.png": b"a picture"})
+    write(tmp_path / ".photos", {"a.png": b"content"})
     source = open_photos(str(tmp_path / ".photos"))
     assert source.names == ["a.png"]
     with source.open(0) as file:
-        assert file.read() == b"a picture"
+        assert file.read() == b"content"
 
 
 def test_a_zip_is_read_without_unpacking_it(tmp_path):
@@ -117,17 +127,26 @@ def test_a_zip_gives_the_crops_that_its_folder_gives(tmp_path):
     assert np.array_equal(sampler(folder, batch_size=8).batch(3), sampler(archive, batch_size=8).batch(3))
 
 
-def test_a_folder_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(DatasetError, match=r"no folder .*nowhere") as refused:
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(DatasetError, match=r"nowhere does not exist") as rejected:
         open_photos(tmp_path / "nowhere")
-    assert "coco" in refused.value.hint
+    assert "coco" in rejected.value.hint
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 and no more", b"a text"])
-def test_a_file_that_is_no_zip_is_named(tmp_path, content):
+def test_a_file_that_is_not_a_zip_is_named(tmp_path, content):
     (tmp_path / "photos.zip").write_bytes(content)
     with pytest.raises(DatasetError, match=r"photos\.zip is neither a folder nor a zip"):
         open_photos(tmp_path / "photos.zip")
+
+
+@pytest.mark.parametrize("name", ["photos", "photos.zip"])
+def test_a_missing_permission_is_not_called_a_missing_folder(tmp_path, without_permission, name):
+    write(tmp_path / "photos", {"a.png": png()})
+    write_zip(tmp_path / "photos.zip", {"a.png": png()})
+    without_permission(tmp_path / name)
+    with pytest.raises(DatasetError, match=f"Cannot read .*{name}: Permission denied"):
+        open_photos(tmp_path / name)
 
 
 # --- Photos that cannot be read
@@ -136,7 +155,7 @@ def test_a_file_that_is_no_zip_is_named(tmp_path, content):
 def test_unreadable_photos_are_skipped_counted_and_named_with_the_reason(tmp_path):
     broken = {
         "cut.jpg": encoded(Image.effect_noise((64, 64), 90), "JPEG")[:900],
-        "text.png": b"this is no picture",
+        "text.png": b"not an image",
         "nothing.jpg": b"",
     }
     crops = sampler(FolderSource(write(tmp_path, {"a.png": png(), **broken, "z.png": png()})))
@@ -148,12 +167,12 @@ def test_unreadable_photos_are_skipped_counted_and_named_with_the_reason(tmp_pat
 
 
 def avif_without_its_item():
-    """An AVIF whose list of pictures was lost: its decoder raises a RuntimeError."""
+    """Return an AVIF whose list of images was lost: its decoder raises a RuntimeError."""
     return encoded(flat(), "AVIF").replace(b"iloc", b"free", 1)
 
 
 def jpeg_with_odd_exif():
-    """A JPEG whose EXIF gives the width as a text: turning it upright raises a struct.error."""
+    """Return a JPEG whose EXIF gives the width as text: turning it upright raises a struct.error."""
     exif = Image.Exif()
     exif[Base.Orientation] = 6
     exif[Base.ImageDescription] = "a text"
@@ -162,7 +181,7 @@ def jpeg_with_odd_exif():
 
 
 def zip_with_a_damaged_member(path):
-    """Its first picture's compressed stream is overwritten."""
+    """Write a zip in which the first image's compressed stream is overwritten."""
     write_zip(path, {name: encoded(Image.linear_gradient("L"), "BMP") for name in ("a.bmp", "b.bmp", "c.bmp")})
     content = bytearray(path.read_bytes())
     content[100:140] = b"\xff" * 40
@@ -171,6 +190,7 @@ def zip_with_a_damaged_member(path):
 
 
 def zip_with_an_encrypted_member(path):
+    """Write a zip whose first image is encrypted."""
     write_zip(path, {name: png() for name in ("a.bmp", "b.bmp", "c.bmp")})
     content = bytearray(path.read_bytes())
     content[6] |= 1
@@ -180,18 +200,18 @@ def zip_with_an_encrypted_member(path):
 
 
 @pytest.mark.parametrize("damage", [zip_with_a_damaged_member, zip_with_an_encrypted_member])
-def test_a_photo_that_its_zip_does_not_give_is_skipped(tmp_path, damage):
+def test_a_photo_that_cannot_be_read_from_its_zip_is_skipped(tmp_path, damage):
     crops = sampler(open_photos(damage(tmp_path / "photos.zip")))
     assert crops.batch(0).shape == (1, 3, 32, 32)
     assert [*crops.unreadable] == ["a.bmp"]
 
 
 @pytest.mark.parametrize("damaged", [avif_without_its_item, jpeg_with_odd_exif])
-def test_a_damaged_photo_does_not_stop_the_training_whatever_its_decoder_raises(damaged):
+def test_a_corrupt_photo_does_not_stop_the_training_whatever_its_decoder_raises(damaged):
     crops = sampler(Memory(damaged(), png(), png()))
     for step in range(10):
         assert crops.batch(step).shape == (1, 3, 32, 32)
-    assert {*crops.unreadable} <= {"0"}  # the second one's pixels are in order
+    assert {*crops.unreadable} <= {"0"}  # the second one's pixels are fine
 
 
 def test_a_photo_that_vanishes_during_the_training_is_skipped(tmp_path):
@@ -203,14 +223,14 @@ def test_a_photo_that_vanishes_during_the_training_is_skipped(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("pictures", "found"),
+    ("images", "found"),
     [([], "0 found, 0"), ([b"text"], "0 found, 1"), ([b"text", png(), b""], "1 found, 2")],
     ids=["none", "none readable", "one readable"],
 )
-def test_training_needs_two_photos_that_can_be_read(pictures, found):
-    with pytest.raises(DatasetError, match=found) as refused:
-        sampler(Memory(*pictures))
-    assert "coco" in refused.value.hint
+def test_training_needs_two_readable_photos(images, found):
+    with pytest.raises(DatasetError, match=found) as rejected:
+        sampler(Memory(*images))
+    assert "coco" in rejected.value.hint
 
 
 def test_a_training_whose_photos_all_vanish_stops_with_an_error(tmp_path):
@@ -218,7 +238,7 @@ def test_a_training_whose_photos_all_vanish_stops_with_an_error(tmp_path):
     for path in tmp_path.iterdir():
         path.unlink()
     with pytest.raises(DatasetError, match="unreadable"):
-        for step in range(20):  # a few crops are no photos
+        for step in range(20):  # a few crops are plain skies, without a photo
             crops.batch(step)
 
 
@@ -239,7 +259,7 @@ def test_crops_follow_from_seed_and_step_alone():
     source = Memory(png(), encoded(flat()), b"broken", encoded(flat((0, 0, 9))))
     first, second = (sampler(source, batch_size=2, seed=5) for _ in range(2))
     forwards = [first.batch(step) for step in range(6)]
-    np.random.seed(1)  # whoever uses the global generator does not matter
+    np.random.seed(1)  # the global generator does not matter
     backwards = [second.batch(step) for step in reversed(range(6))][::-1]
     assert np.array_equal(forwards, backwards)
     assert np.array_equal(first.batch(2), forwards[2])
@@ -247,7 +267,7 @@ def test_crops_follow_from_seed_and_step_alone():
 
 def test_crops_of_several_threads_are_those_of_one():
     source = Memory(png(), b"broken", png())
-    ahead = prefetch(sampler(source, batch_size=2).batch, range(16), workers=4, ahead=8)
+    ahead = prefetch(sampler(source, batch_size=2).batch, range(16), workers=4, buffer=8)
     assert np.array_equal(list(ahead), [sampler(source, batch_size=2).batch(step) for step in range(16)])
 
 
@@ -257,15 +277,15 @@ def test_another_step_or_seed_gives_other_crops():
     assert len({batch.tobytes() for batch in batches}) == 9
 
 
-def photo_crops_of(picture, number):
-    """Crops of photos with a blue channel of zero, the plain ones (whose blue is not) left out."""
-    crops = sampler(Memory(picture, picture))
+def photo_crops_of(image, number):
+    """Return crops of photos whose blue channel is 0, without those that got a plain sky, whose blue is not."""
+    crops = sampler(Memory(image, image))
     batches = (crops.batch(step)[0] for step in range(number))
     return [crop for crop in batches if not crop[2].any()]
 
 
 def ramp(vertical=False, size=(256, 256), **options):
-    """A red ramp from dark at the left (or top) to bright."""
+    """Return a red gradient from dark at the left (or top) to bright."""
     red = Image.linear_gradient("L").resize(size)
     red = red if vertical else Image.linear_gradient("L").rotate(90).resize(size)
     black = Image.new("L", size)
@@ -301,7 +321,7 @@ def test_photos_smaller_than_the_crop_are_enlarged(size):
         assert crop[:, 5, 7] * 255 == pytest.approx([200, 100, 0], abs=0.01)
 
 
-# Orientation as a camera writes it: what is done to a picture that is dark at the left so that it stands upright.
+# The orientation in EXIF, and how an image that is dark at the left looks upright.
 @pytest.mark.parametrize(
     ("orientation", "vertical", "bright"),
     [(1, False, None), (3, False, None), (6, True, "bottom"), (8, True, "top")],
@@ -317,30 +337,30 @@ def test_photos_are_turned_as_their_camera_was_held(orientation, vertical, brigh
 
 
 RED = (200, 0, 0)
-GREY = (60, 60, 60)  # the luma of that red
+GRAY = (60, 60, 60)  # the luma of that red
 
 
 @pytest.mark.parametrize(
-    ("picture", "color"),
+    ("image", "color"),
     [
-        (encoded(flat(RED, mode="L")), GREY),
-        (encoded(flat(RED, mode="LA")), GREY),
-        (encoded(flat(RED, mode="L"), "JPEG", quality=100), GREY),
+        (encoded(flat(RED, mode="L")), GRAY),
+        (encoded(flat(RED, mode="LA")), GRAY),
+        (encoded(flat(RED, mode="L"), "JPEG", quality=100), GRAY),
         (encoded(flat(RED, mode="P")), RED),
         (encoded(flat(RED), "GIF"), RED),
         (encoded(flat(RED, mode="RGBA")), RED),
         (encoded(flat(RED, mode="CMYK"), "JPEG", quality=100), RED),
         (encoded(flat(RED, mode="CMYK"), "TIFF"), RED),
         (encoded(Image.new("1", (40, 30), 1)), (255, 255, 255)),
-        (encoded(Image.fromarray(np.full((30, 40), 60 * 257, np.uint16))), GREY),
-        (encoded(Image.fromarray(np.full((30, 40), 60 * 257, np.uint16)), "TIFF"), GREY),
+        (encoded(Image.fromarray(np.full((30, 40), 60 * 257, np.uint16))), GRAY),
+        (encoded(Image.fromarray(np.full((30, 40), 60 * 257, np.uint16)), "TIFF"), GRAY),
         (encoded(flat(RED), "WEBP", lossless=True), RED),
         (encoded(flat(RED), "AVIF", quality=100), RED),
     ],
     ids=[
-        "grey PNG",
-        "grey PNG with alpha",
-        "grey JPEG",
+        "gray PNG",
+        "gray PNG with alpha",
+        "gray JPEG",
         "palette PNG",
         "GIF",
         "RGBA",
@@ -353,8 +373,8 @@ GREY = (60, 60, 60)  # the luma of that red
         "AVIF",
     ],
 )
-def test_photos_of_every_kind_give_rgb(picture, color):
-    crops = sampler(Memory(picture, picture))
+def test_photos_of_every_kind_give_rgb(image, color):
+    crops = sampler(Memory(image, image))
     middles = [crop[:, 16, 16] * 255 for crop in (crops.batch(step)[0] for step in range(8))]
     assert np.median(middles, axis=0) == pytest.approx(color, abs=4)  # the median: a plain crop may be among them
     assert crops.unreadable == {}
@@ -369,12 +389,12 @@ def test_heic_photos_are_read_where_the_extra_is_installed(tmp_path):
     assert np.median(middles, axis=0) == pytest.approx(RED, abs=6)
 
 
-def test_large_photos_are_decoded_at_a_fraction_of_their_size_unseen():
+def test_decoding_large_photos_at_a_fraction_of_their_size_is_not_visible():
     rows, columns = np.mgrid[0:600, 0:900]
     squares = (rows // 20 + columns // 20) % 2 * 100
     image = Image.fromarray(np.stack([columns * 255 // 900, rows * 255 // 600, squares], -1).astype(np.uint8))
-    pictures = encoded(image), encoded(image, "JPEG", quality=98)
-    lossless, reduced = (sampler(Memory(picture, picture), crop_size=128) for picture in pictures)
+    images = encoded(image), encoded(image, "JPEG", quality=98)
+    lossless, reduced = (sampler(Memory(image, image), crop_size=128) for image in images)
     for step in range(8):
         assert np.abs(lossless.batch(step) - reduced.batch(step)).mean() < 0.03
 
@@ -387,7 +407,7 @@ _SURELY_SKY = 7  # of 24 rows
 
 @pytest.fixture(scope="module")
 def crops_with_skies():
-    """Those with a plain sky among 1,600 crops of black photos; a photo's own are black throughout."""
+    """Return the crops with a plain sky among 1,600 crops of black photos, which are black without one."""
     black = encoded(Image.new("RGB", (24, 24)))
     crops = CropSampler(Memory(black, black), crop_size=24, batch_size=16, seed=0)
     return [crop for step in range(100) for crop in crops.batch(step) if crop.any()]
@@ -397,7 +417,7 @@ def test_one_crop_in_eight_has_a_plain_sky(crops_with_skies):
     assert 160 <= len(crops_with_skies) <= 240  # 200 expected, 13.2 the standard deviation
 
 
-def test_skies_reach_down_from_the_top_and_some_cover_all(crops_with_skies):
+def test_skies_extend_from_the_top_and_some_cover_the_whole_crop(crops_with_skies):
     rows = [np.flatnonzero(crop.any(axis=(0, 2))) for crop in crops_with_skies]
     depths = [len(covered) for covered in rows]
     assert all(covered[-1] == depth - 1 for covered, depth in zip(rows, depths, strict=True))
@@ -406,7 +426,7 @@ def test_skies_reach_down_from_the_top_and_some_cover_all(crops_with_skies):
     assert len(set(depths)) > 10
 
 
-def test_skies_are_nearly_flat_or_slopes_or_noise(crops_with_skies):
+def test_skies_are_nearly_flat_or_gradients_or_noise(crops_with_skies):
     skies = [crop[:, :_SURELY_SKY] for crop in crops_with_skies]
     faint = [sky for sky in skies if np.abs(np.diff(sky, n=2, axis=2)).std() < 0.05]
     ends = [np.abs(sky[..., :4].mean((1, 2)) - sky[..., -4:].mean((1, 2))).max() for sky in faint]
@@ -418,7 +438,7 @@ def test_skies_are_nearly_flat_or_slopes_or_noise(crops_with_skies):
 
 
 def test_no_sky_is_exactly_flat(crops_with_skies):
-    # instance norm would divide by a deviation of zero in every layer, and gradients would explode
+    # instance normalization would divide by a deviation of zero in every layer, and gradients would explode
     assert min(crop[:, :_SURELY_SKY].reshape(3, -1).std(axis=1).min() for crop in crops_with_skies) > 0.003
     assert all(crop.min() >= 0 and crop.max() <= 1 for crop in crops_with_skies)
 
@@ -426,7 +446,7 @@ def test_no_sky_is_exactly_flat(crops_with_skies):
 # --- Photos for contact sheets
 
 
-def test_examples_are_the_first_readable_photos_whole():
+def test_examples_are_the_first_readable_photos_uncropped():
     crops = sampler(Memory(b"broken", encoded(flat(size=(40, 30))), encoded(flat(size=(7, 9))), png()))
     assert [photo.size for photo in crops.examples(2)] == [(40, 30), (7, 9)]
     assert len(crops.examples(9)) == 3
@@ -437,7 +457,7 @@ def test_examples_are_the_first_readable_photos_whole():
 
 @pytest.fixture
 def coco(tmp_path, monkeypatch):
-    """COCO on a server of our own; gives the paths that were asked for and a way to stop the server."""
+    """Serve a small COCO on this machine; yield the paths that were requested."""
     archive = write_zip(tmp_path / "val2017.zip", {"val2017/": b"", "val2017/b.png": png(), "val2017/a.png": png()})
     asked = []
 
@@ -456,8 +476,8 @@ def coco(tmp_path, monkeypatch):
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(datasets, "COCO_URL", f"http://127.0.0.1:{server.server_port}/val2017.zip")
-    monkeypatch.setattr(datasets, "COCO_SHA256", hashlib.sha256(archive.read_bytes()).hexdigest())
+    monkeypatch.setattr(training_photos, "COCO_URL", f"http://127.0.0.1:{server.server_port}/val2017.zip")
+    monkeypatch.setattr(training_photos, "COCO_SHA256", hashlib.sha256(archive.read_bytes()).hexdigest())
     yield asked
     server.shutdown()
     thread.join()
@@ -470,12 +490,12 @@ def test_coco_is_downloaded_once_into_the_cache_and_read_from_its_zip(coco):
         assert source.names == ["val2017/a.png", "val2017/b.png"]
         assert sampler(source).batch(0).shape == (1, 3, 32, 32)
     assert coco == ["/val2017.zip"]
-    cached = [path for path in datasets.cache_dir().rglob("*") if path.is_file()]
+    cached = [path for path in training_photos.cache_dir().rglob("*") if path.is_file()]
     assert [path.suffix for path in cached] == [".zip"]
 
 
-def test_coco_that_is_not_what_was_published_is_refused_and_not_kept(coco, monkeypatch):
-    monkeypatch.setattr(datasets, "COCO_SHA256", "0" * 64)
+def test_coco_with_another_checksum_is_rejected_and_deleted(coco, monkeypatch):
+    monkeypatch.setattr(training_photos, "COCO_SHA256", "0" * 64)
     with pytest.raises(ChecksumMismatch):
         open_photos("coco")
-    assert [path for path in datasets.cache_dir().rglob("*") if path.is_file()] == []
+    assert [path for path in training_photos.cache_dir().rglob("*") if path.is_file()] == []

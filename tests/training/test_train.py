@@ -1,10 +1,12 @@
-"""Training: a loss that falls, a run that can be broken off, a style that says how it came about."""
+"""Training: the loss falls, an interrupted run resumes, and the style says how it was made."""
 
 import ast
 import dataclasses
 import math
 import shutil
+import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,15 +17,24 @@ from safetensors.numpy import load_file
 
 import stylekit
 from stylekit.config.train import TrainConfig
-from stylekit.errors import ConfigError, DatasetError, ImageError, LossWeightsError, StyleNotFound, TrainingDiverged
+from stylekit.errors import (
+    ConfigError,
+    DatasetError,
+    ImageError,
+    LossWeightsError,
+    StyleFileError,
+    StylekitError,
+    StyleNotFound,
+    TrainingDiverged,
+)
 from stylekit.losses.style import gram_matrix
-from stylekit.losses.weights import loss_weights_path
+from stylekit.losses.weights import loss_weights_path, read_loss_weights
 from stylekit.styles.locations import bundled_styles_dir, own_styles_dir
 from stylekit.styles.style_file import Credits, load_style_file
 from stylekit.stylization.style import load_style
 from stylekit.system.files import file_hash
-from stylekit.training.charts import save_loss_curves
-from stylekit.training.photos import open_photos
+from stylekit.training.photos import COCO_SIZE, open_photos
+from stylekit.training.recipe import final_weights
 from stylekit.training.train import train_style
 from stylekit.training.trainer import Trainer
 from training_material import metrics, tiny_config, write_material
@@ -31,13 +42,7 @@ from training_material import metrics, tiny_config, write_material
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 NAMES = ("total", "content", "style", "tv")
-KEYWORDS = ("on_note", "credits", "resume", "force", "on_step", "should_stop")
-
-
-@pytest.fixture(autouse=True)
-def _no_loss_curves(monkeypatch):
-    """They cost more than a training here, and have tests of their own."""
-    monkeypatch.setattr("stylekit.training.train.save_loss_curves", lambda metrics, path: None)
+KEYWORDS = ("on_note", "on_download", "credits", "resume", "force", "on_step", "should_stop")
 
 
 @pytest.fixture
@@ -47,13 +52,13 @@ def material(tmp_path, make_photo, vgg_weights):
 
 @pytest.fixture
 def train(material, tmp_path):
-    """Train in a run folder of the given name; what is not given is tiny."""
+    """Train in a run folder of the given name, with tiny settings by default."""
 
     def train(run="run", *, name="wave", painting=None, photos=None, previews=None, **changes):
         keywords = {key: changes.pop(key) for key in KEYWORDS if key in changes}
         return train_style(
             painting or material.painting,
-            open_photos(photos or material.photos),
+            photos or material.photos,
             tiny_config(material, **changes),
             name=name,
             run_dir=tmp_path / run,
@@ -65,7 +70,7 @@ def train(material, tmp_path):
 
 
 def stop_after(steps):
-    """A `should_stop` that says yes once it was asked this many times."""
+    """Return a `should_stop` that returns true at its nth call."""
     asked = []
     return lambda: asked.append(1) or len(asked) == steps
 
@@ -91,7 +96,7 @@ def test_training_lowers_the_loss(train, network, rate, share):
     assert np.mean(totals[-3:]) < share * np.mean(totals[:3])
 
 
-def test_a_seed_gives_the_same_style_again_and_another_seed_another_one(train):
+def test_a_seed_gives_the_same_style_again_and_another_seed_a_different_one(train):
     first, again, other = (train(f"run {n}", steps=2, seed=seed, force=True) for n, seed in enumerate((3, 3, 4)))
     assert same_weights(first, again)
     assert not same_weights(first, other)
@@ -102,7 +107,7 @@ def test_the_learning_rate_rises_to_its_peak_early_and_falls_to_nearly_nothing(m
     trainer = Trainer(config, np.zeros((32, 32, 3), np.float32), vgg_weights)
     rates = []
     for _ in range(20):
-        rates.append(trainer.optimiser.param_groups[0]["lr"])
+        rates.append(trainer.optimizer.param_groups[0]["lr"])
         trainer.train_step(np.full((1, 3, 32, 32), 0.5, np.float32))
     assert max(rates) == pytest.approx(0.01, rel=0.05)
     assert 1 <= rates.index(max(rates)) <= 6
@@ -110,7 +115,7 @@ def test_the_learning_rate_rises_to_its_peak_early_and_falls_to_nearly_nothing(m
     assert rates[-1] < 0.05 * max(rates)
 
 
-def test_crops_aim_at_more_than_the_painting_has_and_the_more_so_the_higher_the_layer(material, vgg_weights):
+def test_crops_aim_above_the_paintings_statistics_the_more_the_higher_the_layer(material, vgg_weights):
     painting = np.random.default_rng(0).random((64, 64, 3), np.float32)
     trainer = Trainer(tiny_config(material, octaves=1), painting, vgg_weights)
     activations = trainer.criterion.features(torch.from_numpy(painting).permute(2, 0, 1)[None], trainer.style_layers)
@@ -126,7 +131,7 @@ def test_crops_aim_at_more_than_the_painting_has_and_the_more_so_the_higher_the_
 def test_a_training_may_have_any_number_of_steps(material, vgg_weights, steps):
     trainer = Trainer(tiny_config(material, steps=steps), np.zeros((32, 32, 3), np.float32), vgg_weights)
     for _ in range(steps):
-        trainer.optimiser.step()
+        trainer.optimizer.step()
         trainer.schedule.step()
     assert 0 < trainer.schedule.get_last_lr()[0] <= trainer.config.learning_rate
 
@@ -139,7 +144,7 @@ def test_a_setting_of_the_losses_changes_them(train, changes):
     assert reports[0].style != pytest.approx(reports[1].style, rel=1e-4)
 
 
-def test_the_stability_term_joins_the_total_alone_and_changes_what_is_learnt(train):
+def test_the_stability_loss_adds_to_the_total_alone_and_changes_what_is_learned(train):
     plain, stable = [], []
     first = train("plain", steps=2, on_step=plain.append)
     second = train("stable", steps=2, stability_weight=1e6, force=True, on_step=stable.append)
@@ -176,8 +181,7 @@ def test_each_step_is_reported_as_it_stands_in_the_metrics(train, tmp_path):
         assert report.total == pytest.approx(2 * report.content + 3 * report.style + 5 * report.tv, rel=1e-5)
 
 
-def test_a_finished_run_folder_is_complete(train, tmp_path, monkeypatch):
-    monkeypatch.setattr("stylekit.training.train.save_loss_curves", save_loss_curves)
+def test_a_finished_run_folder_is_complete(train, tmp_path):
     train(steps=2)
     assert files(tmp_path / "run") == [
         "checkpoint.safetensors",
@@ -197,7 +201,7 @@ def test_a_longer_training_has_about_ten_samples_and_one_of_the_last_step(train,
     assert samples[-1] == 21
 
 
-def test_a_sheet_shows_the_preview_what_the_style_makes_of_it_and_the_painting(train, material, tmp_path):
+def test_a_sheet_shows_the_preview_its_stylized_version_and_the_painting(train, material, tmp_path):
     train(steps=3, learning_rate=1e-2)
     preview = Image.open(material.preview).convert("RGB").resize((32, 256))
     with Image.open(tmp_path / "run" / "samples" / "000003.png") as sheet:
@@ -228,10 +232,10 @@ def test_the_style_is_kept_under_its_name_and_found(train, tmp_path):
         assert same_weights(kept, style)
 
 
-def test_kernels_are_kept_in_half_precision_and_all_else_in_float32(train, tmp_path):
+def test_kernels_are_kept_in_8_bits_and_all_else_in_float32(train, tmp_path):
     train(steps=1)
     weights = load_file(tmp_path / "run" / "wave.safetensors")
-    assert {array.dtype for array in weights.values() if array.ndim == 4} == {np.dtype(np.float16)}
+    assert {array.dtype for array in weights.values() if array.ndim == 4} == {np.dtype(np.int8)}
     assert {array.dtype for array in weights.values() if array.ndim != 4} == {np.dtype(np.float32)}
 
 
@@ -252,24 +256,24 @@ def test_the_recipe_holds_every_setting_files_by_name_and_hash_and_the_losses_re
     assert list(recipe["losses"].values()) == pytest.approx(reached, abs=1e-5)
 
 
-def test_the_recipe_names_the_style_layers_that_were_chosen_by_themselves(train):
+def test_the_recipe_names_the_style_layers_that_were_chosen_by_default(train):
     recipe = train(steps=1, style_layers={}).metadata.trained_with
-    assert recipe["style_layers"] == {"relu1_1": 1.0, "relu2_1": 1.0, "relu3_1": 1.0}  # the weights end at relu3_3
+    assert recipe["style_layers"] == {"relu1_1": 0.5, "relu2_1": 0.7, "relu3_1": 1.0}  # the weights end at relu3_3
 
 
 def test_no_folder_of_this_machine_is_in_the_style_file(train, style_path, tmp_path):
-    """Photos, painting, weights, the first style and the run: all lie somewhere under `tmp_path`'s parent."""
+    """Photos, painting, weights, the first style and the run are all below `tmp_path`'s parent."""
     train(steps=1, init_from=str(style_path))
     content = (own_styles_dir() / "wave.safetensors").read_bytes()
     assert style_path.name.encode() in content
     assert str(tmp_path.parent).encode() not in content
 
 
-def test_the_style_that_was_begun_with_is_named_with_its_hash(train, style_path):
+def test_the_style_that_a_training_started_from_is_named_with_its_hash(train, style_path):
     first = train(steps=1, init_from=str(style_path))
     named = {"file": style_path.name, "sha256": file_hash(style_path), "trained_with": {}}
     assert first.metadata.trained_with["init_from"] == named
-    again = train("again", name="later", steps=1, init_from="wave")  # begins with one that has a recipe itself
+    again = train("again", name="later", steps=1, init_from="wave")  # which has a recipe itself
     assert again.metadata.trained_with["init_from"]["trained_with"] == first.metadata.trained_with
 
 
@@ -279,17 +283,89 @@ def test_the_credits_are_in_the_style_file(train):
     assert {key: getattr(metadata, key) for key in dataclasses.asdict(credits)} == dataclasses.asdict(credits)
 
 
-def test_loss_weights_of_the_cache_are_used_where_none_are_named(train, material):
+def test_cached_loss_weights_are_used_by_default(train, material):
     loss_weights_path().parent.mkdir(parents=True)
     shutil.copy(material.weights, loss_weights_path())
     recipe = train(steps=1, loss_weights=None).metadata.trained_with
     assert recipe["loss_weights"] == {"file": "vgg19.safetensors", "sha256": file_hash(material.weights)}
 
 
-# --- Starting from a finished style
+def test_the_style_is_saved_before_the_loss_curves_which_may_fail(train, tmp_path, monkeypatch):
+    def fail(metrics, path):
+        assert load_style_file(tmp_path / "run" / "wave.safetensors").metadata.name == "wave"
+        assert (own_styles_dir() / "wave.safetensors").is_file()
+        raise ValueError("no such font")
+
+    monkeypatch.setattr("stylekit.training.train.save_loss_curves", fail)
+    notes = []
+    train(steps=1, on_note=notes.append)
+    assert notes[-1] == "Cannot draw the loss curves: no such font"
 
 
-def test_a_training_goes_on_from_a_finished_styles_weights(train):
+def test_a_style_that_cannot_be_filed_says_where_it_is(train, tmp_path):
+    def block(report):
+        if report.step == 2:
+            own_styles_dir().parent.mkdir(parents=True, exist_ok=True)
+            own_styles_dir().write_text("not a folder")
+
+    with pytest.raises(StyleFileError, match="The style is trained, but not among your styles: Cannot write") as caught:
+        train(steps=2, on_step=block)
+    path = tmp_path / "run" / "wave.safetensors"
+    assert caught.value.hint == f"Use it as --style {path}, or add it by `stylekit styles import {path} --name wave`."
+    assert load_style_file(path).metadata.name == "wave"
+
+
+# --- Inputs of every kind
+
+
+def test_paths_may_be_text_and_images_may_be_pillows_or_arrays(material, tmp_path):
+    config = tiny_config(material, steps=1)
+    painting = Image.open(material.painting)
+    styles = [
+        train_style(
+            image, str(material.photos), config, name=f"wave-{kind}", run_dir=str(tmp_path / kind), previews=[p]
+        )
+        for kind, image, p in [
+            ("text", str(material.painting), str(material.preview)),
+            ("pillow", painting, Image.open(material.preview)),
+            ("array", np.asarray(painting), np.asarray(Image.open(material.preview))),
+        ]
+    ]
+    assert same_weights(styles[0], styles[1])
+    assert same_weights(styles[0], styles[2])
+    recipes = [style.metadata.trained_with["painting"] for style in styles]
+    assert [recipe["file"] for recipe in recipes] == [material.painting.name, "", ""]
+    assert recipes[1] == recipes[2] != recipes[0]
+
+
+@pytest.mark.parametrize(
+    ("number", "note"), [(4, "Only 4 training photos: 100 or more"), (100, "100 training photos.")]
+)
+def test_the_number_of_photos_is_noted(train, material, number, note):
+    for copy in range(4, number):
+        shutil.copy(material.photos / "0.png", material.photos / f"{copy}.png")
+    notes = []
+    train(steps=1, on_note=notes.append)
+    assert [text for text in notes if text.startswith(note)]
+
+
+def test_a_missing_download_is_announced_by_the_training(train, server, monkeypatch, tmp_path):
+    archive = tmp_path / "val2017.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for name in ("0.png", "1.png"):
+            file.write(tmp_path / "material" / "photos" / name, name)
+    monkeypatch.setattr("stylekit.training.photos.COCO_URL", server.put("/val2017.zip", archive.read_bytes()))
+    monkeypatch.setattr("stylekit.training.photos.COCO_SHA256", file_hash(archive))
+    downloads = []
+    train(photos="coco", steps=1, on_download=lambda download: downloads.append(download) or (lambda done, total: None))
+    assert [(download.name, download.size) for download in downloads] == [("COCO val2017", COCO_SIZE)]
+    assert downloads[0].path.is_file()
+
+
+# --- Starting from a trained style
+
+
+def test_a_training_can_start_from_a_trained_styles_weights(train):
     before, after = [], []
     train("first", steps=12, learning_rate=1e-2, network="johnson", on_step=before.append)
     train("second", name="more", steps=2, network="johnson", init_from="wave", on_step=after.append)
@@ -301,36 +377,37 @@ def test_before_its_first_step_it_is_that_style(material, vgg_weights, style_pat
     trainer = Trainer(tiny_config(material), painting, vgg_weights, start=load_style_file(style_path))
     assert trainer.network_config == small_style.metadata.network_config
     photo = make_photo(20, 24)
-    result = trainer.stylise(np.asarray(photo, np.float32) / 255) * 255
+    result = trainer.stylize(np.asarray(photo, np.float32) / 255) * 255
     assert np.abs(result - np.asarray(load_style(str(style_path))(photo))).max() <= 1
 
 
-def test_unless_told_otherwise_it_begins_with_the_bundled_style_nearest_to_the_painting(train, make_photo, tmp_path):
+def test_by_default_it_starts_from_the_bundled_style_nearest_to_the_painting(train, make_photo, tmp_path):
     assert TrainConfig().init_from == "nearest"
     path = tmp_path / "painting.png"
     load_style("red-chalk")(make_photo(96, 96, 3)).save(path)
     notes = []
     style = train(painting=path, steps=1, learning_rate=1e-9, init_from="nearest", on_note=notes.append)
-    assert notes == ["Starting from red-chalk, the bundled style that is nearest to the painting."]
+    assert "Starting from red-chalk, the bundled style nearest to the painting." in notes
     assert style.metadata.trained_with["init_from"]["file"] == "red-chalk.safetensors"
     red_chalk = load_style_file(bundled_styles_dir() / "red-chalk.safetensors")
     for name, array in style.weights.items():
-        assert array == pytest.approx(red_chalk.weights[name], abs=1e-3)
+        near = float(np.abs(red_chalk.weights[name]).max()) / 200  # 8 bits
+        assert array == pytest.approx(red_chalk.weights[name], abs=max(near, 1e-3))
 
 
-def test_a_resumed_training_knows_what_it_began_with_and_does_not_search_again(train, monkeypatch):
+def test_a_resumed_training_knows_what_it_started_from_and_does_not_search_again(train, monkeypatch):
     config = {"steps": 2, "init_from": "nearest"}
     with pytest.raises(KeyboardInterrupt):
         train(should_stop=lambda: True, **config)
-    monkeypatch.setattr("stylekit.training.train.nearest_style", lambda *arguments: pytest.fail("searched again"))
+    monkeypatch.setattr("stylekit.training.warm_start.nearest_style", lambda *arguments: pytest.fail("searched again"))
     style = train(resume=True, **config)
     assert (bundled_styles_dir() / style.metadata.trained_with["init_from"]["file"]).is_file()
 
 
-def test_a_network_of_which_no_style_is_bundled_begins_with_fresh_weights_and_says_so(train):
+def test_a_network_without_bundled_styles_starts_from_fresh_weights_with_a_note(train):
     notes = []
     style = train(steps=1, network="johnson", init_from="nearest", on_note=notes.append)
-    assert notes == ["Starting from fresh weights."]
+    assert "Starting from fresh weights." in notes
     assert style.metadata.trained_with["init_from"] is None
 
 
@@ -343,7 +420,7 @@ def test_with_the_compact_loss_network_the_losses_fall_and_the_recipe_says_so(tr
     assert np.mean([report.total for report in reports[-3:]]) < 0.7 * reports[0].total
     recipe = style.metadata.trained_with
     assert (recipe["loss_network"], recipe["loss_weights"]["file"]) == ("compact", "compact.safetensors")
-    assert recipe["style_layers"] == {"relu1_1": 1.0, "relu2_1": 1.0, "relu3_1": 1.0, "relu4_1": 1.0}
+    assert recipe["style_layers"] == {"relu1_1": 0.5, "relu2_1": 0.7, "relu3_1": 1.0, "relu4_1": 1.3}
 
 
 @pytest.mark.parametrize(
@@ -362,7 +439,7 @@ def test_with_the_compact_loss_network_the_losses_fall_and_the_recipe_says_so(tr
         ({"loss_weights": "nowhere.safetensors"}, LossWeightsError, "nowhere"),
     ],
 )
-def test_what_cannot_be_trained_is_refused_before_the_run_folder_is_made(
+def test_impossible_settings_are_rejected_before_the_run_folder_is_created(
     train, style_path, tmp_path, changes, error, message
 ):
     if changes.get("init_from") == "SMALL":
@@ -372,24 +449,26 @@ def test_what_cannot_be_trained_is_refused_before_the_run_folder_is_made(
     assert not (tmp_path / "run").exists()
 
 
-def test_absent_loss_weights_are_not_fetched_offline_and_no_run_folder_is_made(train, tmp_path, monkeypatch):
+def test_missing_loss_weights_are_not_downloaded_offline_and_no_run_folder_is_created(train, tmp_path, monkeypatch):
     monkeypatch.setenv("STYLEKIT_OFFLINE", "1")
-    with pytest.raises(LossWeightsError, match="cache") as refused:
+    with pytest.raises(LossWeightsError, match="cache") as rejected:
         train(loss_weights=None)
-    assert "--loss-weights" in refused.value.hint
+    assert "--loss-weights" in rejected.value.hint
     assert not (tmp_path / "run").exists()
 
 
 # --- Paintings, photos, names
 
 
-def picture_file(path, kind):
+def image_file(path, kind):
     match kind:
         case "too small":
             Image.new("RGB", (31, 400)).save(path)
-        case "no picture":
+        case "transparent":
+            Image.new("RGBA", (400, 400)).save(path)
+        case "not an image":
             path.write_text("a text")
-        case "cut short":
+        case "truncated":
             Image.effect_noise((64, 64), 90).save(path)
             path.write_bytes(path.read_bytes()[:-900])
     return path
@@ -399,49 +478,50 @@ def picture_file(path, kind):
     ("kind", "message"),
     [
         ("too small", "too small: 31 x 400 px"),
-        ("no picture", "not a picture"),
-        ("cut short", "truncated"),
-        ("absent", "exist"),
+        ("transparent", "wholly transparent"),
+        ("not an image", "not a readable image"),
+        ("truncated", "truncated"),
+        ("missing", "exist"),
     ],
 )
-def test_a_painting_that_cannot_be_learnt_is_refused(train, tmp_path, kind, message):
-    with pytest.raises(ImageError, match=message) as refused:
-        train(painting=picture_file(tmp_path / "painting.png", kind))
-    assert "painting.png" in refused.value.message
+def test_an_unusable_painting_is_rejected(train, tmp_path, kind, message):
+    with pytest.raises(ImageError, match=message) as rejected:
+        train(painting=image_file(tmp_path / "painting.png", kind))
+    assert "painting.png" in rejected.value.message
     assert not (tmp_path / "run").exists()
 
 
-def test_a_preview_that_is_no_picture_is_refused_before_the_run_folder_is_made(train, tmp_path):
+def test_a_preview_that_is_not_an_image_is_rejected_before_the_run_folder_is_created(train, tmp_path):
     with pytest.raises(ImageError, match=r"preview\.png"):
-        train(previews=[picture_file(tmp_path / "preview.png", "no picture")])
+        train(previews=[image_file(tmp_path / "preview.png", "not an image")])
     assert not (tmp_path / "run").exists()
 
 
-def test_too_few_photos_are_refused_before_the_run_folder_is_made(train, tmp_path):
+def test_too_few_photos_are_rejected_before_the_run_folder_is_created(train, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(DatasetError, match="2 or more"):
         train(photos=tmp_path / "empty")
     assert not (tmp_path / "run").exists()
 
 
-def test_damaged_photos_do_not_stop_a_training(train, material):
+def test_corrupt_photos_do_not_stop_a_training(train, material):
     for number in range(4):
-        (material.photos / f"{number} damaged.png").write_bytes(b"no picture")
+        (material.photos / f"{number} damaged.png").write_bytes(b"not an image")
     reports = []
     train(steps=4, on_step=reports.append)
     assert len(reports) == 4
 
 
 @pytest.mark.parametrize("name", ["Great Wave", "../wave", "", "-wave"])
-def test_what_cannot_be_a_name_is_refused_before_any_work(train, tmp_path, name):
-    with pytest.raises(ConfigError, match="cannot name a style"):
+def test_an_invalid_name_is_rejected_before_any_work(train, tmp_path, name):
+    with pytest.raises(ConfigError, match="Invalid style name"):
         train(name=name, painting=tmp_path / "not even looked at.png")
     assert not (tmp_path / "run").exists()
 
 
 @pytest.fixture
 def bundled(tmp_path, style_path, monkeypatch):
-    """A package that ships the style `wave`."""
+    """Let the package ship the style `wave`."""
     folder = tmp_path / "bundled"
     folder.mkdir()
     shutil.copy(style_path, folder / "wave.safetensors")
@@ -449,10 +529,10 @@ def bundled(tmp_path, style_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("bundled")
-def test_a_bundled_styles_name_is_refused_before_any_work(train, tmp_path):
-    with pytest.raises(ConfigError, match="wave is a bundled style") as refused:
+def test_a_bundled_styles_name_is_rejected_before_any_work(train, tmp_path):
+    with pytest.raises(ConfigError, match="wave is a bundled style") as rejected:
         train(name="wave", painting=tmp_path / "not even looked at.png")
-    assert "--force" in refused.value.hint
+    assert "--force" in rejected.value.hint
     assert not (tmp_path / "run").exists()
 
 
@@ -462,17 +542,17 @@ def test_a_bundled_style_is_hidden_by_force(train, small_style):
     assert load_style("wave").metadata == trained.metadata
 
 
-def test_a_style_of_ones_own_is_not_replaced_without_force(train, tmp_path):
+def test_a_style_of_the_users_is_not_replaced_without_force(train, tmp_path):
     train("first", steps=1)
     kept = (own_styles_dir() / "wave.safetensors").read_bytes()
-    with pytest.raises(ConfigError, match="wave") as refused:
+    with pytest.raises(ConfigError, match="wave") as rejected:
         train("second", steps=1, seed=1)
-    assert "--force" in refused.value.hint
+    assert "--force" in rejected.value.hint
     assert not (tmp_path / "second").exists()
     assert (own_styles_dir() / "wave.safetensors").read_bytes() == kept
 
 
-# --- Breaking off and going on
+# --- Interrupting and resuming
 
 
 def assert_same_training(first, second):
@@ -490,7 +570,7 @@ def assert_same_training(first, second):
     ],
     ids=["after the first step", "later", "with the stability term", "johnson"],
 )
-def test_a_training_that_was_broken_off_and_resumed_is_the_one_that_was_not(train, tmp_path, stop, changes):
+def test_a_training_that_was_interrupted_and_resumed_equals_one_that_was_not(train, tmp_path, stop, changes):
     whole = train("whole", name="whole", **changes)
     with pytest.raises(KeyboardInterrupt):
         train("broken", should_stop=stop_after(stop), **changes)
@@ -506,7 +586,7 @@ def test_a_training_that_was_broken_off_and_resumed_is_the_one_that_was_not(trai
     assert resumed.metadata.trained_with["losses"] == whole.metadata.trained_with["losses"]
 
 
-def test_time_counts_on_over_a_break(train, tmp_path):
+def test_time_continues_after_an_interruption(train, tmp_path):
     seconds = []
     with pytest.raises(KeyboardInterrupt):
         train(should_stop=stop_after(3), on_step=lambda report: seconds.append(report.seconds))
@@ -516,7 +596,7 @@ def test_time_counts_on_over_a_break(train, tmp_path):
 
 
 def test_rows_after_the_checkpoint_are_dropped_before_they_are_computed_again(train, tmp_path):
-    """As a killed run leaves them, the last one half-written."""
+    """As a killed run leaves them, the last one unfinished."""
     train("whole", name="whole")
     with pytest.raises(KeyboardInterrupt):
         train("broken", should_stop=stop_after(2))
@@ -526,7 +606,7 @@ def test_rows_after_the_checkpoint_are_dropped_before_they_are_computed_again(tr
     assert_same_training(tmp_path / "whole", tmp_path / "broken")
 
 
-def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(train, tmp_path):
+def test_a_run_that_was_killed_before_its_first_checkpoint_starts_again(train, tmp_path):
     def killed(report):
         if report.step == 3:
             raise MemoryError("killed")
@@ -539,7 +619,7 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(train, t
     assert_same_training(tmp_path / "whole", tmp_path / "broken")
 
 
-def test_a_checkpoint_is_written_now_and_then(train, tmp_path, monkeypatch):
+def test_checkpoints_are_written_regularly(train, tmp_path, monkeypatch):
     monkeypatch.setattr("stylekit.training.train._CHECKPOINT_SECONDS", -1)
     seen = []
     train(steps=3, on_step=lambda report: seen.append((tmp_path / "run" / "checkpoint.safetensors").exists()))
@@ -557,15 +637,15 @@ def test_resuming_a_finished_run_gives_the_same_style_again(train, tmp_path):
     assert len(metrics(tmp_path / "run")) == 3
 
 
-def test_a_stop_asked_for_at_the_last_step_comes_too_late_to_matter(train, tmp_path):
+def test_stopping_at_the_last_step_changes_nothing(train, tmp_path):
     style = train(steps=2, should_stop=stop_after(2))
     assert same_weights(load_style_file(tmp_path / "run" / "wave.safetensors"), style)
 
 
 @pytest.mark.parametrize(
-    ("other", "named"), [({"steps": 7}, "steps"), ({"seed": 1, "tv_weight": 1.0}, "tv_weight, seed")]
+    ("other", "named"), [({"steps": 7}, "--steps"), ({"seed": 1, "tv_weight": 1.0}, "--tv-weight, --seed")]
 )
-def test_resuming_with_other_settings_is_refused_and_changes_nothing(train, tmp_path, other, named):
+def test_resuming_with_other_settings_is_rejected_and_changes_nothing(train, tmp_path, other, named):
     with pytest.raises(KeyboardInterrupt):
         train(should_stop=stop_after(2))
     before = {name: (tmp_path / "run" / name).read_bytes() for name in files(tmp_path / "run")}
@@ -574,7 +654,7 @@ def test_resuming_with_other_settings_is_refused_and_changes_nothing(train, tmp_
     assert {name: (tmp_path / "run" / name).read_bytes() for name in files(tmp_path / "run")} == before
 
 
-def test_resuming_with_another_painting_is_refused(train, material):
+def test_resuming_with_another_painting_is_rejected(train, material):
     with pytest.raises(KeyboardInterrupt):
         train(should_stop=stop_after(1))
     with pytest.raises(ConfigError, match="another painting"):
@@ -590,10 +670,27 @@ def test_a_folder_of_something_else_is_neither_started_in_nor_resumed(train, tmp
     assert files(tmp_path / "run") == ["notes.txt"]
 
 
+def test_a_second_training_in_a_folder_is_rejected_and_leaves_the_first_one_alone(train, tmp_path):
+    """Before the first checkpoint, when a folder counts as new."""
+    rejected = []
+
+    def start_another(report):
+        if report.step == 2:
+            for resume in (False, True):
+                with pytest.raises(StylekitError, match="is being written by another run") as caught:
+                    train(name="other", resume=resume)
+                rejected.append(caught.value.hint)
+
+    train(steps=4, on_step=start_another)
+    assert rejected == ["Wait for it, or choose another --run-dir."] * 2
+    assert metrics(tmp_path / "run")[:, 0].tolist() == [1, 2, 3, 4]
+    assert not any(name.endswith(".lock") for name in files(tmp_path / "run"))
+
+
 # --- Diverging
 
 
-def test_a_training_with_far_too_high_a_learning_rate_is_said_to_diverge(train, tmp_path):
+def test_a_training_with_far_too_high_a_learning_rate_diverges(train, tmp_path):
     with pytest.raises(TrainingDiverged, match="no longer finite at step") as diverged:
         train(learning_rate=1e30)
     assert "--lr" in diverged.value.hint
@@ -620,9 +717,44 @@ def test_a_diverging_training_keeps_the_last_good_checkpoint(train, tmp_path, mo
     assert_same_training(tmp_path / "whole", tmp_path / "run")
 
 
-def test_weights_too_large_for_the_style_file_are_a_diverged_training(train):
+def test_weights_that_are_not_finite_count_as_diverged():
+    weights = {"out.weight": np.full((1, 1, 1, 1), np.inf, np.float32)}
     with pytest.raises(TrainingDiverged):
-        train(steps=2, learning_rate=1e7)
+        final_weights(SimpleNamespace(weights=lambda: weights))
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_fresh_weights_first_learn_to_copy_then_the_style_little_by_little(material):
+    config = tiny_config(material, steps=20, style_loss="sliced", style_weight=12.0)
+    painting = np.asarray(Image.open(material.painting).convert("RGB").resize((64, 64)), np.float32) / 255
+    trainer = Trainer(config, painting, read_loss_weights(material.weights))
+    crops = np.random.default_rng(0).random((2, 3, 64, 64), np.float32)
+    copying, style_weights, gram_shares = [], [], []
+    for _ in range(20):
+        copying.append(trainer._prepare_losses())
+        style_weights.append(trainer.criterion.weights[1])
+        gram_shares.append(trainer.criterion.style_loss.gram_share)
+        trainer.train_step(crops)
+    assert copying == [True] * 3 + [False] * 17
+    assert style_weights[:4] == pytest.approx([4, 4, 4, 4])
+    assert style_weights == sorted(style_weights)
+    assert gram_shares[3] == 0
+    assert (style_weights[-1], gram_shares[-1]) == (12, 0.35)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_a_trained_style_is_the_average_of_the_last_weights_and_resumes_as_such(material):
+    config = tiny_config(material, steps=8)
+    painting = np.asarray(Image.open(material.painting).convert("RGB").resize((64, 64)), np.float32) / 255
+    trainers = [Trainer(config, painting, read_loss_weights(material.weights)) for _ in range(2)]
+    crops = np.random.default_rng(0).random((2, 3, 64, 64), np.float32)
+    for _ in range(4):
+        trainers[0].train_step(crops)
+    last = {name: tensor.numpy() for name, tensor in trainers[0].network.state_dict().items()}
+    assert any(not np.array_equal(last[name], array) for name, array in trainers[0].weights().items())
+    trainers[1].restore(*trainers[0].state())
+    for name, array in trainers[0].weights().items():
+        np.testing.assert_array_equal(trainers[1].weights()[name], array)
 
 
 # --- Properties of the code
@@ -630,7 +762,7 @@ def test_weights_too_large_for_the_style_file_are_a_diverged_training(train):
 
 def test_nothing_but_the_importers_may_unpickle():
     root = Path(stylekit.__file__).parent
-    suspicious = {"torch.save", "torch.load", "np.load", "numpy.load", "torch.jit.load"}
+    suspicious = {"torch.save", "torch.load", "torch.jit.load"}
     found = []
     for path in root.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -641,10 +773,12 @@ def test_nothing_but_the_importers_may_unpickle():
                 found.append((path.stem, "import"))
             if isinstance(node, ast.Attribute) and ast.unparse(node) in suspicious:
                 found.append((path.stem, ast.unparse(node)))
+            if isinstance(node, ast.keyword) and node.arg == "allow_pickle":  # which `np.load` needs for pickles
+                found.append((path.stem, "allow_pickle"))
     assert {module for module, _ in found} <= {"checkpoints"}
 
 
-def test_everything_but_text_and_pictures_in_a_run_folder_is_safetensors(train, tmp_path):
+def test_everything_but_text_and_images_in_a_run_folder_is_safetensors(train, tmp_path):
     train(steps=1)
     binary = [name for name in files(tmp_path / "run") if not name.endswith((".json", ".csv", ".png"))]
     assert binary == ["checkpoint.safetensors", "wave.safetensors"]

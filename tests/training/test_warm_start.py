@@ -1,4 +1,4 @@
-"""The bundled style that a training begins with."""
+"""The bundled style that a training starts from."""
 
 import numpy as np
 import pytest
@@ -17,11 +17,16 @@ def photos(make_photo):
 
 
 @pytest.mark.parametrize("name", ["starry-night", "red-chalk", "tableau"])
-def test_the_style_that_painted_a_picture_is_the_nearest_to_it(make_photo, photos, name):
+def test_the_style_that_made_an_image_is_the_nearest_to_it(make_photo, photos, name):
     painted = load_style(name)(make_photo(96, 96, seed=3))
-    nearest = nearest_style(np.asarray(painted, np.float32) / 255, photos, "fast")
-    assert nearest == bundled_styles_dir() / f"{name}.safetensors"
+    compared = []
+    nearest = nearest_style(
+        np.asarray(painted, np.float32) / 255, photos, "fast", lambda number, of: compared.append((number, of))
+    )
+    assert compared == [(number, len(compared)) for number in range(len(compared))]
+    assert len(compared) > 1
+    assert nearest.file == bundled_styles_dir() / f"{name}.safetensors"
 
 
-def test_a_network_of_which_no_style_is_bundled_has_none(photos):
+def test_a_network_without_bundled_styles_has_none(photos):
     assert nearest_style(np.zeros((64, 64, 3), np.float32), photos, "johnson") is None

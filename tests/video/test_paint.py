@@ -1,4 +1,4 @@
-"""Videos: every frame at its time, the sound untouched, nothing painted twice, and what is broken costs little."""
+"""Videos: every frame at its time, the sound untouched, no frame painted twice, and damage contained."""
 
 import dataclasses
 import errno
@@ -19,14 +19,15 @@ from PIL import Image
 
 from stylekit.apply.run import apply_styles
 from stylekit.config.apply import ApplyConfig
+from stylekit.engines.protocol import EngineFacts
 from stylekit.errors import ImageError
 from stylekit.styles.style_file import StyleMetadata
 from stylekit.stylization.style import Style
 from stylekit.system.distributed import World
 from stylekit.system.files import hidden_beside
+from stylekit.system.locks import locked
 from stylekit.video import reader as video_reader
-from stylekit.video.animations import animation_frames, probe_animation
-from stylekit.video.claims import claim
+from stylekit.video.animations import animation_frames, probe_animation, write_animation
 from stylekit.video.frames import Frame, at_rate
 from stylekit.video.paint import paint_video
 from stylekit.video.reader import probe_video, video_frames
@@ -35,7 +36,7 @@ from video_material import frames_of, packets_of, photo, write_video
 
 pytest.importorskip("av")
 
-linux_only = pytest.mark.skipif(sys.platform != "linux", reason="memory is counted in kilobytes there")
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="other systems count memory in other units")
 
 
 @pytest.fixture
@@ -49,20 +50,20 @@ def _short_segments(monkeypatch):
 
 
 class Copyist:
-    """An engine that paints what it sees, and remembers how often."""
+    """An engine that returns its input, and counts the runs."""
 
-    device, reach, free_norms, norms_in_turn, pixel_bytes, held_bytes = "cpu", 8, 0, 0, 100, 0
+    facts, held_bytes = EngineFacts("fake", "cpu", 8, free_norms=0, norm_depth=0, bytes_per_pixel=100), 0
 
     def __init__(self):
         self.painted = 0
 
-    def run(self, pictures):
+    def run(self, images):
         self.painted += 1
-        return pictures.copy()
+        return images.copy()
 
-    def run_after(self, picture, last, share):
-        count = last[0] + 1 if last else np.zeros((2, 1, 1, 1), np.float32)
-        return self.run(picture), (count,)
+    def run_after(self, image, previous, share):
+        count = previous[0] + 1 if previous else np.zeros((2, 1, 1, 1), np.float32)
+        return self.run(image), (count,)
 
     def replicas(self):
         return [self]
@@ -85,28 +86,26 @@ def test_each_frame_is_painted_at_its_time_with_the_sound_as_it_was(video, tmp_p
     assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.mp4", "out.mp4"]
 
 
-def test_frames_painted_at_the_same_time_come_in_their_order(video, tmp_path):
-    class Half(Copyist):
+def test_frames_painted_at_the_same_time_stay_in_order(video, tmp_path):
+    class Replica(Copyist):
         at_once = threading.Barrier(2, timeout=10)
 
-        def run(self, pictures):
-            self.at_once.wait()  # until the other half has a frame too
+        def run(self, images):
+            self.at_once.wait()  # until the other replica has a frame too
             time.sleep(0.02 * (self is slow))
-            return super().run(pictures)
+            return super().run(images)
 
-    class Whole(Copyist):
+    class Replicated(Copyist):
         def replicas(self):
-            return halves
+            return replicas
 
-    halves = slow, _ = Half(), Half()
-    report = paint(video, tmp_path / "out.mp4", Whole(), steady=0)
-    assert (report.frames, halves[0].painted, halves[1].painted) == (20, 10, 10)
-    assert all(
-        difference(picture, photo(number)) < 8 for number, picture in enumerate(frames_of(tmp_path / "out.mp4")[1])
-    )
+    replicas = slow, _ = Replica(), Replica()
+    report = paint(video, tmp_path / "out.mp4", Replicated(), steady=0)
+    assert (report.frames, replicas[0].painted, replicas[1].painted) == (20, 10, 10)
+    assert all(difference(image, photo(number)) < 8 for number, image in enumerate(frames_of(tmp_path / "out.mp4")[1]))
 
 
-def test_through_the_command_a_video_is_styled(video, style_path, tmp_path, stylekit):
+def test_the_command_stylizes_a_video(video, style_path, tmp_path, stylekit):
     code, out, err = stylekit("apply", video, "-s", style_path, "--json")
     (report,) = json.loads(out)["files"]
     assert (code, err) == (0, "")
@@ -114,7 +113,7 @@ def test_through_the_command_a_video_is_styled(video, style_path, tmp_path, styl
     assert difference(frames_of(tmp_path / "clip-small.mp4")[1][3], photo(3)) > 10
 
 
-def test_photos_and_films_of_a_folder_are_painted_alike(video, style_path, tmp_path, make_photo, stylekit):
+def test_photos_and_videos_of_a_folder_are_painted_together(video, style_path, tmp_path, make_photo, stylekit):
     folder = tmp_path / "holiday"
     folder.mkdir()
     video.rename(folder / "clip.mp4")
@@ -124,19 +123,19 @@ def test_photos_and_films_of_a_folder_are_painted_alike(video, style_path, tmp_p
     code, out, err = stylekit(*command)
     assert code == 3
     assert [line.rpartition("/")[2] for line in out.splitlines()] == ["clip-small.mp4", "lion-small.jpg"]
-    assert f"failed {folder}/broken.mov: broken.mov is no video that can be read" in err
+    assert f"failed {folder}/broken.mov: broken.mov is not a readable video" in err
     assert "2 skipped, 1 failed" in stylekit(*command)[2]
 
 
-def test_a_single_films_failure_is_reported_and_the_commands(style_path, tmp_path, stylekit):
+def test_the_failure_of_a_single_video_is_the_commands_too(style_path, tmp_path, stylekit):
     (tmp_path / "broken.mov").write_bytes(b"no video")
     code, out, err = stylekit("apply", tmp_path / "broken.mov", "-s", style_path, "--report", tmp_path / "report.jsonl")
     assert (code, out) == (1, "")
-    assert err.startswith("error: broken.mov is no video that can be read")
+    assert err.startswith("error: broken.mov is not a readable video")
     assert json.loads((tmp_path / "report.jsonl").read_text())["status"] == "failed"
 
 
-def test_processes_share_films_as_they_share_photos(video, style_path, tmp_path, make_photo):
+def test_processes_share_videos_as_they_share_photos(video, style_path, tmp_path, make_photo):
     make_photo(40, 30).save(tmp_path / "lion.jpg")
     shares = [
         apply_styles([video, tmp_path / "lion.jpg"], tmp_path / "out", [str(style_path)], world=World(rank, 2)).files
@@ -148,27 +147,27 @@ def test_processes_share_films_as_they_share_photos(video, style_path, tmp_path,
     ]
 
 
-def test_memory_that_runs_out_for_a_video_costs_only_it(video, style_path, tmp_path, make_photo, monkeypatch):
+def test_a_video_for_which_memory_runs_out_fails_alone(video, style_path, tmp_path, make_photo, monkeypatch):
     def full(*_, **__):
         raise MemoryError
 
-    monkeypatch.setattr("stylekit.apply.run.paint_video", full)
+    monkeypatch.setattr("stylekit.apply.runner.paint_video", full)
     make_photo(40, 30).save(tmp_path / "lion.jpg")
     report = apply_styles([video, tmp_path / "lion.jpg"], tmp_path / "out", [str(style_path)])
     assert [(file.status, file.reason) for file in report.files] == [("failed", "Out of memory on cpu."), ("done", "")]
 
 
-def test_frames_at_any_times_keep_them(tmp_path):
+def test_frames_at_irregular_times_keep_them(tmp_path):
     times = [0, 1001, 2002, 2500, 9000, 9001, 20000]
-    pictures = [photo(number) for number in range(len(times))]
-    video = write_video(tmp_path / "a.mp4", pictures, times=times, time_base=Fraction(1, 30000), sound=False)
+    images = [photo(number) for number in range(len(times))]
+    video = write_video(tmp_path / "a.mp4", images, times=times, time_base=Fraction(1, 30000), sound=False)
     paint(video, tmp_path / "b.mp4")
     assert frames_of(tmp_path / "b.mp4")[0] == [Fraction(time, 30000) for time in times]
 
 
-def test_a_turned_video_comes_out_upright(tmp_path):
-    pictures = [photo(0)] * 3
-    video = write_video(tmp_path / "a.mp4", pictures, rotation=-90, sound=False)
+def test_a_rotated_video_comes_out_upright(tmp_path):
+    images = [photo(0)] * 3
+    video = write_video(tmp_path / "a.mp4", images, rotation=-90, sound=False)
     report = paint(video, tmp_path / "b.mp4")
     assert (report.width, report.height) == (48, 64)
     painted = frames_of(tmp_path / "b.mp4")[1][0]
@@ -176,23 +175,23 @@ def test_a_turned_video_comes_out_upright(tmp_path):
 
 
 @pytest.mark.parametrize("colors", [(1, 1), (1, 2), (5, 1), (5, 2)])
-def test_a_frame_looks_as_its_photo_whatever_matrix_and_range_code_it(tmp_path, colors):
+def test_colors_are_right_for_every_matrix_and_range(tmp_path, colors):
     flat = np.full((48, 64, 3), (200, 90, 40), np.uint8)
     video = write_video(tmp_path / "a.mp4", [flat] * 2, colors=colors, sound=False)
-    seen = []
+    inputs = []
 
-    class Witness(Copyist):
-        def run(self, pictures):
-            seen.append(pictures[0] * 255)
-            return super().run(pictures)
+    class Recorder(Copyist):
+        def run(self, images):
+            inputs.append(images[0] * 255)
+            return super().run(images)
 
-    paint(video, tmp_path / "b.mp4", Witness())
-    assert np.abs(seen[0] - flat).max() <= 3
+    paint(video, tmp_path / "b.mp4", Recorder())
+    assert np.abs(inputs[0] - flat).max() <= 3
     assert np.abs(frames_of(tmp_path / "b.mp4")[1][0].astype(int) - flat).max() <= 5
 
 
 @pytest.mark.parametrize("steady", [0, 0.9])
-def test_what_is_painted_is_not_painted_again_after_a_break(video, tmp_path, steady):
+def test_an_interrupted_video_resumes_with_the_same_result(video, tmp_path, steady):
     paint(video, tmp_path / "whole.mp4", steady=steady)
     engine = Copyist()
 
@@ -210,7 +209,7 @@ def test_what_is_painted_is_not_painted_again_after_a_break(video, tmp_path, ste
     assert not list(tmp_path.glob(".*"))
 
 
-def test_a_break_before_the_first_segment_leaves_nothing(video, tmp_path):
+def test_an_interruption_before_the_first_segment_leaves_nothing(video, tmp_path):
     def stop(report):
         raise KeyboardInterrupt
 
@@ -219,7 +218,7 @@ def test_a_break_before_the_first_segment_leaves_nothing(video, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
 
 
-def test_other_settings_begin_anew(video, tmp_path):
+def test_other_settings_start_over(video, tmp_path):
     def stop(report):
         if report.frames == 12:
             raise KeyboardInterrupt
@@ -232,77 +231,77 @@ def test_other_settings_begin_anew(video, tmp_path):
     assert not list(tmp_path.glob(".*"))
 
 
-def test_a_broken_frame_is_repeated_and_counted(tmp_path):
+def test_a_corrupt_frame_is_replaced_and_counted(tmp_path):
     import av
 
     video = write_video(tmp_path / "a.mp4", [photo(number) for number in range(20)], sound=False)
     with av.open(str(video)) as container:
         positions = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
     data = bytearray(video.read_bytes())
-    position, size = positions[9]  # the last before a key frame
+    position, size = positions[9]  # the last before a keyframe
     data[position + 4 : position + size] = b"\xff" * (size - 4)
     video.write_bytes(data)
     report = paint(video, tmp_path / "b.mp4", steady=0)
-    times, pictures = frames_of(tmp_path / "b.mp4")
-    assert (report.frames, report.notes) == (20, ("1 broken frame: the frame before is shown again",))
+    times, images = frames_of(tmp_path / "b.mp4")
+    assert (report.frames, report.notes) == (20, ("1 corrupt frame: the previous frame is shown instead",))
     assert times == [Fraction(number, 25) for number in range(20)]
-    assert difference(pictures[9], pictures[8]) < 2 < difference(pictures[10], pictures[9])
+    assert difference(images[9], images[8]) < 2 < difference(images[10], images[9])
 
 
 def test_a_part_of_a_video_is_painted_with_its_sound(video, tmp_path):
     assert paint(video, tmp_path / "b.mp4", start=0.2, end=0.6).frames == 10
-    times, pictures = frames_of(tmp_path / "b.mp4")
+    times, images = frames_of(tmp_path / "b.mp4")
     assert (times[0], times[-1]) == (0, Fraction(9, 25))
-    assert difference(pictures[0], photo(5)) < 8
+    assert difference(images[0], photo(5)) < 8
     whole, part = (packets_of(path, "audio") for path in (video, tmp_path / "b.mp4"))
     assert 0 < len(part) < len(whole)
     assert {data for _, data in part} < {data for _, data in whole}
 
 
-def test_of_the_frames_before_a_part_only_the_one_on_screen_is_converted(video, tmp_path, monkeypatch):
+def test_frames_before_the_part_are_not_converted_except_the_one_on_screen(video, tmp_path, monkeypatch):
     converted = []
     convert = video_reader._pixels
     monkeypatch.setattr(video_reader, "_pixels", lambda *frame: converted.append(frame) or convert(*frame))
-    assert paint(video, tmp_path / "b.mp4", start=0.61).frames == 5  # the key frame before it is the tenth
+    assert paint(video, tmp_path / "b.mp4", start=0.61).frames == 5  # the keyframe before it is the tenth
     assert len(converted) == 5
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])
-def test_a_clock_need_not_begin_with_zero(tmp_path, suffix):
+def test_a_clock_need_not_start_at_zero(tmp_path, suffix):
     video = write_video(tmp_path / f"a.{suffix}", [photo(i) for i in range(50)], times=range(75, 125), sound=False)
     lengths = []
     for settings, frames in (({}, 50), ({"start": 4}, 25), ({"end": 4}, 25), ({"start": 1, "end": 4.2}, 30)):
         report = paint(video, tmp_path / f"b.{suffix}", None, lambda report: lengths.append(report.length), **settings)
         assert (report.frames, report.notes, lengths[-1]) == (frames, (), frames)
-    with pytest.raises(ImageError, match=r"is 5.0 seconds long, and --start is after its end"):
+    with pytest.raises(ImageError, match=r"--start must be before the end of a\.\w+ \(5\.0 s\), not 5 s"):
         paint(video, tmp_path / f"b.{suffix}", start=5)
 
 
 @pytest.mark.parametrize(("fps", "frames", "painted"), [(12.5, 10, 10), (50, 40, 20)])
-def test_frames_a_second_can_be_chosen(video, tmp_path, fps, frames, painted):
+def test_the_frame_rate_can_be_chosen(video, tmp_path, fps, frames, painted):
     engine = Copyist()
     assert paint(video, tmp_path / "b.mp4", engine, fps=fps).frames == frames
     assert engine.painted == painted
     assert frames_of(tmp_path / "b.mp4")[0] == [number / Fraction(fps) for number in range(frames)]
 
 
-def test_a_part_of_a_broadcast_begins_where_it_should(tmp_path):
-    source = write_video(tmp_path / "clip.ts", [photo(i) for i in range(40)], sound=False)  # a keyframe in ten
+def test_a_part_of_a_broadcast_begins_at_the_right_frame(tmp_path):
+    source = write_video(tmp_path / "clip.ts", [photo(i) for i in range(40)], sound=False)  # every tenth is a keyframe
     paint(source, tmp_path / "part.mp4", start=1.0)
     times, _ = frames_of(tmp_path / "part.mp4")
     assert len(times) == 15
 
 
-def test_an_animation_without_frames_in_the_time_asked_for_is_an_error(tmp_path):
+def test_an_animation_without_frames_in_the_part_is_an_error(tmp_path):
     source = tmp_path / "clip.gif"
     first, *others = [Image.fromarray(photo(i)) for i in range(3)]
     first.save(source, save_all=True, append_images=others, duration=100)
-    with pytest.raises(ImageError, match="no frames in that time"):
+    with pytest.raises(ImageError, match="no frames between --start and --end"):
         paint(source, tmp_path / "out.gif", start=60.0)
     assert not (tmp_path / "out.gif").exists()
 
 
-def test_segments_of_another_video_are_left_alone(tmp_path):
+def test_segments_of_another_video_are_kept(tmp_path):
     other = hidden_beside(tmp_path / "video.mp4.mkv", ".0123456789abcdef.stylekit-segments")
     stale = hidden_beside(tmp_path / "video.mp4", ".fedcba9876543210.stylekit-segments")
     for folder in (other, stale):
@@ -338,7 +337,7 @@ def test_transparency_of_animations_is_kept(tmp_path):
         assert (np.asarray(animation.convert("RGBA"))[..., 3] == alpha).all()
 
 
-def test_without_the_extra_it_is_named(video, tmp_path, monkeypatch):
+def test_without_the_extra_the_error_names_it(video, tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "av", None)
     with pytest.raises(ImageError, match="needs an extra") as caught:
         paint(video, tmp_path / "b.mp4")
@@ -347,28 +346,28 @@ def test_without_the_extra_it_is_named(video, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(
     ("data", "message"),
-    [(b"", "empty"), (b"no video", "no video"), (b"#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1/x\n", "no video")],
+    [(b"", "empty"), (b"no video", "not a readable"), (b"#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1/x\n", "not a readable")],
 )
-def test_what_is_no_video_is_an_error(tmp_path, data, message):
+def test_a_file_that_is_not_a_video_is_an_error(tmp_path, data, message):
     (tmp_path / "a.mp4").write_bytes(data)
     with pytest.raises(ImageError, match=message):
         paint(tmp_path / "a.mp4", tmp_path / "b.mp4")
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
 
 
-def test_still_parts_are_still_and_cuts_clean(tmp_path):
-    """A style that boils: with steadiness the boiling is gone, and of the scene before a cut nothing is left."""
+def test_still_parts_are_still_and_cuts_are_clean(tmp_path):
+    """A style that flickers: steadiness removes the flicker, and keeps nothing of the scene before a cut."""
     random = np.random.default_rng(0)
 
-    class Boiling(Copyist):
-        def run(self, pictures):
-            return (pictures + random.normal(0, 0.05, pictures.shape)).astype(np.float32)
+    class Flickering(Copyist):
+        def run(self, images):
+            return (images + random.normal(0, 0.05, images.shape)).astype(np.float32)
 
     scenes = [photo(0, (160, 96))] * 12 + [255 - photo(30, (160, 96))] * 2
     video = write_video(tmp_path / "a.mp4", scenes, sound=False)
     results = []
     for steady in (0, ApplyConfig.steady):
-        paint(video, tmp_path / f"{steady}.mp4", Boiling(), steady=steady, crf=1)
+        paint(video, tmp_path / f"{steady}.mp4", Flickering(), steady=steady, crf=1)
         results.append(frames_of(tmp_path / f"{steady}.mp4")[1])
     raw, steadied = ([difference(one, other) for one, other in pairwise(r[6:12])] for r in results)
     assert np.mean(steadied) < 0.35 * np.mean(raw)
@@ -391,11 +390,11 @@ def test_subtitles_are_copied_where_the_file_can_hold_them(video, tmp_path):
     assert paint(tmp_path / "a.mkv", tmp_path / "b.mkv").notes == ()
     for kind in ("audio", "subtitle"):
         assert packets_of(tmp_path / "b.mkv", kind) == packets_of(tmp_path / "a.mkv", kind) != []
-    left_out = ("sound left out: webm holds no aac", "subtitles left out: webm holds no subrip")
-    assert paint(tmp_path / "a.mkv", tmp_path / "b.webm").notes == left_out
+    dropped = ("sound dropped: webm cannot hold aac", "subtitles dropped: webm cannot hold subrip")
+    assert paint(tmp_path / "a.mkv", tmp_path / "b.webm").notes == dropped
 
 
-def test_a_stream_that_nothing_decodes_is_left_out_with_a_note(tmp_path):
+def test_a_stream_without_a_decoder_is_dropped_with_a_note(tmp_path):
     import av
 
     with av.open(str(tmp_path / "a.ts"), "w") as container:
@@ -409,7 +408,7 @@ def test_a_stream_that_nothing_decodes_is_left_out_with_a_note(tmp_path):
         line.pts, line.dts, line.time_base, line.stream = 9000, 9000, Fraction(1, 90000), teletext
         container.mux(line)
     report = paint(tmp_path / "a.ts", tmp_path / "b.mkv")
-    assert (report.frames, report.notes) == (10, ("subtitles left out: matroska holds no unknown codec",))
+    assert (report.frames, report.notes) == (10, ("subtitles dropped: matroska cannot hold an unknown codec",))
 
 
 def stopped_at(frame):
@@ -420,15 +419,15 @@ def stopped_at(frame):
     return stop
 
 
-def broken_off(source, output, **settings):
-    """Paint two segments, and break off in the third; returns the hidden folder that holds them."""
+def interrupted(source, output, **settings):
+    """Paint two segments, interrupt the third, and return the hidden folder with the segments."""
     with pytest.raises(KeyboardInterrupt):
         paint(source, output, on_frame=stopped_at(12), **settings)
     (folder,) = output.parent.glob(".*.stylekit-segments")
     return folder
 
 
-def test_avi_whose_frames_are_out_of_order_loses_none(tmp_path):
+def test_an_avi_with_frames_out_of_order_loses_none(tmp_path):
     import av
 
     with av.open(str(tmp_path / "a.avi"), "w") as container:
@@ -440,25 +439,24 @@ def test_avi_whose_frames_are_out_of_order_loses_none(tmp_path):
             container.mux(video.encode(frame))
         container.mux(video.encode(None))
     report = paint(tmp_path / "a.avi", tmp_path / "b.mkv", steady=0)
-    times, pictures = frames_of(tmp_path / "b.mkv")
-    assert (report.frames, report.notes, len(pictures)) == (30, (), 30)
-    assert all(difference(picture, photo(number)) < 8 for number, picture in enumerate(pictures))
+    times, images = frames_of(tmp_path / "b.mkv")
+    assert (report.frames, report.notes, len(images)) == (30, (), 30)
+    assert all(difference(image, photo(number)) < 8 for number, image in enumerate(images))
     assert {round(float(after - before), 2) for before, after in pairwise(times)} == {0.04}
 
 
-@pytest.mark.parametrize("harm", ["memory", "segment"])
-def test_damaged_segments_are_painted_anew_with_a_note(video, tmp_path, harm):
-    folder = broken_off(video, tmp_path / "b.mp4")
-    harmed = folder / {"memory": "000001.safetensors", "segment": "000000.nut"}[harm]
-    harmed.write_bytes(harmed.read_bytes()[:30])
+@pytest.mark.parametrize("corrupt", ["000001.safetensors", "000000.nut"])
+def test_corrupt_segments_are_painted_again_with_a_note(video, tmp_path, corrupt):
+    folder = interrupted(video, tmp_path / "b.mp4")
+    (folder / corrupt).write_bytes((folder / corrupt).read_bytes()[:30])
     engine = Copyist()
     report = paint(video, tmp_path / "b.mp4", engine)
     assert (engine.painted, report.frames) == (20, 20)
-    assert report.notes == ("what was painted before a break was damaged, and is painted anew",)
+    assert report.notes == ("the frames painted before the interruption were corrupt, and were painted again",)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["b.mp4", "clip.mp4"]
 
 
-def test_sound_that_the_new_kind_of_file_cannot_hold_is_known_before_the_painting(tmp_path):
+def test_sound_that_the_format_cannot_hold_is_dropped_with_a_note(tmp_path):
     import av
 
     with av.open(str(tmp_path / "a.mkv"), "w") as container:
@@ -471,24 +469,24 @@ def test_sound_that_the_new_kind_of_file_cannot_hold_is_known_before_the_paintin
         sound.sample_rate, sound.pts = 48000, 0
         container.mux([*audio.encode(sound), *audio.encode(None), *video.encode(None)])
     report = paint(tmp_path / "a.mkv", tmp_path / "b.mov")
-    assert (report.frames, report.notes) == (10, ("sound left out: mov holds no opus",))
+    assert (report.frames, report.notes) == (10, ("sound dropped: mov cannot hold opus",))
     assert paint(tmp_path / "a.mkv", tmp_path / "b.mp4").notes == ()
 
 
-def test_what_is_on_screen_at_the_beginning_of_a_part_is_shown(tmp_path):
-    pictures = [photo(8 * number) for number in range(4)]
-    times = [0, 25, 50, 75]  # each for a second
-    video = write_video(tmp_path / "a.mp4", pictures, times=times, sound=False)
+def test_the_frame_on_screen_at_the_start_of_a_part_is_shown(tmp_path):
+    images = [photo(8 * number) for number in range(4)]
+    times = [0, 25, 50, 75]  # in frames of 1/25 s
+    video = write_video(tmp_path / "a.mp4", images, times=times, sound=False)
     paint(video, tmp_path / "b.mp4", start=0.6, end=2.4, steady=0)
     shown, painted = frames_of(tmp_path / "b.mp4")
     assert shown == [0, Fraction(2, 5), Fraction(7, 5)]
-    assert difference(painted[0], pictures[0]) < 8
+    assert difference(painted[0], images[0]) < 8
     assert paint(video, tmp_path / "c.mp4", start=0.6, end=0.7, fps=2, steady=0).frames == 1
-    assert difference(frames_of(tmp_path / "c.mp4")[1][0], pictures[0]) < 8
+    assert difference(frames_of(tmp_path / "c.mp4")[1][0], images[0]) < 8
 
 
 def gif_with_a_second_frame_of(path, width, height):
-    """Write three frames of 64 x 48, and say of the second that it has another size."""
+    """Write a GIF of three frames of 64 × 48 whose second frame claims another size; return the first frame."""
     first, *others = [Image.fromarray(photo(8 * number)) for number in range(3)]
     first.save(path, save_all=True, append_images=others, duration=100)
     content = bytearray(path.read_bytes())
@@ -499,7 +497,7 @@ def gif_with_a_second_frame_of(path, width, height):
     return first
 
 
-def test_a_broken_frame_at_the_beginning_of_a_part_shows_the_one_before(tmp_path):
+def test_a_corrupt_frame_at_the_start_of_a_part_shows_the_previous_one(tmp_path):
     source = tmp_path / "a.gif"
     first = gif_with_a_second_frame_of(source, 65535, 65535)
     for settings in ({"start": 0.1}, {"start": 0.05, "fps": 5}):
@@ -508,7 +506,7 @@ def test_a_broken_frame_at_the_beginning_of_a_part_shows_the_one_before(tmp_path
 
 
 @linux_only
-def test_a_later_frame_beyond_the_canvas_of_a_gif_takes_no_memory(tmp_path):
+def test_a_frame_far_beyond_the_canvas_of_a_gif_takes_no_memory(tmp_path):
     source = tmp_path / "a.gif"
     gif_with_a_second_frame_of(source, 65535, 30000)
     script = """
@@ -530,7 +528,7 @@ if __name__ == "__main__":
     subprocess.run([sys.executable, tmp_path / "script.py", source], check=True, timeout=60)
 
 
-def test_a_frame_slightly_beyond_the_canvas_of_a_gif_is_cut_to_it(tmp_path):
+def test_a_frame_slightly_beyond_the_canvas_of_a_gif_is_cropped(tmp_path):
     source = tmp_path / "a.gif"
     gif_with_a_second_frame_of(source, 70, 48)
     video = probe_animation(source, start=0, end=None, max_size=None, max_pixels=10_000)
@@ -542,24 +540,24 @@ def test_a_frame_slightly_beyond_the_canvas_of_a_gif_is_cut_to_it(tmp_path):
 def test_an_animation_that_crashes_its_decoder_fails_alone(tmp_path, monkeypatch):
     source = tmp_path / "a.gif"
     gif_with_a_second_frame_of(source, 64, 48)
-    monkeypatch.setattr("stylekit.video.animations._decode", dying)
+    monkeypatch.setattr("stylekit.video.animations._decode", crashing)
     with pytest.raises(ImageError, match=r"a\.gif crashed its decoder"):
         probe_animation(source, start=0, end=None, max_size=None, max_pixels=10_000)
 
 
-def dying(*arguments):
-    """End the process as a crash does."""
+def crashing(*arguments):
+    """Exit as a crash does."""
     os._exit(11)
 
 
-def test_frames_that_grow_are_not_decoded_beyond_the_limit(video):
+def test_later_frames_are_not_decoded_beyond_the_limit(video):
     probed = probe_video(video, start=0, end=None, max_size=None, max_pixels=64 * 48)
     assert sum(frame.pixels is not None for frame in video_frames(probed)) == 20
-    with_less = dataclasses.replace(probed, max_pixels=64 * 48 - 1)  # as if the first frame had been smaller
-    assert not [frame for frame in video_frames(with_less) if frame.pixels is not None]
+    limited = dataclasses.replace(probed, max_pixels=64 * 48 - 1)  # as if the first frame had been smaller
+    assert not [frame for frame in video_frames(limited) if frame.pixels is not None]
 
 
-def test_frames_left_out_for_the_rate_do_not_leave_a_broken_one_without_picture():
+def test_a_frame_dropped_for_the_rate_replaces_a_corrupt_one():
     frames = [Frame(0, 3, photo(0)), Frame(3, 1, photo(1)), Frame(4, 1, None, is_broken=True)]
     shown = list(at_rate(frames, Fraction(1), Fraction(1, 4)))
     assert [frame.time for frame in shown] == [0, 1]
@@ -567,62 +565,80 @@ def test_frames_left_out_for_the_rate_do_not_leave_a_broken_one_without_picture(
 
 
 @pytest.mark.parametrize("rate", [Fraction(1), Fraction(2), Fraction(1, 2)])
-def test_a_broken_frame_counts_once_however_often_it_is_shown(rate):
+def test_a_corrupt_frame_counts_once_however_often_it_is_shown(rate):
     frames = [Frame(0, 1, photo(0)), Frame(1, 1, None, is_broken=True), Frame(2, 1, photo(1))]
     assert sum(frame.is_broken for frame in at_rate(frames, Fraction(1), rate)) == 1
 
 
-def test_the_smallest_video_has_two_pixels_a_side(video, tmp_path):
+def test_the_smallest_video_has_two_pixels_per_side(video, tmp_path):
     paint(video, tmp_path / "b.mp4", max_size=1)
     assert frames_of(tmp_path / "b.mp4")[1][0].shape == (2, 2, 3)
 
 
 @pytest.mark.parametrize("start", [1, 1e30])
-def test_a_beginning_after_the_end_is_said_to_be(video, tmp_path, start):
-    with pytest.raises(ImageError, match=r"clip.mp4 is 0.8 seconds long, and --start is after its end"):
+def test_a_start_after_the_end_is_an_error(video, tmp_path, start):
+    with pytest.raises(ImageError, match=r"--start must be before the end of clip\.mp4 \(0\.8 s\)"):
         paint(video, tmp_path / "b.mp4", start=start)
 
 
-def test_transparency_outlives_a_break(tmp_path):
+def test_the_transparent_color_of_a_gif_of_few_colors_is_in_its_palette(tmp_path):
+    pixels = np.zeros((16, 24, 3), np.uint8)
+    pixels[:8] = 200
+    alpha = np.where(np.arange(24) < 10, 0, 255).astype(np.uint8)[None].repeat(16, axis=0)
+    path = tmp_path / "a.gif"
+    Image.fromarray(np.dstack([pixels, alpha])).save(path)
+    video = probe_animation(path, start=0, end=None, max_size=None, max_pixels=10**6)
+    write_animation([(Fraction(1, 10), pixels, alpha)], tmp_path / "b.gif", video, 90)
+    data = (tmp_path / "b.gif").read_bytes()
+    colors, transparent = 2 << (data[10] & 7), data[data.index(b"!\xf9\x04") + 6]
+    assert transparent < colors
+    with Image.open(tmp_path / "b.gif") as image:
+        assert np.array_equal(np.asarray(image.convert("RGBA"))[..., 3], alpha)
+
+
+def test_transparency_survives_an_interruption(tmp_path):
     alpha = np.full((48, 64), 128, np.uint8)
     frames = [Image.fromarray(np.dstack([photo(8 * number), alpha])) for number in range(3)]
     frames[0].save(tmp_path / "a.webp", save_all=True, append_images=frames[1:], duration=300, lossless=True)
     paint(tmp_path / "a.webp", tmp_path / "whole.mp4", fps=25)
-    broken_off(tmp_path / "a.webp", tmp_path / "b.mp4", fps=25)  # in the middle of a frame that is repeated
+    interrupted(tmp_path / "a.webp", tmp_path / "b.mp4", fps=25)  # within a repeated frame
     paint(tmp_path / "a.webp", tmp_path / "b.mp4", fps=25)
     assert (tmp_path / "b.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes()
 
 
 @pytest.mark.parametrize("letter", ["a", "ü", "海"])
-def test_names_may_be_as_long_as_the_file_system_has_them(video, tmp_path, letter):
+def test_names_can_be_as_long_as_the_file_system_allows(video, tmp_path, letter):
     output = tmp_path / (letter * (250 // len(letter.encode())) + ".mp4")
-    broken_off(video, output)
+    interrupted(video, output)
     assert paint(video, output).frames == 20
 
 
-def test_two_runs_do_not_write_one_video(video, style_path, tmp_path):
-    with claim(tmp_path / "b.mp4"), pytest.raises(ImageError, match=r"b.mp4 is being written by another run"):
+def test_two_runs_do_not_write_the_same_video(video, style_path, tmp_path):
+    with (
+        locked(tmp_path / "b.mp4", ImageError),
+        pytest.raises(ImageError, match=r"b.mp4 is being written by another run"),
+    ):
         apply_styles([video], tmp_path / "b.mp4", [str(style_path)])
     assert not list(tmp_path.glob("*b.mp4*"))
 
 
-def test_a_video_that_another_batch_has_painted_meanwhile_is_skipped(video, style_path, tmp_path, monkeypatch):
+def test_a_video_that_another_batch_has_just_painted_is_skipped(video, style_path, tmp_path, monkeypatch):
     @contextmanager
-    def claimed_late(path):
+    def locked_late(path, *arguments, **options):
         path.parent.mkdir()
         path.write_bytes(b"of the other batch")
         yield
 
-    monkeypatch.setattr("stylekit.apply.run.claim", claimed_late)
+    monkeypatch.setattr("stylekit.apply.runner.locked", locked_late)
     (tmp_path / "videos").mkdir()
     video.rename(tmp_path / "videos" / "clip.mp4")
     (report,) = apply_styles([tmp_path / "videos"], tmp_path / "out", [str(style_path)]).files
     assert (report.status, report.output.read_bytes()) == ("skipped", b"of the other batch")
 
 
-def test_what_goes_wrong_in_painting_is_not_taken_for_writing(video, tmp_path):
+def test_an_error_of_painting_is_not_taken_for_one_of_writing(video, tmp_path):
     class Faulty(Copyist):
-        def run(self, pictures):
+        def run(self, images):
             raise TypeError("a bug")
 
     with pytest.raises(TypeError, match="a bug"):
@@ -630,18 +646,18 @@ def test_what_goes_wrong_in_painting_is_not_taken_for_writing(video, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
 
 
-def test_a_video_is_on_the_disk_before_it_is_in_its_place_and_its_segments_are_removed(video, tmp_path, monkeypatch):
-    reached = []
+def test_a_video_is_on_the_disk_before_it_is_moved_and_its_segments_are_deleted(video, tmp_path, monkeypatch):
+    flushed = []
 
-    def look(path):
-        reached.append((path.suffix, (tmp_path / "b.mp4").exists(), bool(list(tmp_path.glob(".*.stylekit-segments")))))
+    def record(path):
+        flushed.append((path.suffix, (tmp_path / "b.mp4").exists(), bool(list(tmp_path.glob(".*.stylekit-segments")))))
 
-    monkeypatch.setattr("stylekit.video.writer.flush_to_disk", look)
+    monkeypatch.setattr("stylekit.video.writer.flush_to_disk", record)
     paint(video, tmp_path / "b.mp4")
-    assert reached[-2:] == [(".mp4", False, True), ("", True, True)]
+    assert flushed[-2:] == [(".mp4", False, True), ("", True, True)]
 
 
-def test_a_disk_that_is_full_is_said_to_be_and_costs_no_finished_segment(video, tmp_path, monkeypatch):
+def test_a_full_disk_is_one_clear_error_and_keeps_the_finished_segments(video, tmp_path, monkeypatch):
     def full(path):
         if path.name == "unfinished" and len(list(path.parent.glob("*.nut"))) == 2:
             raise OSError(errno.ENOSPC, "No space left on device")
@@ -655,27 +671,32 @@ def test_a_disk_that_is_full_is_said_to_be_and_costs_no_finished_segment(video, 
     assert engine.painted == 10
 
 
-def test_a_dry_run_looks_at_videos(video, style_path, tmp_path, stylekit):
+def test_a_dry_run_opens_videos(video, style_path, tmp_path, stylekit):
     assert stylekit("apply", video, "-s", style_path, "--dry-run") == (0, f"{tmp_path}/clip-small.mp4\n", "")
     (tmp_path / "broken.mov").write_bytes(b"no video")
     code, out, err = stylekit("apply", tmp_path / "broken.mov", "-s", style_path, "--dry-run")
     assert (code, out) == (1, "")
-    assert "broken.mov is no video" in err
+    assert "broken.mov is not a readable video" in err
 
 
-def test_a_video_that_is_cut_short_is_noted(tmp_path):
+def test_a_truncated_video_is_noted(tmp_path):
     random = np.random.default_rng(0)
     video = write_video(tmp_path / "a.mkv", [random.integers(0, 255, (48, 64, 3), np.uint8) for _ in range(100)])
     video.write_bytes(video.read_bytes()[: video.stat().st_size // 2])
     report = paint(video, tmp_path / "b.mkv")
     assert 0 < report.frames < 75
-    assert "before the video is said to: is it cut short?" in report.notes[-1]
+    assert "before the file says they should: is it truncated?" in report.notes[-1]
 
 
-def test_films_do_not_go_to_standard_output_nor_come_by_another_name(video, style_path, tmp_path, stylekit):
-    assert "video clip.mp4 cannot go to standard output" in stylekit("apply", video, "-s", style_path, "-o", "-")[2]
+def test_videos_neither_go_to_standard_output_nor_have_other_suffixes(video, style_path, tmp_path, stylekit):
+    assert (
+        "Cannot write the video clip.mp4 to standard output" in stylekit("apply", video, "-s", style_path, "-o", "-")[2]
+    )
     (tmp_path / "clip").write_bytes(video.read_bytes())
-    assert "clip is no video by its name" in stylekit("apply", tmp_path / "clip", "-s", style_path, "-o", "b.mp4")[2]
-    assert "videos by their suffix" in stylekit("apply", tmp_path / "clip", "-s", style_path)[2]
+    assert (
+        "clip does not have the suffix of a video"
+        in stylekit("apply", tmp_path / "clip", "-s", style_path, "-o", "b.mp4")[2]
+    )
+    assert "videos by suffixes such as .mp4" in stylekit("apply", tmp_path / "clip", "-s", style_path)[2]
     err = stylekit("apply", video, "-s", style_path, "--format", "png")[2]
-    assert "--format is for photos, and there are only videos" in err
+    assert "--format is for photos, but all inputs are videos" in err

@@ -1,1 +1,1 @@
-"""Photos, videos and folders to results: the plan, the batch and its reports."""
+"""`stylekit apply`: the plan of a batch, its run and its reports."""

@@ -1,25 +1,28 @@
-"""What became of a batch: the reports that it ends in."""
+"""The results of a batch, as `apply_styles` returns them."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from stylekit.errors import StylekitError
 
 
 @dataclass(frozen=True)
 class FileReport:
-    """What became of one output.
+    """The result of one input in one style.
 
     Attributes:
-        source: the photo.
-        output: the result's path.
-        style: the style as it was named.
-        status: `done`, `skipped` (it was there already) or `failed`; `planned` in a dry run.
-        reason: why it failed; empty otherwise.
-        hint: what to do about it.
-        width: of the result in pixels; 0 where there is none.
-        height: likewise.
-        frames: of a video; 0 for a photo.
-        seconds: spent in the network, or on a video.
-        notes: what a user may want to know, such as that only the first frame was taken.
+        source: The photo or video.
+        output: The path of the result.
+        style: The style as it was given.
+        status: `done`, `skipped`, `failed`, or `planned` in a dry run.
+        reason: Why it failed or was skipped; empty otherwise.
+        hint: What to do about it; may be empty.
+        width: Width of the result in pixels; 0 if nothing was written.
+        height: Height of the result in pixels; 0 if nothing was written.
+        frames: The number of frames of a video; 0 for a photo.
+        seconds: The time spent in the network, or on the whole of a video.
+        notes: Remarks for the user, such as that only the first frame was used.
     """
 
     source: Path
@@ -37,10 +40,19 @@ class FileReport:
 
 @dataclass(frozen=True)
 class BatchReport:
-    """What became of all outputs, in the order of the photos."""
+    """The results of a batch.
+
+    Attributes:
+        files: One report for each output, in the order of the inputs.
+        seconds: The time that the batch took.
+        ignored: Why files in folders were not inputs, with their number: `{"not images (.pdf, .txt)": 2}`.
+        error: What ended the batch early, such as a full disk; the files after that have no report.
+    """
 
     files: tuple[FileReport, ...]
     seconds: float
+    ignored: Mapping[str, int] = field(default_factory=dict)
+    error: StylekitError | None = None
 
     def count(self, status: str) -> int:
         """Return how many files have a status."""
@@ -48,5 +60,5 @@ class BatchReport:
 
     @property
     def failures(self) -> tuple[FileReport, ...]:
-        """The files that failed."""
+        """The reports of files that failed."""
         return tuple(file for file in self.files if file.status == "failed")

@@ -1,7 +1,7 @@
 """The Typer app, and the one place where errors become messages and exit codes."""
 
 import errno
-import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,28 +10,42 @@ from typer.exceptions import TyperException
 from stylekit._version import __version__
 from stylekit.cli import styles
 from stylekit.cli.apply import apply
-from stylekit.cli.console import ExitCode, Output
+from stylekit.cli.commands import CONTEXT_SETTINGS, Command, Group, usage_error
+from stylekit.cli.console import ExitCode, Output, output_errors
 from stylekit.cli.gatys import gatys
+from stylekit.cli.hints import Misunderstood
 from stylekit.cli.info import info
 from stylekit.cli.train import train
 from stylekit.errors import ConfigError, StylekitError
 from stylekit.system.distributed import read_world
+from stylekit.system.extras import extra_of, install_hint
+
+_HELP = """Turn photos into paintings: neural style transfer.
+
+Examples:
+  stylekit apply lion.jpg --style udnie
+  stylekit styles list
+
+See `stylekit COMMAND -h` for the options of a command.
+"""
 
 app = typer.Typer(
     name="stylekit",
-    help="Neural style transfer: one command, and a photo is a painting.",
+    cls=Group,
+    help=_HELP,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    context_settings=CONTEXT_SETTINGS,
 )
-app.command(no_args_is_help=True)(apply)
-app.command(no_args_is_help=True)(train)
-app.command(no_args_is_help=True)(gatys)
+app.command(cls=Command, no_args_is_help=True)(apply)
+app.command(cls=Command, no_args_is_help=True)(train)
+app.command(cls=Command, no_args_is_help=True)(gatys)
 app.add_typer(styles.app, name="styles")
-app.command()(info)
+app.command(cls=Command)(info)
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         typer.echo(f"stylekit {__version__}")
         raise typer.Exit
 
@@ -39,51 +53,78 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", "-V", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     pass
 
 
 def run(args: list[str]) -> int:
-    """Run the command line and return the exit code. Exceptions that are bugs are let through."""
+    """Run the command line and return the exit code; exceptions that are bugs pass through."""
+    output_errors.clear()
     console = Output(as_json="--json" in args)
+    code = _run(args, console)
+    if output_errors and code == ExitCode.DONE:
+        return _fail(console, _unwritable(output_errors[0]), ExitCode.FAILURE)
+    return code
+
+
+def _run(args: list[str], console: Output) -> int:
     try:
-        code = app(args, prog_name="stylekit", standalone_mode=False) or ExitCode.DONE
-        if code == ExitCode.INTERRUPTED:  # Typer turns Ctrl-C into this
+        code = _call(args)
+        if code == ExitCode.INTERRUPTED:  # what Typer turns Ctrl-C into
             return _fail(console, StylekitError("Interrupted."), ExitCode.INTERRUPTED)
-        return int(code)
-    except ConfigError as error:
-        return _fail(console, error, ExitCode.USAGE)
+        return code
+    except Misunderstood as error:
+        return _fail(console, error.corrected(args), ExitCode.USAGE)
     except StylekitError as error:
-        return _fail(console, error, ExitCode.FAILURE)
-    except TyperException as error:
-        message = error.format_message() if hasattr(error, "format_message") else str(error)
-        if not message:  # the help was printed in its place
-            return ExitCode.USAGE
-        return _fail(console, ConfigError(message, "Add --help to see how the command is used."), ExitCode.USAGE)
-    except ModuleNotFoundError as error:
-        if error.name not in ("torch", "torchvision"):
+        return _fail(console, error, ExitCode.USAGE if isinstance(error, ConfigError) else ExitCode.FAILURE)
+    except SystemExit as error:
+        if not isinstance(error.__context__, BrokenPipeError):
             raise
-        missing = StylekitError(f"This needs {error.name}, which is not installed.", f"pip install {error.name}")
-        return _fail(console, missing, ExitCode.FAILURE)
+        return ExitCode.DONE  # the reader of the help has exited, as `head` does
     except ImportError as error:
-        if not isinstance(error.__cause__, KeyboardInterrupt):  # which came while a C extension was being loaded
-            raise
-        return _fail(console, StylekitError("Interrupted."), ExitCode.INTERRUPTED)
-    except BrokenPipeError:  # whoever read our results has left, as `head` does
-        sys.stdout = None  # nothing more to flush at exit
-        return ExitCode.FAILURE
+        if isinstance(error.__cause__, KeyboardInterrupt):  # it came while a C extension was being loaded
+            return _fail(console, StylekitError("Interrupted."), ExitCode.INTERRUPTED)
+        return _fail(console, _missing_package(error), ExitCode.FAILURE)
     except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        sys.stdout = None
-        full = StylekitError("No space is left where the results go.", "Make room, and run the same command again.")
-        return _fail(Output(), full, ExitCode.FAILURE)
+        return _fail(console, _unusable_surroundings(error), ExitCode.FAILURE)
+
+
+def _call(args: list[str]) -> int:
+    try:
+        return int(app(args, prog_name="stylekit", standalone_mode=False) or ExitCode.DONE)
+    except TyperException as error:
+        if not str(error):  # the help was printed instead
+            return ExitCode.USAGE
+        raise usage_error(error) from error
+
+
+def _missing_package(error: ImportError) -> StylekitError:
+    """Return which extra an import needs; raises the error itself if it is another one."""
+    extra = extra_of(error.name) if isinstance(error, ModuleNotFoundError) else None
+    if extra is None:
+        raise error
+    return StylekitError(f"{error.name} is not installed; it is part of the extra {extra!r}.", install_hint(extra))
+
+
+def _unusable_surroundings(error: OSError) -> StylekitError:
+    """Return what is wrong with standard output or the working folder; raises the error itself if it is another one."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return StylekitError("The working folder no longer exists.", "Change to another folder with `cd`.")
+    if error.errno != errno.ENOSPC:
+        raise error
+    return _unwritable(error)
+
+
+def _unwritable(error: OSError) -> StylekitError:
+    return StylekitError(f"Cannot write to standard output: {error.strerror}.", "Free some space there.")
 
 
 def _fail(console: Output, error: StylekitError, code: ExitCode) -> int:
-    if _leads():
+    if _is_leader():
         console.document({"error": {"type": type(error).__name__, "message": error.message, "hint": error.hint}})
     console.failure(f"error: {error.message}")
     if error.hint:
@@ -91,9 +132,9 @@ def _fail(console: Output, error: StylekitError, code: ExitCode) -> int:
     return code
 
 
-def _leads() -> bool:
-    """Whether the document is this process's to print, where there are several."""
+def _is_leader() -> bool:
+    """Return whether this process is the one, out of several, that prints the document."""
     try:
-        return read_world().leads
+        return read_world().is_leader
     except ConfigError:
         return True

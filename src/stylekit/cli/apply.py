@@ -1,143 +1,145 @@
-"""`stylekit apply`: photos, videos and folders -> stylised ones."""
+"""`stylekit apply`: photos, videos and folders -> stylized ones."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from stylekit.apply.report_file import as_json, report_lines
+from stylekit.apply.report_file import report_lines
 from stylekit.cli import options
-from stylekit.cli.apply_printer import Printer, counted
+from stylekit.cli.apply_printer import Printer
+from stylekit.cli.completion import applicable_styles
 from stylekit.cli.console import ExitCode, Output
-from stylekit.cli.parsing import parse_share, parse_shares, parse_stroke_size, parse_tile, parse_time
-from stylekit.cli.streams import STREAM, listed, streamed
-from stylekit.config.apply import COMMAND_JOBS, DEFAULT_STYLE, ApplyConfig
-from stylekit.config.checks import check_shares
+from stylekit.cli.hints import check_inputs, check_output, check_styles, input_path
+from stylekit.cli.options import inputs, look, machine, output, video
+from stylekit.cli.parsing import parse_format, parse_share, parse_shares, parse_stroke_size, parse_tile, parse_time
+from stylekit.cli.streams import STREAM, is_stream, read_list, streamed
+from stylekit.config.apply import CODECS, COMMAND_JOBS, DEFAULT_STYLE, ApplyConfig
+from stylekit.config.checks import ENGINES, check_shares
 from stylekit.errors import ConfigError
-from stylekit.images.formats import format_of_suffix
+from stylekit.images.formats import FORMATS
+from stylekit.system.devices import cuda_may_exist, mps_may_exist
 from stylekit.system.distributed import World, read_world
+from stylekit.system.extras import install_hint, is_installed
 
 _DEFAULT = ApplyConfig()
 
 
 def apply(
-    inputs: Annotated[
+    paths: Annotated[
         list[Path] | None,
         typer.Argument(
-            metavar="INPUT...", help="Photos, videos, and folders of them; - is standard input.", show_default=""
+            metavar="INPUT",
+            help="Photos, videos and folders of them; - is standard input.",
+            show_default=False,
+            parser=input_path,
         ),
     ] = None,
     style: Annotated[
         list[str] | None,
-        typer.Option(
-            "--style",
-            "-s",
-            metavar="NAME|FILE",
-            help="Style by name or file; repeat for several.",
+        look(
+            "Style by name or file, or all of them; repeat for several.",
+            *("--style", "-s"),
+            metavar="NAME|FILE|all",
             show_default=DEFAULT_STYLE,
+            complete=applicable_styles,
         ),
     ] = None,
-    blend: Annotated[
-        bool, typer.Option("--blend", help="Mix the styles into one; NAME:SHARE says how much of each.")
-    ] = False,
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="PATH",
-            help="File for one photo or video (- is standard output), else a folder. Without it results lie beside the "
-            "photos, as PHOTO-STYLE.jpg.",
-        ),
-    ] = None,
-    files_from: Annotated[
-        Path | None, typer.Option(metavar="FILE|-", help="Take more inputs from a list, one a line.")
-    ] = None,
-    recursive: Annotated[
-        bool, typer.Option("--recursive/--no-recursive", help="Take a folder's subfolders too.")
-    ] = _DEFAULT.recursive,
-    max_size: Annotated[
-        int | None, typer.Option(metavar="N", help="Reduce photos to N px on the longer side first.")
-    ] = _DEFAULT.max_size,
-    stroke_size: Annotated[
-        str,
-        typer.Option(
-            metavar="auto|X",
-            help="Make strokes X times as large as the network's; auto fits them to photos of 1,400 px and more.",
-        ),
-    ] = "auto",
+    blend: Annotated[bool, look("Blend the styles into one; NAME:SHARE weights each.", "--blend")] = False,
     strength: Annotated[
-        float, typer.Option(metavar="0..1", help="Blend with the photo: 0 is the photo, 1 the painting.")
+        float, look("Strength of the style: 0 is the photo, 1 the painting.", metavar="0..1")
     ] = _DEFAULT.strength,
-    keep_colors: options.KeepColors = _DEFAULT.keep_colors,
-    tile: Annotated[
-        str,
-        typer.Option(
-            metavar="auto|off|N",
-            help="Paint in tiles of N px; auto does so where a photo is too large for memory. The result is the same.",
-        ),
+    stroke_size: Annotated[
+        str, look("Stroke size relative to the network's; auto fits them to the photo.", metavar="auto|X")
     ] = "auto",
-    steady: Annotated[
-        float, typer.Option(metavar="0..1", help="How much of a video's last picture stays where nothing has changed.")
-    ] = _DEFAULT.steady,
-    codec: Annotated[
-        str, typer.Option(metavar="auto|h264|hevc|vp9", help="What videos are coded by; auto is what any player knows.")
-    ] = _DEFAULT.codec,
-    crf: Annotated[
-        int | None,
-        typer.Option(metavar="0..63", help="Quality of videos; lower is better.", show_default="the codec's"),
-    ] = _DEFAULT.crf,
-    fps: Annotated[
-        float | None, typer.Option(metavar="N", help="Frames a second of videos.", show_default="as they come")
-    ] = _DEFAULT.fps,
-    start: Annotated[str, typer.Option(metavar="TIME", help="Take videos from here: seconds, or 1:02:03.5.")] = "0",
-    end: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Take videos up to here.", show_default="the end")
+    keep_colors: options.KeepColors = _DEFAULT.keep_colors,
+    max_size: Annotated[
+        int | None, look("Reduce photos to N px on the longer side first.", metavar="N")
+    ] = _DEFAULT.max_size,
+    output_path: Annotated[
+        str | None,
+        output(
+            "File for one result (- is standard output), else a folder.",
+            *("--output", "-o"),
+            metavar="PATH",
+            show_default="beside the photo, as PHOTO-STYLE.jpg",
+        ),
     ] = None,
     format: Annotated[
         str | None,
-        typer.Option(metavar="FORMAT", help="Write photos as jpeg, png, webp, tiff, bmp, avif or heic."),
+        output(
+            f"Image format: {', '.join(FORMATS)}.",
+            metavar="FORMAT",
+            show_default="the photo's",
+            complete=lambda: list(FORMATS),
+        ),
     ] = _DEFAULT.format,
     quality: options.Quality = _DEFAULT.quality,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing results.")] = _DEFAULT.overwrite,
+    overwrite: options.Overwrite = _DEFAULT.overwrite,
     strip_metadata: options.StripMetadata = _DEFAULT.strip_metadata,
+    report: Annotated[
+        Path | None, output("Append a line of JSON per file: status, seconds, reason.", metavar="FILE")
+    ] = None,
+    dry_run: Annotated[bool, output("Print what would be written, and write nothing.", "--dry-run")] = False,
+    files_from: Annotated[Path | None, inputs("Read more inputs from a list, one per line.", metavar="FILE|-")] = None,
+    recursive: Annotated[
+        bool, inputs("Include the subfolders of folders.", "--recursive/--no-recursive")
+    ] = _DEFAULT.recursive,
+    again: Annotated[bool, inputs("Take paintings made by stylekit too.", "--again")] = _DEFAULT.again,
     max_pixels: options.MaxPixels = _DEFAULT.max_pixels,
-    pull: Annotated[bool, typer.Option("--pull", help="Fetch styles that are not downloaded yet.")] = False,
+    steady: Annotated[
+        float, video("How much of the previous frame to keep where the scene is still.", metavar="0..1")
+    ] = _DEFAULT.steady,
+    codec: Annotated[
+        str, video("Video codec; auto picks one that every player supports.", choices=CODECS)
+    ] = _DEFAULT.codec,
+    crf: Annotated[
+        int | None, video("Quality of videos; lower is better.", metavar="0..63", show_default="the codec's")
+    ] = _DEFAULT.crf,
+    fps: Annotated[float | None, video("Frames per second.", metavar="N", show_default="the video's")] = _DEFAULT.fps,
+    start: Annotated[str, video("Start here: seconds, or 1:02:03.5.", metavar="TIME")] = "0",
+    end: Annotated[str | None, video("Stop here.", metavar="TIME", show_default="the end")] = None,
     device: options.Device = _DEFAULT.device,
     engine: Annotated[
-        str, typer.Option(metavar="auto|torch|onnxruntime", help="What runs the network; auto is the fastest.")
+        str, machine("Program that runs the network; auto picks the fastest.", choices=ENGINES)
     ] = _DEFAULT.engine,
     threads: Annotated[
-        int | None, typer.Option(metavar="N", help="CPU threads of the network, at most all.")
+        int | None, machine("CPU threads for the network.", metavar="N", show_default="the engine's choice")
     ] = _DEFAULT.threads,
     jobs: Annotated[
         int,
-        typer.Option(
+        machine(
+            "Worker processes that decode photos; 0 uses threads.",
             metavar="N",
-            help="Processes that decode a batch's photos; 0 decodes in threads.",
-            show_default="half as many as the machine has processors, at most 8",
+            show_default="half the processors, at most 8",
         ),
     ] = COMMAND_JOBS,
-    report: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Append a line of JSON for each file: status, seconds, reason.")
-    ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be written, and do nothing.")] = False,
+    tile: Annotated[
+        str, machine("Stylize in tiles of N px to save memory; the result is the same.", metavar="auto|off|N")
+    ] = "auto",
+    pull: Annotated[bool, machine("Download styles that are missing.", "--pull")] = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Stylise photos and videos, and folders of them.
+    """Stylize photos, videos and folders of them.
 
-    Prints the path of each result. In a folder, results that exist are skipped: run it again to go on after a break.
+    Examples:
+      stylekit apply lion.jpg --style udnie
+      stylekit apply holiday/ --style the-scream --output painted/
+      stylekit apply clip.mp4 --style great-wave --strength 0.8
+
+    Prints the path of each result. Results that exist in a folder are
+    skipped, so an interrupted batch resumes when it is run again.
     """
     world = read_world()
-    console = Output(quiet=quiet, verbose=verbose, as_json=json, animates=not world.is_shared)
+    console = Output(quiet=quiet, verbose=verbose, as_json=json, animates=not world.is_distributed)
     config = ApplyConfig(
         device=device,
         engine=engine,
         threads=threads,
         recursive=recursive,
+        again=again,
         max_size=max_size,
         stroke_size=parse_stroke_size(stroke_size),
         strength=strength,
@@ -147,54 +149,56 @@ def apply(
         codec=codec,
         crf=crf,
         fps=fps,
-        start=parse_time(start),
-        end=None if end is None else parse_time(end),
-        format=format_of_suffix(f".{format}") if format else None,
+        start=parse_time(start, "--start"),
+        end=None if end is None else parse_time(end, "--end"),
+        format=parse_format(format) if format else None,
         quality=quality,
         overwrite=overwrite,
         strip_metadata=strip_metadata,
         max_pixels=max_pixels,
         jobs=-(-jobs // world.local_size),
     )
-    paths = [*(inputs or []), *(listed(files_from) if files_from else [])]
+    paths = [*(paths or []), *(read_list(files_from) if files_from else [])]
     if not paths:
-        raise ConfigError("There is no photo to paint.", "Name photos or folders, or a list of them by --files-from.")
-    styles = style or [DEFAULT_STYLE]
-    if not style and world.leads:
-        console.note(f"Painting with {DEFAULT_STYLE}; `stylekit styles list` shows the others, --style takes one.")
+        raise ConfigError("No input was given.", "Name photos or folders, or a list of them with --files-from.")
+    check_inputs(paths)
+    check_output(output_path, paths)
+    styles = check_styles(style or [DEFAULT_STYLE], paths)
+    if not style and world.is_leader:
+        console.note(f"Using the style {DEFAULT_STYLE}; `stylekit styles list` shows others for --style.")
     shares = None
     if blend:
         styles, shares = parse_shares(styles)
-    elif shared := [style for style in styles if parse_share(style)[0] != style]:
-        raise ConfigError(f"{shared[0]} has a share, and shares are for blends.", "Add --blend.")
-    if shares is not None:
         check_shares(shares, len(styles))
-    on_stdout = output == STREAM
-    if on_stdout and json:
-        raise ConfigError("Standard output cannot take both the picture and --json.", "Leave out one of them.")
-    if world.is_shared:
-        _check_shareable([*paths, files_from, output], json)
+    elif shared := [style for style in styles if parse_share(style)[0] != style]:
+        raise ConfigError(f"--style {shared[0]} has a share, which needs --blend.", "Add --blend.")
+    is_piped = output_path == str(STREAM)
+    if is_piped and json:
+        raise ConfigError("Standard output cannot take both the image and --json.", "Leave out one of them.")
+    if world.is_distributed:
+        _check_distributable([*paths, *([files_from] if files_from else [])], is_piped, json)
     if pull and not dry_run:
         _pull_missing(console, styles)
+    if world.is_leader and not dry_run:
+        _recommend_torch(console, config)
+
     outputs = 1 if blend else len(styles)
-
-    def show_merged(counts: Mapping[str, int]) -> None:
-        console.note(f"all {world.size} processes: {counted(counts)}; see {report}")
-
     with (
-        report_lines(report, world, on_merged=show_merged) as write_report,
-        streamed(paths, output, outputs=outputs, format=config.format) as ends,
+        report_lines(report, world) as write_report,
+        streamed(paths, output_path, outputs=outputs, format=config.format) as ends,
     ):
-        printer = Printer(console, prints_paths=not on_stdout, write_report=write_report)
+        printer = Printer(console, prints_paths=not is_piped, write_report=write_report)
         _run(console, printer, *ends, styles, shares, config, dry_run, world)
 
 
-def _check_shareable(paths: list[Path | None], json: bool) -> None:
-    """Make sure that several processes can share the work."""
-    if STREAM in paths:
+def _check_distributable(paths: list[Path], is_piped: bool, json: bool) -> None:
+    """Check that several processes can share the work."""
+    if is_piped or any(map(is_stream, paths)):
         raise ConfigError("Several processes cannot share standard input or output.", "Name files and folders.")
     if json:
-        raise ConfigError("Several processes cannot print one JSON document.", "Use --report FILE, which is joined.")
+        raise ConfigError(
+            "Several processes cannot print one --json document.", "Use --report FILE: each writes its own."
+        )
 
 
 def _pull_missing(console: Output, styles: list[str]) -> None:
@@ -208,11 +212,20 @@ def _pull_missing(console: Output, styles: list[str]) -> None:
                 pull_style(style, on_progress=progress_of(style))
 
 
+def _recommend_torch(console: Output, config: ApplyConfig) -> None:
+    """Say what the extra with torch would bring, where a GPU is visible that only torch can use."""
+    if config.device != "auto" or config.engine != "auto" or is_installed("torch"):
+        return
+    gpu = "NVIDIA" if cuda_may_exist() else "Apple" if mps_may_exist() else ""
+    if gpu:
+        console.note(f"Stylizing on the CPU. To use the {gpu} GPU: {install_hint('torch')}")
+
+
 def _run(
     console: Output,
     printer: Printer,
-    inputs: list[Path],
-    output: Path | None,
+    paths: list[Path],
+    output: str | None,
     styles: list[str],
     shares: list[float] | None,
     config: ApplyConfig,
@@ -224,7 +237,7 @@ def _run(
     with printer.live():
         try:
             report = apply_styles(
-                inputs,
+                paths,
                 output,
                 styles,
                 config,
@@ -238,12 +251,8 @@ def _run(
         except KeyboardInterrupt:
             printer.interrupted()
             raise
-    counts = {status: report.count(status) for status in ("planned", "done", "skipped", "failed")}
-    console.document({"files": [as_json(file) for file in report.files], **counts, "seconds": round(report.seconds, 3)})
-    if len(report.files) > 1 or report.failures:
-        whose = f"process {world.rank + 1} of {world.size}: " if world.is_shared else ""
-        console.note(f"{whose}{counted(counts)} in {report.seconds:.1f} s")
-    for hint in dict.fromkeys(file.hint for file in report.failures if file.hint):
-        console.note(f"hint: {hint}")
-    if report.failures and not world.is_shared:  # torchrun would start all processes again
+    printer.summarize(report, f"process {world.rank + 1} of {world.size}: " if world.is_distributed else "")
+    if report.error is not None:
+        raise typer.Exit(ExitCode.FAILURE)
+    if report.failures and not world.is_distributed:  # torchrun would start all processes again
         raise typer.Exit(ExitCode.PARTIAL)

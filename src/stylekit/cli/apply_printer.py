@@ -1,11 +1,13 @@
-"""What `stylekit apply` prints of a batch: a line for each file, a bar, a summary."""
+"""What `stylekit apply` prints about a batch: a line for each file, a bar, a summary."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections import Counter
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from stylekit.apply.report_file import WriteReport
-from stylekit.apply.reports import FileReport
+from stylekit.apply.report_file import WriteReport, as_json
+from stylekit.apply.reports import BatchReport, FileReport
 from stylekit.cli.console import Output
 
 if TYPE_CHECKING:
@@ -13,9 +15,16 @@ if TYPE_CHECKING:
 
 
 class Printer:
-    """Prints a batch's files as they come."""
+    """Prints the files of a batch as they are finished.
+
+    Args:
+        console: What prints.
+        prints_paths: Whether to print the paths of results.
+        write_report: Called with each file, for `--report`.
+    """
 
     def __init__(self, console: Output, *, prints_paths: bool, write_report: WriteReport) -> None:
+        """Start with no files."""
         self._console = console
         self._prints_paths = prints_paths
         self._write_report = write_report
@@ -26,42 +35,80 @@ class Printer:
 
     @contextmanager
     def live(self) -> Iterator[None]:
-        """Show a bar meanwhile."""
+        """Show a bar until the block ends."""
         with self._console.bar("images", "{name}") as self._bar:
             yield
 
     def begin(self, total: int, is_batch: bool) -> None:
-        """Say how many files there will be, and whether they are a batch."""
+        """Take the number of files, and whether they are a batch."""
         self._total = total
         self._is_batch = is_batch
         self._bar.start(total)
 
     def show_frame(self, video: "VideoReport") -> None:
-        """Show how a video is getting on."""
+        """Show the progress of a video."""
         self._has_frames = True
         self._bar.part(video.frames, video.length, "frames")
 
     def show(self, file: FileReport) -> None:
-        """Print what became of a file."""
+        """Print a finished file: its result, its failure, its notes."""
         self._finished += 1
         self._write_report(file)
         self._bar.advance(name=file.source.name)
         if file.status == "failed":
-            if self._is_batch:  # else it is the command's failure, which is printed in the end
+            if self._is_batch:  # else it is the command's own error, printed at the end
                 self._console.failure(f"failed {file.source}: {file.reason}")
         elif file.status == "skipped":
-            self._console.detail(f"skipped {file.source}: {file.output} exists already")
+            self._console.detail(f"skipped {file.source}: {file.reason}")
         elif self._prints_paths:
             self._console.result(str(file.output))
         for note in file.notes:
             self._console.note(f"note {file.source}: {note}")
 
     def interrupted(self) -> None:
-        """Say that what is done is kept."""
+        """Print how to resume."""
         if self._total > 1 or self._has_frames:
-            self._console.failure(f"{self._finished} of {self._total} done; run the same command again to go on.")
+            self._console.failure(f"{self._finished} of {self._total} done; run the same command again to resume.")
+
+    def summarize(self, report: BatchReport, whose: str) -> None:
+        """Print the JSON document, or how many files have each status and why some were skipped.
+
+        Args:
+            report: The batch.
+            whose: The beginning of the first line; empty unless several processes share the batch.
+        """
+        counts = {status: report.count(status) for status in ("planned", "done", "skipped", "failed")}
+        document: dict[str, Any] = {
+            "files": [as_json(file) for file in report.files],
+            **counts,
+            "seconds": round(report.seconds, 3),
+        }
+        document["ignored"] = report.ignored
+        if (error := report.error) is not None:
+            document["error"] = {"type": type(error).__name__, "message": error.message, "hint": error.hint}
+        self._console.document(document)
+        if len(report.files) > 1 or report.failures:
+            counted = ", ".join(f"{number} {status}" for status, number in counts.items() if number)
+            self._console.note(f"{whose}{counted} in {report.seconds:.1f} s")
+        for line in (*_skips(report), *_ignored(report)):
+            self._console.note(line)
+        for hint in dict.fromkeys(file.hint for file in report.failures if file.hint):
+            self._console.note(f"hint: {hint}")
+        if error is not None:
+            self.interrupted()
+            self._console.failure(f"error: {error.message}")
+            self._console.failure(f"hint: {error.hint}")
 
 
-def counted(counts: Mapping[str, int]) -> str:
-    """Sum up a batch by how many files have each status."""
-    return ", ".join(f"{number} {status}" for status, number in counts.items() if number)
+def _skips(report: BatchReport) -> Iterator[str]:
+    """Yield a line for each reason of skipping: `3 skipped: already painted (--overwrite paints them again)`."""
+    reasons = Counter((file.reason, file.hint) for file in report.files if file.status == "skipped")
+    for (reason, hint), number in reasons.items():
+        remedy = hint if number == 1 else re.sub(r"\bit\b", "them", hint)
+        yield f"{number} skipped: {reason} ({remedy})"
+
+
+def _ignored(report: BatchReport) -> Iterator[str]:
+    """Yield a line for each kind of files in folders that are not inputs."""
+    for reason, number in report.ignored.items():
+        yield f"{number} {'file' if number == 1 else 'files'} skipped: {reason}"

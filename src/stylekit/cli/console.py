@@ -1,26 +1,33 @@
-"""What the user sees: results on stdout, everything else on stderr."""
+"""What users see: results on standard output, everything else on standard error."""
 
+import contextlib
 import enum
+import errno
 import json
+import os
+import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TextIO
 
-from stylekit.cli.progress import Bar, _columns, _LiveBar, _Silence
+from stylekit.cli.progress import Bar, BeginDownload, SilentBar, live_bar, live_downloads, printable
 
 if TYPE_CHECKING:
-    pass
+    from pathlib import Path
+
+    from stylekit.downloads.download import OnProgress
 
 
 class ExitCode(enum.IntEnum):
-    """What the shell is told."""
+    """The command's exit status."""
 
     DONE = 0
     FAILURE = 1
     USAGE = 2
-    PARTIAL = 3  # some of several failed
+    PARTIAL = 3  # some of several inputs failed
     INTERRUPTED = 130
 
 
@@ -29,161 +36,196 @@ class Output:
     """How much is printed, and how.
 
     Attributes:
-        quiet: only failures.
-        verbose: also what is usually not worth a line.
-        as_json: one JSON document on stdout instead of lines.
-        animates: whether a live bar may be shown; several processes would draw over each other.
+        quiet: Whether to print results and failures only.
+        verbose: Whether to print details too.
+        as_json: Whether to print one JSON document on standard output in place of lines.
+        animates: Whether a live bar may be shown; those of several processes would overwrite each other.
+        silent: Whether to print nothing at all, as a process does that works beside the leader.
     """
 
     quiet: bool = False
     verbose: bool = False
     as_json: bool = False
     animates: bool = True
+    silent: bool = False
 
     def result(self, line: str) -> None:
-        """Print a result."""
+        """Print a result on standard output."""
         if not self.as_json:
-            write_line(sys.stdout, line)
+            self._write(sys.stdout, printable(line) if sys.stdout.isatty() else line)
 
     def document(self, document: Mapping[str, Any]) -> None:
-        """Print the JSON document, where one is wanted."""
+        """Print the JSON document on standard output, with `--json`."""
         if self.as_json:
-            write_line(sys.stdout, json.dumps(document, indent=2, default=str))
+            self._write(sys.stdout, json.dumps(document, indent=2, default=str))
 
     def note(self, line: str) -> None:
-        """Print what a user wants to know while it happens."""
+        """Print a message on standard error, unless quiet."""
         if not self.quiet:
-            write_line(sys.stderr, printable(line))
+            self._write(sys.stderr, printable(line))
 
     def detail(self, line: str) -> None:
-        """Print what only a curious user wants to know."""
+        """Print a message on standard error if verbose."""
         if self.verbose:
-            write_line(sys.stderr, line)
+            self._write(sys.stderr, printable(line))
 
     def failure(self, line: str) -> None:
-        """Print a failure, whatever else is to be seen."""
-        write_line(sys.stderr, printable(line))
+        """Print a failure on standard error, quiet or not."""
+        self._write(sys.stderr, printable(line))
+
+    def _write(self, stream: TextIO, line: str) -> None:
+        """Print a line, never wrapped or cut; a stream that cannot be written to does not stop the work."""
+        if self.silent:
+            return
+        try:
+            stream.write(f"{_encodable(line, stream)}\n")
+            stream.flush()
+        except OSError as error:
+            _give_up(stream, error)
 
     @property
     def animated(self) -> bool:
         """Whether a live bar can be shown."""
-        return self.animates and not self.quiet and not self.as_json and sys.stderr.isatty()
+        return self.animates and not (self.quiet or self.as_json or self.silent) and sys.stderr.isatty()
 
     @contextmanager
     def bar(self, unit: str, template: str = "") -> Iterator[Bar]:
-        """Show a live bar: done of total, the template filled with a step's fields, rate and time left.
+        """Show a live bar, if the output is animated.
 
         Args:
-            unit: what is counted, in the plural; with "" the bar shows a percentage, and no rate.
-            template: text with `{name}` for each field that `advance` gets.
+            unit: What is counted, in the plural; if empty the bar shows a percentage and no rate.
+            template: Text beside the bar, with `{name}` for each field that `advance` or `update` gets.
         """
         if not self.animated:
-            yield _Silence()
+            yield SilentBar()
             return
-        from rich.console import Console
-        from rich.progress import Progress
-
-        # Lines on stdout go through the bar's console only where both are the same terminal.
-        redirect = sys.stdout.isatty()
-        columns = _columns(unit)
-        with Progress(*columns, console=Console(stderr=True), redirect_stdout=redirect, transient=True) as progress:
-            yield _LiveBar(progress, template)
+        with live_bar(unit, template) as bar:
+            yield bar
 
     @contextmanager
-    def downloads(self) -> Iterator[Callable[[str], Callable[[int, int | None], None]]]:
-        """Show downloads: a live bar for each with bytes, rate and time left; a line for each where nothing is live.
+    def downloads(self) -> Iterator[BeginDownload]:
+        """Show downloads: a live bar for each, or a line for each if the output is not animated.
 
         Yields:
-            A function that names a new download, and returns what is to be called with its bytes so far and in all.
+            A function that takes a download's name, and its size in bytes and its file if known, and returns what to
+            call with the bytes so far and in all.
         """
         if not self.animated:
-            yield self._announced_download
+            with self.retries():
+                yield self._announced_download
             return
-        from rich.console import Console
-        from rich.markup import escape
-        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-        from rich.progress import TransferSpeedColumn as Rate
+        with self.retries(), live_downloads() as begin:
 
-        columns = (TextColumn("{task.description}"), BarColumn(24), DownloadColumn(), Rate(), TimeRemainingColumn())
-        with Progress(*columns, console=Console(stderr=True), redirect_stdout=False, transient=True) as progress:
+            def announce(name: str, size: int | None = None, path: "Path | None" = None) -> "OnProgress":
+                if path is not None:
+                    self.note(f"Downloading {name} to {path} …")
+                return begin(name, size)
 
-            def begin(name: str) -> Callable[[int, int | None], None]:
-                task = progress.add_task(escape(name), total=None)
-                return lambda done, total: progress.update(task, completed=done, total=total)
+            yield announce
 
-            yield begin
+    @contextmanager
+    def retries(self) -> Iterator[None]:
+        """Print a note for each try of a download that fails, before the next one."""
+        import logging
 
-    def _announced_download(self, name: str) -> Callable[[int, int | None], None]:
+        note = self.note
+
+        class Notes(logging.Handler):
+            def emit(self, record: logging.LogRecord) -> None:
+                note(record.getMessage())
+
+        logger, notes = logging.getLogger("stylekit.downloads"), Notes()
+        logger.addHandler(notes)
+        logger.setLevel(logging.INFO)
+        try:
+            yield
+        finally:
+            logger.removeHandler(notes)
+
+    def _announced_download(self, name: str, size: int | None = None, path: "Path | None" = None) -> "OnProgress":
         announced = False
 
         def show(done: int, total: int | None) -> None:
             nonlocal announced
-            if not announced:
-                self.note(f"Fetching {name}{f', {human_size(total)}' if total else ''} …")
+            if not announced and (size or total or done):  # the first call may come before the size is known
+                known = size or total
+                self.note(
+                    f"Downloading {name}{f', {file_size(known)}' if known else ''}{f', to {path}' if path else ''} …"
+                )
                 announced = True
 
         return show
 
 
-class Muted(Output):
-    """What a process says that works beside the one that speaks."""
-
-    def result(self, line: str) -> None:
-        """Print nothing."""
-
-    def document(self, document: Mapping[str, Any]) -> None:
-        """Print nothing."""
-
-    def note(self, line: str) -> None:
-        """Print nothing."""
-
-    def detail(self, line: str) -> None:
-        """Print nothing."""
-
-    def failure(self, line: str) -> None:
-        """Print nothing."""
-
-    @property
-    def animated(self) -> bool:
-        """Nothing is shown."""
-        return False
+output_errors: list[OSError] = []  # why standard output could not be written to; a reader that exits is no error
 
 
-def write_line(stream: Any, line: str) -> None:
-    """Print a line as it is: never wrapped, never cut; what the terminal cannot show is replaced."""
-    encoding = getattr(stream, "encoding", None) or "utf-8"
-    stream.write(line.encode(encoding, "replace").decode(encoding) + "\n")
-    stream.flush()
+def _give_up(stream: TextIO, error: OSError) -> None:
+    """Discard what else is written to a stream, in the buffer too, so that Python's flush at exit does not fail."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    if stream is sys.stdout and error.errno not in (errno.EPIPE, errno.EINVAL):  # EINVAL is EPIPE on Windows
+        output_errors.append(error)
 
 
-def printable(text: str) -> str:
-    """Replace what could command the terminal or break the line: names and texts come from anywhere."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+def _encodable(line: str, stream: TextIO) -> str:
+    """Replace characters that the stream's encoding lacks."""
+    encoding, errors = stream.encoding or "utf-8", stream.errors or "strict"
+    try:
+        line.encode(encoding, errors)
+    except UnicodeEncodeError:
+        return line.encode(encoding, "replace").decode(encoding)
+    return line
 
 
-def table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Align rows of text in columns."""
-    rows = [[printable(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+def file_size(size: int) -> str:
+    """Return a number of bytes in decimal units: `6.7 MB`."""
+    from rich.filesize import decimal
+
+    return decimal(size)
+
+
+def duration(seconds: float) -> str:
+    """Return a time in hours, minutes and seconds: `0:03:05`."""
+    return str(timedelta(seconds=round(seconds)))
+
+
+def table(rows: Sequence[Sequence[str]], *, width: int | None = None, flexible: Collection[int] = ()) -> Iterator[str]:
+    """Align rows of text in columns.
+
+    Args:
+        rows: The cells of each row.
+        width: The width to fit; None for as wide as the cells are.
+        flexible: The columns whose cells are shortened first to fit, with an ellipsis.
+
+    Yields:
+        Lines without trailing spaces.
+    """
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table.grid(padding=(0, 2))
+    for column in range(len(rows[0])):
+        grid.add_column(no_wrap=column not in flexible, overflow="ellipsis")
     for row in rows:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        grid.add_row(*(Text(printable(cell), no_wrap=True, overflow="ellipsis") for cell in row))
+    console = Console(width=width or 2**15, color_system=None, force_terminal=False, legacy_windows=False)
+    for line in console.render_lines(grid, pad=False):
+        yield "".join(segment.text for segment in line).rstrip()
+
+
+def terminal_width() -> int | None:
+    """Return how many columns standard output has; None if it is not a terminal and `COLUMNS` is not set."""
+    known = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return shutil.get_terminal_size().columns if known else None
 
 
 def flat(values: Mapping[str, Any], indent: str = "") -> Iterator[tuple[str, str]]:
-    """Turn nested values into rows of two cells, inner ones indented."""
+    """Turn nested values into rows of two cells, with inner keys indented."""
     for key, value in values.items():
         if isinstance(value, Mapping):
             yield f"{indent}{key}", ""
             yield from flat(value, f"{indent}  ")
         else:
             yield f"{indent}{key}", "none" if value is None else str(value)
-
-
-def human_size(size: int) -> str:
-    """Write a number of bytes for people: `6.7 MB`."""
-    value = float(size)
-    for unit in ("B", "kB", "MB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} GB"

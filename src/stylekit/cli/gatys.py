@@ -1,4 +1,4 @@
-"""`stylekit gatys`: one picture by optimisation."""
+"""`stylekit gatys`: one image by optimization."""
 
 import dataclasses
 from pathlib import Path
@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stylekit.cli import options
-from stylekit.cli.console import Output
-from stylekit.cli.parsing import check_pictures, parse_layers
+from stylekit.cli.console import Output, duration
+from stylekit.cli.hints import check_paintings, input_path
+from stylekit.cli.options import look, output, panel
+from stylekit.cli.parsing import check_images, parse_content_layers, parse_layers
 from stylekit.cli.progress import Bar
+from stylekit.cli.streams import copied_streams
 from stylekit.config.apply import ApplyConfig
 from stylekit.config.checks import POOLINGS, check_quality
 from stylekit.config.gatys import OPTIMIZERS, STARTS, STYLE_LOSSES, GatysConfig
@@ -24,78 +27,80 @@ if TYPE_CHECKING:
     from stylekit.optimization.scales import GatysReport
 
 _DEFAULT = GatysConfig()
-_LINES = 20  # progress lines without a terminal
+_LINES = 20  # of progress where no bar is shown
+_PROGRESS = "{width} x {height} px  step {step}/{steps}"
+_LOSSES = "total {total:.3f}  content {content:.3f}  style {style:.4f}"  # last, because 80 columns lack room for them
+
+_losses = panel("Losses")
+_optimization = panel("Optimization")
 
 
 def gatys(
-    photo: Annotated[Path, typer.Argument(metavar="PHOTO", help="The photo to paint.")],
-    paintings: Annotated[list[Path], typer.Argument(metavar="PAINTING...", help="The painting, or several.")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where the picture goes.")],
-    style_weights: Annotated[
-        str, typer.Option(metavar="X,…", help="How much each painting counts.", show_default="all the same")
-    ] = "",
-    size: Annotated[int, typer.Option(metavar="N", help="Longer side of the picture in px.")] = _DEFAULT.size,
-    steps: Annotated[
-        int, typer.Option(metavar="N", help="Evaluations of the losses at the last scale; fewer at coarser ones.")
-    ] = _DEFAULT.steps,
-    optimizer: Annotated[
-        str, typer.Option(metavar="|".join(OPTIMIZERS), help="How the picture is optimised.")
-    ] = _DEFAULT.optimizer,
-    lr: Annotated[float, typer.Option(metavar="X", help="Adam's step.")] = _DEFAULT.learning_rate,
-    init: Annotated[
-        str, typer.Option(metavar="content|noise|style|FILE", help="What is optimised at first.")
-    ] = _DEFAULT.init,
+    photo: Annotated[Path, typer.Argument(metavar="PHOTO", help="Photo to stylize.", parser=input_path)],
+    paintings: Annotated[
+        list[Path], typer.Argument(metavar="PAINTING", help="One painting or more.", parser=input_path)
+    ],
+    output_path: Annotated[Path, output("File of the result.", "--output", "-o", metavar="FILE")],
+    size: Annotated[int, output("Longer side of the result in px.", metavar="N")] = _DEFAULT.size,
+    quality: options.Quality = ApplyConfig.quality,
+    overwrite: options.Overwrite = False,
+    strip_metadata: options.StripMetadata = ApplyConfig.strip_metadata,
+    save_every: Annotated[
+        int, output("Save the image so far every N steps.", metavar="N", show_default="off")
+    ] = _DEFAULT.save_every,
+    max_pixels: options.MaxPixels = _DEFAULT.max_pixels,
+    style_weights: Annotated[str, look("Weight of each painting.", metavar="X,…", show_default="all alike")] = "",
     style_scale: Annotated[
-        float, typer.Option(metavar="X", help="Size of the painting beside the picture; larger gives larger strokes.")
+        float, look("Size of the painting relative to the result; larger gives larger strokes.", metavar="X")
     ] = _DEFAULT.style_scale,
+    content_weight: Annotated[float, look("Weight of the content loss.", metavar="X")] = _DEFAULT.content_weight,
+    style_weight: Annotated[float, look("Weight of the style loss.", metavar="X")] = _DEFAULT.style_weight,
+    tv_weight: Annotated[float, look("Weight of the total variation.", metavar="X")] = _DEFAULT.tv_weight,
+    keep_colors: options.KeepColors = _DEFAULT.keep_colors,
+    mask: Annotated[
+        Path | None, look("Image that is white where to stylize and black elsewhere.", metavar="FILE")
+    ] = None,
+    steps: Annotated[
+        int, _optimization("Loss evaluations at the finest scale; coarser ones have fewer.", metavar="N")
+    ] = _DEFAULT.steps,
+    optimizer: Annotated[str, _optimization("Optimizer.", choices=OPTIMIZERS)] = _DEFAULT.optimizer,
+    lr: Annotated[float, _optimization("Step size of adam.", metavar="X")] = _DEFAULT.learning_rate,
+    init: Annotated[
+        str, _optimization("Starting image.", metavar="content|noise|style|FILE", complete=lambda: list(STARTS))
+    ] = _DEFAULT.init,
+    seed: Annotated[int, _optimization("Seed of --init noise.", metavar="N")] = _DEFAULT.seed,
     style_loss: Annotated[
-        str, typer.Option(metavar="|".join(STYLE_LOSSES), help="What of the painting is matched.")
+        str, _losses("Statistics of the painting to match.", choices=STYLE_LOSSES)
     ] = _DEFAULT.style_loss,
     content_layers: Annotated[
-        str,
-        typer.Option(metavar="LAYER,…", help="Layers of the content loss.", show_default="relu4_2, or the highest"),
+        str, _losses("Layers of the content loss.", metavar="LAYER,…", show_default="relu4_2")
     ] = "",
     style_layers: Annotated[
         str,
-        typer.Option(
-            metavar="LAYER[:WEIGHT],…",
-            help="Layers of the style loss.",
-            show_default="relu1_1 to relu5_1, as far as there are",
-        ),
+        _losses("Layers of the style loss.", metavar="LAYER[:WEIGHT],…", show_default="relu1_1, relu2_1 … relu5_1"),
     ] = "",
-    content_weight: Annotated[
-        float, typer.Option(metavar="X", help="Weight of the content loss.")
-    ] = _DEFAULT.content_weight,
-    style_weight: Annotated[float, typer.Option(metavar="X", help="Weight of the style loss.")] = _DEFAULT.style_weight,
-    tv_weight: Annotated[float, typer.Option(metavar="X", help="Weight of the total variation.")] = _DEFAULT.tv_weight,
-    pooling: Annotated[str, typer.Option(metavar="|".join(POOLINGS), help="Pooling of vgg19.")] = _DEFAULT.pooling,
-    mask: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="White where the photo is painted, black where it stays.")
-    ] = None,
-    keep_colors: options.KeepColors = _DEFAULT.keep_colors,
-    save_every: Annotated[
-        int, typer.Option(metavar="N", help="Write the picture so far every N steps.", show_default="at the end only")
-    ] = _DEFAULT.save_every,
-    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the noise of --init noise.")] = _DEFAULT.seed,
     loss_network: Annotated[
-        str, typer.Option(metavar="|".join(LOSS_NETWORKS), help="Network that judges the picture.")
+        str, _losses("Network that computes the losses.", choices=tuple(LOSS_NETWORKS))
     ] = _DEFAULT.loss_network,
     loss_weights: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="File with VGG-19's weights.", show_default="downloaded once, 575 MB"),
+        _losses("File with VGG-19's weights.", metavar="FILE", show_default="downloaded once, 575 MB"),
     ] = None,
-    quality: options.Quality = ApplyConfig.quality,
-    strip_metadata: options.StripMetadata = ApplyConfig.strip_metadata,
-    max_pixels: options.MaxPixels = _DEFAULT.max_pixels,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing picture.")] = False,
+    pooling: Annotated[str, _losses("Pooling of vgg19.", choices=POOLINGS)] = _DEFAULT.pooling,
     device: options.Device = _DEFAULT.device,
     json: options.Json = False,
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Paint one photo by optimising the picture itself (Gatys et al. 2015): slow, and any painting will do.
+    """Stylize one photo by optimization, after any painting.
 
-    Ctrl-C writes the picture so far.
+    Examples:
+      stylekit gatys lion.jpg night.jpg --output lion-night.jpg
+      stylekit gatys lion.jpg night.jpg -o lion.png --size 1024 --steps 300
+      stylekit gatys lion.jpg a.jpg b.jpg -o lion.png --style-weights 2,1
+
+    Slow, with the best results (Gatys et al. 2015). Ctrl-C saves the image
+    so far.
     """
     console = Output(quiet=quiet, verbose=verbose, as_json=json)
     config = GatysConfig(
@@ -104,10 +109,10 @@ def gatys(
         optimizer=optimizer,
         learning_rate=lr,
         init=init,
-        painting_weights=_numbers(style_weights),
+        painting_weights=_parse_weights(style_weights),
         style_scale=style_scale,
         style_loss=style_loss,
-        content_layers=_layers(content_layers),
+        content_layers=parse_content_layers(content_layers),
         style_layers=parse_layers(style_layers),
         content_weight=content_weight,
         style_weight=style_weight,
@@ -124,46 +129,42 @@ def gatys(
     check_quality(quality)
     config.check_paintings(len(paintings))
     start = None if init in STARTS else Path(init)
-    pictures = [photo, *paintings, *(path for path in (mask, start) if path is not None)]
-    check_pictures(pictures)
-    _check_output(output, [*pictures, *([loss_weights] if loss_weights else [])], overwrite)
-    _run(
-        console,
-        photo,
-        paintings,
-        output,
-        mask,
-        config,
-        quality=quality,
-        strip_metadata=strip_metadata,
-        overwrite=overwrite,
-    )
+    others = [path for path in (mask, start) if path is not None]
+    check_paintings(paintings, str(photo), str(output_path))
+    _check_output(output_path, [photo, *paintings, *others, *([loss_weights] if loss_weights else [])], overwrite)
+    with copied_streams([photo, *paintings]) as files:
+        check_images([*files, *others])
+        _run(
+            console,
+            files[0],
+            files[1:],
+            output_path,
+            mask,
+            config,
+            quality=quality,
+            strip_metadata=strip_metadata,
+            overwrite=overwrite,
+        )
 
 
-def _numbers(text: str) -> tuple[float, ...]:
+def _parse_weights(text: str) -> tuple[float, ...]:
     try:
         return tuple(float(number) for number in text.split(",")) if text else ()
     except ValueError:
-        raise ConfigError(f"{text!r} are not the paintings' weights.", "Write them as --style-weights 2,1.") from None
+        raise ConfigError(f"--style-weights must be numbers such as 2,1, not {text!r}.") from None
 
 
-def _layers(text: str) -> tuple[str, ...]:
-    if ":" in text:
-        raise ConfigError("Content layers all count the same.", "Write them as --content-layers relu3_3,relu4_2.")
-    return tuple(parse_layers(text))
-
-
-def _check_output(output: Path, inputs: list[Path], overwrite: bool) -> None:
-    format = format_of_suffix(output.suffix)
-    if output.is_dir():
-        raise ConfigError(f"{output} is a folder.", "--output names the picture's file.")
-    if any(output.exists() and path.exists() and path.samefile(output) for path in inputs):
-        raise ConfigError(f"{output} is one of the inputs.", "Name another --output.")
-    if output.exists() and not overwrite:
-        raise OutputExists(f"{output} exists already.", "Add --overwrite, or name another --output.")
+def _check_output(path: Path, inputs: list[Path], overwrite: bool) -> None:
+    format = format_of_suffix(path.suffix)
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder.", "Give --output a file.")
+    if any(path.exists() and other.exists() and other.samefile(path) for other in inputs):
+        raise ConfigError(f"{path} is one of the inputs.", "Choose another --output.")
+    if path.exists() and not overwrite:
+        raise OutputExists(f"{path} already exists.", "Add --overwrite, or choose another --output.")
     from stylekit.images.writing import check_writable
 
-    check_writable(output, format=format)
+    check_writable(path, format=format)
 
 
 def _run(
@@ -181,57 +182,51 @@ def _run(
     console.note("Loading torch and the loss network …")
     from stylekit.images.reading import photo_from_image
     from stylekit.images.writing import save_photo
-    from stylekit.losses.weights import find_loss_weights
-    from stylekit.optimization.optimize import gatys as paint
+    from stylekit.optimization.optimize import gatys as optimize
 
     clear_stale(output.absolute().parent)
-    written = False
+    saved = False
 
-    def save(picture: "Image.Image") -> None:
-        nonlocal written
-        result, format = photo_from_image(picture), format_of_suffix(output.suffix)
+    def save(image: "Image.Image") -> None:
+        nonlocal saved
+        result, format = photo_from_image(image), format_of_suffix(output.suffix)
         notes = save_photo(
             result,
             output,
             format=format,
             quality=quality,
             strip_metadata=strip_metadata,
-            overwrite=overwrite or written,
+            overwrite=overwrite or saved,
         )
-        for note in () if written else notes:
+        for note in () if saved else notes:
             console.note(f"note {output}: {note}")
-        written = True
+        saved = True
 
-    with console.downloads() as progress_of:
-        find_loss_weights(config.loss_weights, config.loss_network, on_progress=progress_of("VGG-19"))
-    template = (
-        "scale {scale}/{scales}, {width} x {height}  step {step}/{steps}  "
-        "total {total:.3f}  content {content:.3f}  style {style:.4f}  tv {tv:.3f}"
-    )
-    with console.bar("", template) as bar:
-        bar.start(1)
+    template = f"{_PROGRESS}  {_LOSSES}"
+    with console.downloads() as begin, console.bar("", template) as bar:
         printer = _Printer(console, bar)
         try:
-            picture = paint(
+            image = optimize(
                 photo,
                 paintings,
                 config,
                 mask=mask,
                 on_step=printer.show,
                 on_note=lambda note: console.note(f"note {photo}: {note}"),
-                on_picture=save,
+                on_image=save,
+                on_download=lambda download: begin(download.name, download.size, download.path),
             )
         except (KeyboardInterrupt, StylekitError):
-            if written:
-                console.failure(f"The picture so far is {output}.")
+            if saved:
+                console.failure(f"Saved the image so far as {output}.")
             raise
-    save(picture)
-    console.document({"path": str(output), "width": picture.width, "height": picture.height})
+    save(image)
+    console.document({"path": str(output), "width": image.width, "height": image.height})
     console.result(str(output))
 
 
 class _Printer:
-    """Shows an optimisation's steps: in a live bar, or as a line now and then."""
+    """Shows the steps of an optimization, in a live bar or as a line now and then."""
 
     def __init__(self, console: Output, bar: Bar) -> None:
         self._console = console
@@ -239,12 +234,12 @@ class _Printer:
         self._lines = 0
 
     def show(self, report: "GatysReport") -> None:
+        if report.scale == report.step == 1:
+            self._bar.start(1)
         fields = dataclasses.asdict(report)
-        self._bar.reach(fields.pop("done"), **fields)
+        self._bar.update(fields.pop("done"), **fields)
         if not self._console.animated and report.done * _LINES >= self._lines + 1:
             self._lines = int(report.done * _LINES)
-            self._console.note(
-                f"{report.done:.0%}  {report.width} x {report.height}  step {report.step}/{report.steps}  "
-                f"total {report.total:.3f}  content {report.content:.3f}  style {report.style:.4f}  "
-                f"{report.seconds:.0f} s"
-            )
+            left = duration(report.seconds * (1 - report.done) / report.done)
+            times = f"{duration(report.seconds)}, {left} left"
+            self._console.note(f"{report.done:.0%}  {times}  {_PROGRESS}  {_LOSSES}".format(**fields))

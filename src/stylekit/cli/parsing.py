@@ -6,15 +6,23 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
+from stylekit.config.checks import alternatives
 from stylekit.errors import ConfigError, ImageError
+from stylekit.images.formats import FORMATS, SUFFIX_FORMATS
 
 
-def check_pictures(paths: Iterable[Path]) -> None:
-    """See that pictures are there before torch is loaded or weights are fetched; whoever reads them tells the rest."""
+def check_images(paths: Iterable[Path]) -> None:
+    """Check that images exist, before torch is loaded or weights are downloaded.
+
+    What else may be wrong with an image is found when it is read.
+
+    Raises:
+        ImageError: If a path does not exist or is a folder.
+    """
     for path in paths:
         with contextlib.suppress(OSError):
             if stat.S_ISDIR(_status(path).st_mode):
-                raise ImageError(f"{path} is a folder.", "Name a picture in it.")
+                raise ImageError(f"{path} is a folder.", "Name an image in it.")
 
 
 def _status(path: Path) -> os.stat_result:
@@ -25,15 +33,19 @@ def _status(path: Path) -> os.stat_result:
 
 
 def parse_shares(styles: list[str]) -> tuple[list[str], list[float]]:
-    """Split `NAME:SHARE`, where a share is 1 unless given."""
+    """Split every `NAME:SHARE` of a blend into names and shares.
+
+    Raises:
+        ConfigError: If there is only one.
+    """
     if len(styles) == 1:
-        raise ConfigError("A blend needs two styles or more.", "Add --style NAME:SHARE for each.")
+        raise ConfigError("--blend needs two styles or more.", "Repeat --style NAME:SHARE for each.")
     parts = [parse_share(style) for style in styles]
     return [name for name, _ in parts], [share for _, share in parts]
 
 
 def parse_share(style: str) -> tuple[str, float]:
-    """Split one of them."""
+    """Split `NAME:SHARE` into name and share; the share of a `NAME` alone is 1."""
     name, _, share = style.rpartition(":")
     try:
         return name, float(share)
@@ -42,39 +54,63 @@ def parse_share(style: str) -> tuple[str, float]:
 
 
 def parse_stroke_size(text: str) -> float | None:
-    """Read `auto` or a number."""
+    """Parse `auto`, which gives None, or a number.
+
+    Raises:
+        ConfigError: If it is neither.
+    """
     try:
         return None if text == "auto" else float(text)
     except ValueError:
-        raise ConfigError(f"The stroke size must be auto or a number, not {text!r}.") from None
+        raise ConfigError(f"--stroke-size must be auto or a number, not {text!r}.") from None
 
 
 def parse_tile(text: str) -> int | None:
-    """Read `auto`, `off` or a whole number."""
+    """Parse `auto`, which gives None, `off`, which gives 0, or a whole number.
+
+    Raises:
+        ConfigError: If it is none of them.
+    """
     if text == "off":
         return 0
     try:
         return None if text == "auto" else int(text)
     except ValueError:
-        raise ConfigError(f"The tile size must be auto, off or a whole number, not {text!r}.") from None
+        raise ConfigError(f"--tile must be auto, off or a whole number, not {text!r}.") from None
 
 
-def parse_time(text: str) -> float:
-    """Read a time in a video: seconds, or minutes and hours before them, as `1:02:03.5`."""
+def parse_format(text: str) -> str:
+    """Parse the name or suffix of an image format: `jpg` gives `jpeg`.
+
+    Raises:
+        ConfigError: If images cannot be written in it.
+    """
+    try:
+        return SUFFIX_FORMATS[f".{text.lower()}"]
+    except KeyError:
+        raise ConfigError(f"--format must be {alternatives(FORMATS)}, not {text!r}.") from None
+
+
+def parse_time(text: str, option: str) -> float:
+    """Parse a time in a video, in seconds: `90.5`, `1:30.5` or `0:01:30.5`.
+
+    Raises:
+        ConfigError: If it is not a time; names the option.
+    """
     try:
         parts = [float(part) for part in text.split(":")]
     except ValueError:
         parts = []
     if not 1 <= len(parts) <= 3 or not all(part >= 0 for part in parts):
-        raise ConfigError(f"{text!r} is no time.", "Write seconds, or 1:02:03.5.")
+        raise ConfigError(f"{option} must be a time such as 90.5 or 1:30.5, not {text!r}.")
     return sum(part * 60.0**power for power, part in enumerate(reversed(parts)))
 
 
 def parse_layers(text: str) -> dict[str, float]:
-    """Read layers with optional weights: `relu1_1,relu2_1:0.5` gives `{"relu1_1": 1.0, "relu2_1": 0.5}`.
+    """Parse layers with optional weights: `relu1_1,relu2_1:0.5` gives `{"relu1_1": 1.0, "relu2_1": 0.5}`.
 
     Raises:
-        ConfigError: if a weight is no number.
+        ConfigError: If a weight is not a number.
     """
     layers = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
@@ -82,5 +118,20 @@ def parse_layers(text: str) -> dict[str, float]:
         try:
             layers[name.strip()] = float(weight or 1)
         except ValueError:
-            raise ConfigError(f"{weight!r} is not a layer's weight.", "Write layers as relu1_1,relu2_1:0.5.") from None
+            raise ConfigError(
+                f"Invalid weight {weight!r} of a layer.", "Write layers as relu1_1,relu2_1:0.5."
+            ) from None
     return layers
+
+
+def parse_content_layers(text: str) -> tuple[str, ...]:
+    """Parse the layers of the content loss, which have no weights: `relu3_3,relu4_2`.
+
+    Raises:
+        ConfigError: If one has a weight.
+    """
+    if ":" in text:
+        raise ConfigError(
+            f"--content-layers takes no weights, but got {text!r}.", "Write relu3_3,relu4_2, for example."
+        )
+    return tuple(parse_layers(text))

@@ -1,89 +1,167 @@
-"""Progress bars: live on a terminal, silent elsewhere."""
+"""Progress bars: live on a terminal, silent elsewhere. Rich is imported when the first one is shown."""
 
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.progress import ProgressColumn
+
+    from stylekit.downloads.download import OnProgress
+
+_BAR_WIDTH = 24
+
+
+class BeginDownload(Protocol):
+    """Shows a new download."""
+
+    def __call__(self, name: str, size: int | None = None, path: "Path | None" = None) -> "OnProgress":
+        """Take its name, its size in bytes and its file; return what to call with the bytes so far and in all."""
+        ...
 
 
 class Bar(Protocol):
-    """Progress as the commands report it."""
+    """Progress as commands report it."""
 
-    def start(self, total: int) -> None:
-        """Say how many steps there will be."""
+    def start(self, total: int, done: int = 0) -> None:
+        """Set the number of steps, and how many were done before, which say nothing about the time left."""
         ...
 
     def advance(self, **fields: object) -> None:
-        """Say that a step is done, with what is worth showing of it."""
+        """Count one more step as done; the fields fill the template."""
         ...
 
-    def reach(self, done: float, **fields: object) -> None:
-        """Say how much is done, with what is worth showing of it."""
+    def update(self, done: float, **fields: object) -> None:
+        """Set the number of steps done; the fields fill the template."""
         ...
 
     def part(self, done: int, total: int, unit: str) -> None:
-        """Say how much of the step at work is done, counted in a unit of its own; 0 is an unknown total."""
+        """Show how much of the current step is done, in a unit of its own; a total of 0 is unknown."""
         ...
 
 
-class _Silence:
-    """The bar where none is to be seen."""
+class SilentBar:
+    """A bar that shows nothing."""
 
-    def start(self, total: int) -> None:
-        pass
+    def start(self, total: int, done: int = 0) -> None:
+        """Do nothing."""
 
     def advance(self, **fields: object) -> None:
-        pass
+        """Do nothing."""
 
-    def reach(self, done: float, **fields: object) -> None:
-        pass
+    def update(self, done: float, **fields: object) -> None:
+        """Do nothing."""
 
     def part(self, done: int, total: int, unit: str) -> None:
-        pass
-
-
-def _columns(unit: str) -> Sequence["str | ProgressColumn"]:
-    from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn, TimeRemainingColumn
-    from rich.text import Text
-
-    share, left, text = TextColumn("{task.percentage:3.0f} %"), TimeRemainingColumn(), TextColumn("{task.description}")
-    if not unit:
-        return (BarColumn(24), share, left, text)
-
-    class Rate(ProgressColumn):
-        def render(self, task: Task) -> Text:
-            counted = task.fields.get("unit", unit)
-            return Text(f"{task.speed:.2f} {counted}/s" if task.speed else f"– {counted}/s")
-
-    return (BarColumn(24), MofNCompleteColumn(), Rate(), left, text)
+        """Do nothing."""
 
 
 class _LiveBar:
     def __init__(self, progress: Any, template: str) -> None:
         self._progress = progress
         self._template = template
-        self._task = progress.add_task("", total=None)
+        self._task = progress.add_task("", total=None, visible=False)
         self._part: Any = None
 
-    def start(self, total: int) -> None:
-        self._progress.update(self._task, total=total)
+    def start(self, total: int, done: int = 0) -> None:
+        self._end_part()
+        self._progress.start()
+        self._progress.reset(self._task, total=total, completed=done, visible=True)
 
     def advance(self, **fields: object) -> None:
-        if self._part is not None:
-            self._progress.remove_task(self._part)
-            self._part = None
+        self._end_part()
         self._progress.update(self._task, advance=1, description=self._described(fields))
 
-    def reach(self, done: float, **fields: object) -> None:
+    def update(self, done: float, **fields: object) -> None:
         self._progress.update(self._task, completed=done, description=self._described(fields))
 
     def part(self, done: int, total: int, unit: str) -> None:
+        self._progress.start()
         if self._part is None:
-            self._part = self._progress.add_task("", completed=done, unit=unit)
+            self._part = self._progress.add_task("", total=total or None, completed=done, unit=unit)
         self._progress.update(self._part, completed=done, total=total or None)
+
+    def _end_part(self) -> None:
+        if self._part is not None:
+            self._progress.remove_task(self._part)
+            self._part = None
 
     def _described(self, fields: Mapping[str, object]) -> str:
         from rich.markup import escape
 
-        return escape(self._template.format(**fields))
+        return escape(printable(self._template.format(**fields)))
+
+
+def printable(text: str) -> str:
+    """Replace characters that could control the terminal or break the line: names and texts come from anywhere."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+@contextmanager
+def live_bar(unit: str, template: str) -> Iterator[Bar]:
+    """Show a live bar on standard error, once it starts: done of total, rate, time left, text; see `Output.bar`."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    # Lines on stdout go through the bar's console only where both are the same terminal.
+    redirect = sys.stdout.isatty()
+    progress = Progress(*_columns(unit), console=Console(stderr=True), redirect_stdout=redirect, transient=True)
+    try:
+        yield _LiveBar(progress, template)
+    finally:
+        progress.stop()
+
+
+def _columns(unit: str) -> Sequence["ProgressColumn"]:
+    from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+    from rich.table import Column
+    from rich.text import Text
+
+    class Rate(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            counted = task.fields.get("unit", unit)
+            return Text(f"{task.speed:.2f} {counted}/s" if task.speed else f"– {counted}/s")
+
+    class Description(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            text = Text.from_markup(task.description, overflow="ellipsis")
+            text.no_wrap = True
+            return text
+
+    whole = Column(no_wrap=True)  # the description alone gives way in a narrow terminal
+    bar, left = BarColumn(_BAR_WIDTH, table_column=whole), TimeRemainingColumn(table_column=whole)
+    if not unit:
+        return (bar, TextColumn("{task.percentage:3.0f} %", table_column=whole), left, Description())
+    return (bar, MofNCompleteColumn(table_column=whole), Rate(table_column=whole), left, Description())
+
+
+@contextmanager
+def live_downloads() -> Iterator[BeginDownload]:
+    """Show a live bar for each download while any is running: bytes, rate and time left; see `Output.downloads`."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import TransferSpeedColumn as Rate
+
+    bar, text = BarColumn(_BAR_WIDTH), TextColumn("{task.description}")
+    columns = (text, bar, DownloadColumn(), Rate(), TimeRemainingColumn())
+    progress = Progress(*columns, console=Console(stderr=True), redirect_stdout=False, transient=True)
+
+    def begin(name: str, size: int | None = None, path: "Path | None" = None) -> "OnProgress":
+        task = progress.add_task(escape(printable(name)), total=size)
+        progress.start()
+
+        def show(done: int, total: int | None) -> None:
+            progress.update(task, completed=done, total=total or size)
+            if progress.finished:  # another live bar may follow
+                progress.stop()
+
+        return show
+
+    try:
+        yield begin
+    finally:
+        progress.stop()

@@ -1,9 +1,11 @@
-"""Standard input and output in the place of files."""
+"""Standard input and output, and pipes, in place of files."""
 
+import os
 import shutil
+import stat
 import sys
 import tempfile
-from codecs import BOM_UTF8
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,74 +15,136 @@ from stylekit.video.formats import VIDEO_SUFFIXES
 
 STREAM = Path("-")
 
+_DESCRIPTORS = (Path("/dev/fd"), Path("/proc/self/fd"))  # the shell's `<(…)` is a path in one of them
 
-def listed(source: Path) -> list[Path]:
-    """Read a list of paths, one a line, from a file or, for `-`, standard input.
+
+def read_list(source: Path) -> list[Path]:
+    """Read a list of paths from a file or, for `-`, from standard input.
+
+    Args:
+        source: A list with one path per line, in UTF-16 if it starts with a byte order mark, or with a NUL after each
+            path as `find -print0` writes it.
 
     Raises:
-        ConfigError: if it cannot be read.
+        ConfigError: If it cannot be read.
     """
     try:
-        text = sys.stdin.buffer.read() if source == STREAM else source.read_bytes()
-        lines = text.removeprefix(BOM_UTF8).decode(sys.getfilesystemencoding(), "surrogateescape").split("\n")
+        data = sys.stdin.buffer.read() if source == STREAM else source.read_bytes()
     except OSError as error:
-        raise ConfigError(f"The list {source} cannot be read: {error.strerror}.", "Check --files-from.") from None
-    return [Path(line.rstrip("\r")) for line in lines if line.strip()]
+        raise ConfigError(f"Cannot read --files-from {source}: {error.strerror}.", "Check the path.") from error
+    if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):  # Windows PowerShell writes it
+        data = data.decode("utf-16", "replace").encode(errors="replace")
+    if b"\0" in data:
+        names = data.split(b"\0")
+    else:
+        names = [line.rstrip(b"\r") for line in data.removeprefix(BOM_UTF8).split(b"\n")]
+    paths = [Path(os.fsdecode(name)) for name in names if name.strip()]
+    return [path.absolute() if path == STREAM else path for path in paths]  # a list names files only
+
+
+def is_stream(path: Path) -> bool:
+    """Return whether a path is standard input or a pipe, which can be read once, and beside which no result belongs."""
+    if path in (STREAM, Path("/dev/stdin")) or path.parent in _DESCRIPTORS:
+        return True
+    try:
+        return stat.S_ISFIFO(path.stat().st_mode)
+    except (OSError, ValueError):
+        return False
 
 
 @contextmanager
 def streamed(
-    inputs: Sequence[Path], output: Path | None, *, outputs: int, format: str | None
-) -> Iterator[tuple[list[Path], Path | None]]:
-    """Put files in the place of `-`: the photo on standard input, and the picture to be sent to standard output.
+    inputs: Sequence[Path], output: str | None, *, outputs: int, format: str | None
+) -> Iterator[tuple[list[Path], str | None]]:
+    """Replace streams by temporary files: copies of standard input and pipes, and a result for standard output.
 
     Args:
-        inputs: as given.
-        output: as given.
-        outputs: how many pictures each photo becomes.
-        format: of the picture; None makes it a PNG, which loses nothing.
+        inputs: The inputs as given.
+        output: The output as given; a string, because `./-` is a file and a folder may end in `/`.
+        outputs: The number of results of each input.
+        format: The result's format; None makes it a PNG, which is lossless.
 
     Yields:
-        Inputs and output without `-`. The picture goes out when the block ends without an error.
+        Inputs and output without streams. The result is sent when the block ends without an error.
 
     Raises:
-        StylekitError: if the photo on standard input cannot be kept.
-        ConfigError: if more than one picture, or a video, would go to standard output, it is a terminal, or a photo
-            from standard input would go nowhere.
+        StylekitError: If standard input or a pipe cannot be copied, or the result cannot be sent.
+        ConfigError: If standard output is a terminal or would get a video or more than one image, or a photo from
+            a stream has no output.
     """
-    if STREAM not in (*inputs, output):
-        yield list(inputs), output
-        return
-    if output is None:
-        raise ConfigError("A photo from standard input has no folder for its result.", "Add --output PATH, or -o -.")
-    if output == STREAM and (len(inputs) != 1 or inputs[0].is_dir() or outputs != 1):
-        raise ConfigError("Standard output takes one picture.", "Give one photo and one style, or another --output.")
-    if output == STREAM and inputs[0].suffix.lower() in VIDEO_SUFFIXES:
-        raise ConfigError(f"The video {inputs[0].name} cannot go to standard output.", "Give --output a file's name.")
-    if output == STREAM and sys.stdout.isatty():
-        raise ConfigError("Standard output is a terminal.", "Send it to a file: stylekit apply … -o - > picture.png")
-    with tempfile.TemporaryDirectory(prefix="stylekit-") as folder:
-        if STREAM in inputs:
-            photo = Path(folder) / "standard input"
-            _keep_standard_input(photo)
-            inputs = [photo if path == STREAM else path for path in inputs]
-        if output != STREAM:
-            yield list(inputs), output
+    if output is None and any(map(is_stream, inputs)):
+        raise ConfigError(
+            "A photo from standard input or a pipe needs an output.", "Add --output PATH, or -o - to pipe it on."
+        )
+    is_piped = output == str(STREAM)
+    if is_piped:
+        _check_piped(inputs, outputs)
+    with copied_streams(inputs) as files:
+        if not is_piped:
+            yield files, output
             return
-        picture = Path(folder) / f"standard output.{format or 'png'}"
-        yield list(inputs), picture
-        if picture.exists():  # a dry run has made none
-            with picture.open("rb") as file:
-                shutil.copyfileobj(file, sys.stdout.buffer)
-            sys.stdout.buffer.flush()
+        with tempfile.TemporaryDirectory(prefix="stylekit-") as folder:
+            result = Path(folder) / f"standard output.{format or 'png'}"
+            yield files, str(result)
+            if result.exists():  # a dry run has none
+                _send(result)
 
 
-def _keep_standard_input(path: Path) -> None:
+@contextmanager
+def copied_streams(inputs: Sequence[Path]) -> Iterator[list[Path]]:
+    """Replace standard input and pipes among the inputs by temporary copies.
+
+    Raises:
+        StylekitError: If one cannot be copied.
+        ConfigError: If standard input is a terminal.
+    """
+    if not any(map(is_stream, inputs)):
+        yield list(inputs)
+        return
+    with tempfile.TemporaryDirectory(prefix="stylekit-") as folder:
+        yield [
+            _copied(path, Path(folder, str(number))) if is_stream(path) else path for number, path in enumerate(inputs)
+        ]
+
+
+def _copied(stream: Path, folder: Path) -> Path:
+    """Copy a stream to a new folder."""
+    is_standard_input = stream in (STREAM, Path("/dev/stdin"))
+    if is_standard_input and sys.stdin.isatty():
+        raise ConfigError(
+            "Standard input is a terminal.", "Redirect a photo: stylekit apply - -o result.jpg < photo.jpg"
+        )
+    name = "standard input" if is_standard_input else stream.name
     try:
-        with path.open("wb") as file:
-            shutil.copyfileobj(sys.stdin.buffer, file)
+        folder.mkdir()
+        with (folder / name).open("wb") as file:
+            if is_standard_input:
+                shutil.copyfileobj(sys.stdin.buffer, file)
+            else:
+                with stream.open("rb") as source:
+                    shutil.copyfileobj(source, file)
     except OSError as error:
         raise StylekitError(
-            f"Standard input cannot be copied to {path.parent}: {error.strerror}.",
-            "Make room there, or name another folder by TMPDIR.",
-        ) from None
+            f"Cannot copy {name} to {folder}: {error.strerror}.",
+            "Free some space there, or set TMPDIR to another folder.",
+        ) from error
+    return folder / name
+
+
+def _send(result: Path) -> None:
+    try:
+        with result.open("rb") as file:
+            shutil.copyfileobj(file, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
+    except BrokenPipeError as error:
+        raise StylekitError("The program that reads standard output has exited before the end of the image.") from error
+
+
+def _check_piped(inputs: Sequence[Path], outputs: int) -> None:
+    """Check that one image can go to standard output."""
+    if len(inputs) != 1 or inputs[0].is_dir() or outputs != 1:
+        raise ConfigError("Standard output takes one image.", "Give one photo and one style, or another --output.")
+    if inputs[0].suffix.lower() in VIDEO_SUFFIXES:
+        raise ConfigError(f"Cannot write the video {inputs[0].name} to standard output.", "Give --output a file.")
+    if sys.stdout.isatty():
+        raise ConfigError("Standard output is a terminal.", "Redirect it: stylekit apply … -o - > result.png")

@@ -1,1 +1,1 @@
-"""Settings of the commands, with their defaults and checks."""
+"""The commands' settings: every default and every check, once."""

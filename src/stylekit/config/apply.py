@@ -1,46 +1,57 @@
-"""Settings of `apply`."""
+"""The settings of `stylekit apply`."""
 
-import os
 from dataclasses import dataclass
 
-from stylekit.config.checks import _require, check_engine, check_painting, check_quality
+from stylekit.config.checks import (
+    MAX_PIXELS,
+    check_choice,
+    check_engine,
+    check_minimum,
+    check_painting,
+    check_quality,
+    check_range,
+)
+from stylekit.config.look import Look
+from stylekit.errors import ConfigError
 from stylekit.system.devices import check_device
+from stylekit.system.processors import usable_threads
 
 DEFAULT_STYLE = "starry-night"
 
 CODECS = ("auto", "h264", "hevc", "vp9")
 
-COMMAND_JOBS = max(1, min(8, (os.cpu_count() or 1) // 2))  # `ApplyConfig.jobs` of the command line
+COMMAND_JOBS = max(1, min(8, usable_threads() // 2))  # the command line's default of `ApplyConfig.jobs`
 
 
 @dataclass(frozen=True)
 class ApplyConfig:
-    """Settings of `apply`.
+    """Settings of `apply_styles` and `stylekit apply`.
 
     Attributes:
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
-        engine: `torch`, `onnxruntime` (CPU), or `auto`: the fastest that fits the device.
-        threads: CPU threads of the network, at most as many as the CPU has; None leaves the choice to the engine.
-        recursive: whether a folder's subfolders are taken too.
-        max_size: longer side in pixels to which larger photos are reduced first; None keeps their size.
-        stroke_size: strokes in units of the network's own; None fits them to the photo. See `strokes`.
-        strength: share of the stylised picture in the result, 0 (the photo) to 1.
-        keep_colors: whether the photo's chroma is kept under the painting's luma.
-        tile: side in pixels of the tiles in which a picture is painted; 0 paints it in one piece, None decides by the
-            memory that is free.
-        steady: how much of a video's last picture stays where the scene has not changed, 0 to 1.
-        codec: what videos are coded by (`h264`, `hevc`, `vp9`); `auto` leaves it to the kind of file.
-        crf: constant rate factor of videos, 0 to 63, lower is better; None takes the codec's usual.
-        fps: frames a second of videos; None keeps each frame's time.
-        start: second from which on videos are taken.
-        end: second up to which videos are taken; None goes to the end.
-        format: format of the outputs (`jpeg`, `png`, `webp`, `tiff`, `bmp`, `avif`, `heic`); None follows the input.
-        quality: JPEG, WebP, AVIF and HEIC quality, 1 to 100.
-        overwrite: whether existing outputs are replaced.
-        strip_metadata: whether EXIF (with its GPS position) and XMP are left out.
-        max_pixels: pixels above which a picture is taken for a decompression bomb.
-        jobs: processes that decode a batch's photos, so that one that dies of a photo costs only that photo; 0 decodes
-            in threads. A program whose main module is not guarded by `if __name__ == "__main__"` cannot have any.
+        engine: `torch`, `onnxruntime` (CPU only), or `auto` for the fastest on the device.
+        threads: CPU threads for the network, at most as many as the CPU has; None leaves the number to the engine.
+        recursive: Whether to include the subfolders of a folder.
+        max_size: Longer side in pixels to which larger photos are reduced first; None keeps their size.
+        stroke_size: Size of the strokes, 0.1 to 100 times the network's own; None fits them to the photo.
+        strength: Share of the stylized image in the result, from 0 (the photo) to 1.
+        keep_colors: Whether to keep the photo's chroma and take only the luma of the stylized image.
+        tile: Side in pixels of the tiles that a large image is split into, 64 or more; 0 turns tiling off, None
+            decides by the free memory.
+        steady: Share of the previous frame that is kept where the scene is still, 0 to 1.
+        codec: Video codec, `h264`, `hevc` or `vp9`; `auto` chooses by the file's format.
+        crf: Constant rate factor of videos, 0 to 63, lower is better; None uses the codec's usual value.
+        fps: Frame rate of videos, 1 to 1000 frames per second; None keeps the time of each frame.
+        start: Second at which to start in videos.
+        end: Second at which to stop in videos; None goes to the end.
+        format: Format of the results (`jpeg`, `png`, `webp`, `tiff`, `bmp`, `avif` or `heic`); None keeps the input's.
+        quality: Quality of JPEG, WebP, AVIF and HEIC files, 1 to 100.
+        overwrite: Whether to replace existing results.
+        strip_metadata: Whether to remove EXIF (with its GPS position), XMP and the recipe.
+        max_pixels: Largest number of pixels that an image may have; more are rejected as a decompression bomb.
+        jobs: Worker processes that decode a batch's photos, so that a photo that crashes its decoder fails alone;
+            0 decodes in threads. Needs a main module guarded by `if __name__ == "__main__"`.
+        again: Whether to stylize paintings made by stylekit again.
     """
 
     device: str = "auto"
@@ -48,10 +59,10 @@ class ApplyConfig:
     threads: int | None = None
     recursive: bool = True
     max_size: int | None = None
-    stroke_size: float | None = None
-    strength: float = 1.0
-    keep_colors: bool = False
-    tile: int | None = None
+    stroke_size: float | None = Look.stroke_size
+    strength: float = Look.strength
+    keep_colors: bool = Look.keep_colors
+    tile: int | None = Look.tile
     steady: float = 0.9
     codec: str = "auto"
     crf: int | None = None
@@ -62,23 +73,26 @@ class ApplyConfig:
     quality: int = 92
     overwrite: bool = False
     strip_metadata: bool = False
-    max_pixels: int = 500_000_000
+    max_pixels: int = MAX_PIXELS
     jobs: int = 0
+    again: bool = False
 
     def __post_init__(self) -> None:
+        """Check every setting."""
         check_device(self.device)
         check_engine(self.engine, self.device, self.threads)
-        _require(self.jobs >= 0, f"jobs must be 0 or more, not {self.jobs}.")
-        _require(self.max_size is None or self.max_size >= 1, f"max size must be 1 px or more, not {self.max_size}.")
         check_painting(self.stroke_size, self.strength, self.tile)
         check_quality(self.quality)
-        _require(self.max_pixels >= 1, f"max pixels must be 1 or more, not {self.max_pixels}.")
-        self._check_videos()
+        for setting, least in {"jobs": 0, "max_size": 1, "max_pixels": 1, "start": 0}.items():
+            check_minimum(setting, getattr(self, setting), least)
+        check_range("steady", self.steady, 0, 1)
+        check_choice("codec", self.codec, CODECS)
+        check_range("crf", self.crf, 0, 63)
+        check_range("fps", self.fps, 1, 1000)
+        if self.end is not None and not self.start < self.end < float("inf"):
+            raise ConfigError(f"--end must be later than --start ({self.start:g} s), not {self.end:g} s.")
 
-    def _check_videos(self) -> None:
-        _require(0 <= self.steady <= 1, f"steady must lie between 0 and 1, not {self.steady:g}.")
-        _require(self.codec in CODECS, f"codec must be one of {', '.join(CODECS)}, not {self.codec!r}.")
-        _require(self.crf is None or 0 <= self.crf <= 63, f"crf must lie between 0 and 63, not {self.crf}.")
-        _require(self.fps is None or 1 <= self.fps <= 1000, f"fps must lie between 1 and 1000, not {self.fps}.")
-        _require(0 <= self.start < float("inf"), f"start must be 0 or more, not {self.start:g}.")
-        _require(self.end is None or self.start < self.end < float("inf"), f"end must lie after start, not {self.end}.")
+    @property
+    def look(self) -> Look:
+        """The settings that apply to the image alone, not to its file."""
+        return Look(self.stroke_size, self.strength, self.keep_colors, self.tile)

@@ -1,6 +1,6 @@
-"""Every setting and its default, once. The command line reads its defaults from here."""
+"""Checks that the settings of several commands share. Their errors speak of the option that sets a value."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from stylekit.errors import ConfigError
 from stylekit.losses.layers import check_loss_layers
@@ -8,64 +8,133 @@ from stylekit.system.devices import check_device
 
 ENGINES = ("auto", "torch", "onnxruntime")
 POOLINGS = ("max", "avg")
-LEAST_TILE = 64  # px: smaller ones would consist of their surroundings
+MAX_PIXELS = 500_000_000  # of an image; more are rejected as a decompression bomb
+LEAST_TILE = 64  # px: a smaller tile would be mostly its own margin
+
+_OTHER_NAMES = {"learning_rate": "lr", "painting_weights": "style-weights"}
 
 
-def _require(condition: bool, message: str) -> None:
+def option_of(setting: str) -> str:
+    """Return the command-line option of a setting: `--crop-size` for `crop_size`."""
+    return f"--{_OTHER_NAMES.get(setting, setting).replace('_', '-')}"
+
+
+def require(condition: bool, message: str, hint: str = "") -> None:
+    """Raise `ConfigError` unless a condition holds."""
     if not condition:
-        raise ConfigError(message)
+        raise ConfigError(message, hint)
+
+
+def alternatives(words: Iterable[str]) -> str:
+    """Join words for a sentence: `a`, `a or b`, `a, b or c`."""
+    *others, last = words
+    return f"{', '.join(others)} or {last}" if others else last
+
+
+def check_minimum(setting: str, value: float | None, least: float) -> None:
+    """Check that a number is not below its minimum; None passes.
+
+    Raises:
+        ConfigError: If it is, or is not a finite number.
+    """
+    valid = value is None or least <= value < float("inf")
+    require(valid, f"{option_of(setting)} must be {least} or more, not {_number(value)}.")
+
+
+def check_range(setting: str, value: float | None, least: float, most: float, *, otherwise: Sequence[str] = ()) -> None:
+    """Check that a number is within its range; None passes.
+
+    Args:
+        setting: The setting's name.
+        value: Its value.
+        least: The smallest valid value.
+        most: The largest valid value.
+        otherwise: Words that the option takes in place of a number, for the message.
+
+    Raises:
+        ConfigError: If the number is out of range.
+    """
+    valid = value is None or least <= value <= most
+    words = f"{', '.join(otherwise)} or " if otherwise else ""
+    require(valid, f"{option_of(setting)} must be {words}between {least} and {most}, not {_number(value)}.")
+
+
+def check_choice(setting: str, value: str, choices: Iterable[str]) -> None:
+    """Check that a value is one of the fixed choices.
+
+    Raises:
+        ConfigError: If it is not.
+    """
+    choices = tuple(choices)
+    require(value in choices, f"{option_of(setting)} must be {alternatives(choices)}, not {value!r}.")
+
+
+def _number(value: float | None) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def check_engine(engine: str, device: str, threads: int | None) -> None:
-    """Make sure that a network can be run so.
+    """Check that an engine exists and runs on the device.
+
+    Args:
+        engine: `auto`, `torch` or `onnxruntime`.
+        device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
+        threads: CPU threads, 1 or more; None leaves the number to the engine.
 
     Raises:
-        ConfigError: if there is no such engine or device, the engine cannot run on it, or there are no threads.
+        ConfigError: If the engine or the device is unknown, the engine does not run on the device, or `threads` is
+            less than 1.
     """
-    _require(engine in ENGINES, f"engine must be {', '.join(ENGINES)}, not {engine!r}.")
-    _require(threads is None or threads >= 1, f"threads must be 1 or more, not {threads}.")
+    check_choice("engine", engine, ENGINES)
+    check_minimum("threads", threads, 1)
     if engine == "onnxruntime" and check_device(device) not in ("auto", "cpu"):
-        raise ConfigError("The engine onnxruntime runs on the CPU.", "Leave out --engine, or use --device cpu.")
+        raise ConfigError(
+            f"--engine onnxruntime runs on the CPU only, not on {device}.", "Leave out --engine, or use --device cpu."
+        )
 
 
 def check_quality(quality: int) -> None:
-    """Make sure that pictures can be written at this quality.
+    """Check the quality of JPEG, WebP, AVIF and HEIC files, 1 to 100.
 
     Raises:
-        ConfigError: if it is out of its range.
+        ConfigError: If it is out of range.
     """
-    _require(1 <= quality <= 100, f"quality must lie between 1 and 100, not {quality}.")
+    check_range("quality", quality, 1, 100)
 
 
 def check_painting(stroke_size: float | None, strength: float, tile: int | None = None) -> None:
-    """Make sure that a style can be put on a photo so.
+    """Check how a style is applied to an image.
+
+    Args:
+        stroke_size: Size of the strokes, 0.1 to 100 times the network's own; None fits them to the image.
+        strength: Share of the stylized image, 0 to 1.
+        tile: Side of the tiles in pixels, 64 or more; 0 turns tiling off, None decides by the free memory.
 
     Raises:
-        ConfigError: if one of them is out of its range.
+        ConfigError: If a value is out of range.
     """
-    _require(
-        stroke_size is None or 0.1 <= stroke_size <= 100,
-        f"stroke size must lie between 0.1 and 100, or be auto, not {stroke_size}.",
-    )
-    _require(0 <= strength <= 1, f"strength must lie between 0 and 1, not {strength:g}.")
-    _require(
-        tile is None or tile == 0 or tile >= LEAST_TILE,
-        f"tiles must have a side of {LEAST_TILE} px or more, or be auto or off, not {tile}.",
-    )
+    check_range("stroke_size", stroke_size, 0.1, 100, otherwise=["auto"])
+    check_range("strength", strength, 0, 1)
+    valid = tile is None or tile == 0 or tile >= LEAST_TILE
+    require(valid, f"--tile must be auto, off or {LEAST_TILE} or more pixels, not {tile}.")
 
 
 def check_shares(shares: Sequence[float], styles: int) -> None:
-    """Make sure that so many styles can be mixed in these proportions.
+    """Check the proportions in which styles are blended.
+
+    Args:
+        shares: One number for each style, 0 or more, not all 0.
+        styles: The number of styles.
 
     Raises:
-        ConfigError: if a share is missing, negative or not finite, or none is positive.
+        ConfigError: If a share is missing, negative or not finite, or if all are 0.
     """
-    if len(shares) != styles:
-        raise ConfigError(f"A blend of {styles} styles needs as many shares, not {len(shares)}.")
-    if not all(share >= 0 for share in shares) or not 0 < sum(shares) < float("inf"):
-        raise ConfigError(
-            "A blend's shares must be numbers of 0 or more, not all 0.", "Write them as --style starry-night:0.7."
-        )
+    require(len(shares) == styles, f"A blend of {styles} styles needs {styles} shares, not {len(shares)}.")
+    require(
+        all(share >= 0 for share in shares) and 0 < sum(shares) < float("inf"),
+        "The shares of a blend must be 0 or more, and not all 0.",
+        "Write them as --style starry-night:0.7.",
+    )
 
 
 def check_losses(
@@ -75,20 +144,26 @@ def check_losses(
     pooling: str,
     weights: str | None,
 ) -> None:
-    """Make sure that a loss network can give such losses.
+    """Check that a loss network can compute these losses.
+
+    Args:
+        network: `vgg19` or `compact`.
+        content_layers: Layers of the content loss.
+        style_layers: Layers of the style loss with their weights.
+        pooling: `max` or `avg`.
+        weights: File with the loss network's weights; None for its own.
 
     Raises:
-        ConfigError: if there is no such network, it lacks a layer, a layer's weight is negative or not finite, or the
-            compact network is to have other pooling or weights than its own.
+        ConfigError: If the network is unknown or lacks a layer, a layer's weight is negative or not finite, or other
+            pooling or weights than its own are given to the compact network.
     """
     check_loss_layers([*content_layers, *style_layers], network)
-    _require(
-        all(0 <= weight < float("inf") for weight in style_layers.values()),
-        "style layer weights must be finite numbers of 0 or more.",
+    for layer, weight in style_layers.items():
+        valid = 0 <= weight < float("inf")
+        require(valid, f"The weight of {layer} in --style-layers must be 0 or more, not {weight:g}.")
+    check_choice("pooling", pooling, POOLINGS)
+    require(
+        network != "compact" or (pooling == "max" and weights is None),
+        "--loss-network compact has its own weights, trained with max pooling.",
+        "Leave out --pooling and --loss-weights, or use --loss-network vgg19.",
     )
-    _require(pooling in POOLINGS, f"pooling must be max or avg, not {pooling!r}.")
-    if network == "compact" and (pooling != "max" or weights is not None):
-        raise ConfigError(
-            "The compact loss network has its own weights, made for max pooling.",
-            "Leave out --pooling and --loss-weights, or add --loss-network vgg19.",
-        )

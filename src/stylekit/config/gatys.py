@@ -1,45 +1,44 @@
-"""Settings of `gatys`."""
+"""The settings of `stylekit gatys`."""
 
 from dataclasses import dataclass, field
 
-from stylekit.config.checks import _require, check_losses
-from stylekit.errors import ConfigError
+from stylekit.config.checks import MAX_PIXELS, check_choice, check_losses, check_minimum, check_range, require
 from stylekit.system.devices import check_device
 
 OPTIMIZERS = ("lbfgs", "adam")
 
 STYLE_LOSSES = ("gram", "moments")
 
-STARTS = ("content", "noise", "style")  # of `gatys`, besides files
+STARTS = ("content", "noise", "style")  # values of `GatysConfig.init` that are not files
 
 
 @dataclass(frozen=True)
 class GatysConfig:
-    """Settings of `gatys`.
+    """Settings of `gatys` and `stylekit gatys`.
 
     Attributes:
-        size: longer side of the result in pixels; smaller photos keep their size.
-        steps: evaluations of the losses at the last scale; each coarser one has half as many, but a quarter at least.
+        size: Longer side of the result in pixels; smaller photos keep their size.
+        steps: Loss evaluations at the finest scale; each coarser one has half as many, but at least a quarter.
         optimizer: `lbfgs` or `adam`.
-        learning_rate: Adam's step, in units of the pixels' range.
-        init: what is optimised at first: `content` (the photo), `noise`, `style` (the first painting), or a file.
-        painting_weights: how much each painting counts; empty lets all count the same.
-        style_scale: side of the paintings in units of the picture's; larger gives larger strokes.
-        style_loss: `moments` (mean and covariance), or `gram` matrices.
-        content_layers: layers of the content loss; empty takes relu4_2, or the highest that the loss weights reach.
-        style_layers: layers of the style loss with their weights; empty takes relu1_1 to relu5_1, as far as the
-            loss weights reach, all with weight 1.
-        content_weight: weight of the relative content loss.
-        style_weight: weight of the relative style loss.
-        tv_weight: weight of the total variation.
+        learning_rate: Step size of Adam, with pixels in [0, 1].
+        init: Starting image: `content` (the photo), `noise`, `style` (the first painting) or a file.
+        painting_weights: Weight of each painting; empty weights all alike.
+        style_scale: Size of the paintings relative to the result, 0.1 to 10; larger gives larger strokes.
+        style_loss: Statistics of the features to match: `moments` (mean and covariance) or `gram` matrices.
+        content_layers: Layers of the content loss; empty uses relu4_2, or the highest that the loss weights include.
+        style_layers: Layers of the style loss with their weights; empty uses those of relu1_1, relu2_1, …, relu5_1
+            that the loss weights include, each with weight 1.
+        content_weight: Weight of the relative content loss.
+        style_weight: Weight of the relative style loss.
+        tv_weight: Weight of the total variation.
         pooling: `max` or `avg` pooling in the loss network.
-        keep_colors: whether the photo's chroma is kept under the painting's luma.
-        save_every: steps between two pictures so far; 0 gives none but the last.
-        seed: seed of `init` noise.
+        keep_colors: Whether to keep the photo's chroma and take only the luma of the stylized image.
+        save_every: Steps between two intermediate images; 0 saves only the result.
+        seed: Seed of the noise of `init`.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
-        loss_network: `vgg19`, or `compact`, which the package ships.
-        loss_weights: file with VGG-19's weights; None takes the cache's, downloaded if need be.
-        max_pixels: pixels above which a picture is taken for a decompression bomb.
+        loss_network: `vgg19`, or `compact`, which is bundled.
+        loss_weights: File with VGG-19's weights; None uses the cached ones, and downloads them if needed.
+        max_pixels: Largest number of pixels that an image may have; more are rejected as a decompression bomb.
     """
 
     size: int = 512
@@ -62,35 +61,34 @@ class GatysConfig:
     device: str = "auto"
     loss_network: str = "vgg19"
     loss_weights: str | None = None
-    max_pixels: int = 500_000_000
+    max_pixels: int = MAX_PIXELS
 
     def __post_init__(self) -> None:
+        """Check every setting."""
         check_device(self.device)
-        for name, least in {"size": 16, "steps": 1, "save_every": 0, "seed": 0, "max_pixels": 1}.items():
-            _require(getattr(self, name) >= least, f"{name} must be {least} or more, not {getattr(self, name)}.")
-        for name in ("content_weight", "style_weight", "tv_weight", "learning_rate"):
-            value = getattr(self, name)
-            _require(0 <= value < float("inf"), f"{name} must be a finite number of 0 or more, not {value:g}.")
-        _require(self.learning_rate > 0, "learning_rate must be more than 0.")
-        _require(0.1 <= self.style_scale <= 10, f"style_scale must lie between 0.1 and 10, not {self.style_scale:g}.")
-        for name, choices in {"optimizer": OPTIMIZERS, "style_loss": STYLE_LOSSES}.items():
-            value = getattr(self, name)
-            _require(value in choices, f"{name} must be {' or '.join(choices)}, not {value!r}.")
+        minimums = {"size": 16, "steps": 1, "save_every": 0, "seed": 0, "max_pixels": 1}
+        minimums |= dict.fromkeys(("content_weight", "style_weight", "tv_weight", "learning_rate"), 0)
+        for setting, least in minimums.items():
+            check_minimum(setting, getattr(self, setting), least)
+        require(self.learning_rate > 0, "--lr must be greater than 0.")
+        check_range("style_scale", self.style_scale, 0.1, 10)
+        check_choice("optimizer", self.optimizer, OPTIMIZERS)
+        check_choice("style_loss", self.style_loss, STYLE_LOSSES)
         check_losses(self.loss_network, self.content_layers, self.style_layers, self.pooling, self.loss_weights)
         weights = self.painting_weights
-        _require(
-            not weights or (all(0 <= weight < float("inf") for weight in weights) and sum(weights) > 0),
-            "painting weights must be finite numbers of 0 or more, not all 0.",
-        )
+        valid = not weights or (all(0 <= weight < float("inf") for weight in weights) and sum(weights) > 0)
+        require(valid, "--style-weights must be 0 or more, and not all 0.")
 
     def check_paintings(self, number: int) -> None:
-        """Make sure that so many paintings have their weights.
+        """Check that each of the paintings has its weight.
+
+        Args:
+            number: The number of paintings.
 
         Raises:
-            ConfigError: if there are none, or their weights are more or fewer.
+            ConfigError: If it is 0, or differs from the number of weights.
         """
-        if number == 0 or len(self.painting_weights or [1] * number) != number:
-            raise ConfigError(
-                f"There are {number} paintings and {len(self.painting_weights)} weights.",
-                "Name one painting or more, and a weight for each or for none.",
-            )
+        require(number > 0, "No painting was given.", "Name one painting or more.")
+        weights = len(self.painting_weights)
+        valid = weights in (0, number)
+        require(valid, f"--style-weights must have one weight per painting ({number}), not {weights}.")

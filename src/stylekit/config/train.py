@@ -1,59 +1,66 @@
-"""Settings of `train`."""
+"""The settings of `stylekit train`."""
 
 import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from stylekit.config.checks import _require, check_losses
-from stylekit.errors import ConfigError
+from stylekit.config.checks import check_choice, check_losses, check_minimum, check_range, option_of, require
 from stylekit.networks import architecture
 from stylekit.system.devices import check_device
 
 PRECISIONS = ("auto", "float32", "bfloat16")
+TRAIN_STYLE_LOSSES = ("sliced", "gram")
+
+_SMALLEST_CROP = 32  # px, at the coarsest octave
+_SMALLEST_PAINTING = 16  # px, likewise: a pixel is left of them at relu5_1
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Settings of `train`; the defaults are those of the preset `good`.
+    """Settings of `train_style` and `stylekit train`; the defaults are those of the preset `good`.
 
     Attributes:
-        network: transformer network, `fast` or `johnson`.
-        steps: optimiser steps.
-        batch_size: photos a step.
-        crop_size: side of the square training crops, in pixels.
-        style_size: shorter side to which the painting is scaled, in pixels.
-        octaves: at how many sizes (each half the last) the styles are compared; more give larger strokes.
-        content_layers: layers of the content loss.
-        style_layers: layers of the style loss with their weights; empty takes relu1_1 to relu5_1, as far as the
-            loss weights reach, all with weight 1.
-        content_weight: weight of the relative content loss.
-        style_weight: weight of the relative style loss.
-        tv_weight: weight of the total variation.
-        stability_weight: weight of the flicker term (the same output for a photo with slight noise); 0 leaves it out.
-        learning_rate: peak of the one-cycle schedule.
+        network: Transformer network: `unet`, `fast` or `johnson`.
+        steps: Optimizer steps.
+        batch_size: Photos per step.
+        crop_size: Side of the square training crops in pixels.
+        style_size: Shorter side in pixels to which the painting is scaled.
+        octaves: Number of sizes, each half the previous, at which styles are compared; more give larger strokes.
+        content_layers: Layers of the content loss; empty uses relu4_2, or the highest that the loss network has.
+        style_layers: Layers of the style loss with their weights; empty uses those of relu1_1, relu2_1, …, relu5_1
+            that the loss network has, with most weight where strokes are.
+        style_loss: `sliced` (distributions of features, with a share of Gram) or `gram`.
+        content_weight: Weight of the relative content loss.
+        style_weight: Weight of the relative style loss.
+        tv_weight: Weight of the total variation.
+        stability_weight: Weight of the flicker loss (a photo with slight noise should give the same result); 0 turns
+            it off.
+        learning_rate: Peak of the one-cycle schedule.
         pooling: `max` or `avg` pooling in the loss network.
-        precision: `auto` (bfloat16 on CUDA, else float32), `float32` or `bfloat16`.
-        seed: seed of weights and crops.
+        precision: `float32`, `bfloat16`, or `auto` for bfloat16 on CUDA and on CPUs that
+            multiply it in hardware, float32 elsewhere.
+        seed: Seed of the weights and the crops.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
-        loss_network: `vgg19`, or `compact`, which the package ships.
-        loss_weights: file with VGG-19's weights; None takes the cache's, downloaded if need be.
-        init_from: name or file of a finished style to start from; `nearest` is the bundled one whose pictures are
-            nearest to the painting, `none` starts from fresh weights.
+        loss_network: `vgg19`, or `compact`, which is bundled.
+        loss_weights: File with VGG-19's weights; None uses the cached ones, and downloads them if needed.
+        init_from: Name or file of a trained style to start from; `nearest` is the bundled one most like the painting,
+            `none` starts from fresh weights.
     """
 
-    network: str = "fast"
+    network: str = "unet"
     steps: int = 1500
     batch_size: int = 2
     crop_size: int = 224
     style_size: int = 512
     octaves: int = 2
-    content_layers: tuple[str, ...] = ("relu3_3",)
+    content_layers: tuple[str, ...] = ()
     style_layers: dict[str, float] = field(default_factory=dict)
-    content_weight: float = 1.0
-    style_weight: float = 20.0
+    style_loss: str = "sliced"
+    content_weight: float = 3.0
+    style_weight: float = 12.0
     tv_weight: float = 0.05
     stability_weight: float = 0.0
-    learning_rate: float = 2e-3
+    learning_rate: float = 1.5e-3
     pooling: str = "max"
     precision: str = "auto"
     seed: int = 0
@@ -63,56 +70,57 @@ class TrainConfig:
     init_from: str = "nearest"
 
     def __post_init__(self) -> None:
+        """Check every setting."""
         check_device(self.device)
-        for name, least in {
-            "seed": 0,
-            "steps": 1,
-            "batch_size": 1,
-            "crop_size": 32,
-            "style_size": 32,
-            "octaves": 1,
-        }.items():
-            _require(getattr(self, name) >= least, f"{name} must be {least} or more, not {getattr(self, name)}.")
-        for name in ("content_weight", "style_weight", "tv_weight", "stability_weight", "learning_rate"):
-            value = getattr(self, name)
-            _require(0 <= value < float("inf"), f"{name} must be a finite number of 0 or more, not {value:g}.")
-        _require(self.learning_rate > 0, "learning_rate must be more than 0.")
-        _require(self.octaves <= 4, f"octaves must be 4 or less, not {self.octaves}.")
+        minimums = {"seed": 0, "steps": 1, "batch_size": 1, "crop_size": _SMALLEST_CROP, "style_size": 32}
+        weights = ("content_weight", "style_weight", "tv_weight", "stability_weight", "learning_rate")
+        for setting, least in {**minimums, **dict.fromkeys(weights, 0)}.items():
+            check_minimum(setting, getattr(self, setting), least)
+        require(self.learning_rate > 0, "--lr must be greater than 0.")
+        check_range("octaves", self.octaves, 1, 4)
         architecture(self.network).complete({})
         check_losses(self.loss_network, self.content_layers, self.style_layers, self.pooling, self.loss_weights)
-        _require(self.precision in PRECISIONS, f"precision must be one of {', '.join(PRECISIONS)}.")
-        _require(bool(self.content_layers), "at least one content layer is needed.")
-        _require(
-            self.style_size // 2 ** (self.octaves - 1) >= 16,
-            f"style_size {self.style_size} is too small for {self.octaves} octaves.",
-        )
-        smallest = self.crop_size // 2 ** (self.octaves - 1)
-        _require(smallest >= 32, f"crop_size {self.crop_size} is too small for {self.octaves} octaves.")
+        check_choice("precision", self.precision, PRECISIONS)
+        check_choice("style_loss", self.style_loss, TRAIN_STYLE_LOSSES)
+        for setting, smallest in {"style_size": _SMALLEST_PAINTING, "crop_size": _SMALLEST_CROP}.items():
+            size, needed = getattr(self, setting), smallest * 2 ** (self.octaves - 1)
+            require(
+                size >= needed,
+                f"{option_of(setting)} {size} is too small for {self.octaves} octaves.",
+                f"Use {option_of(setting)} {needed} or more, or fewer --octaves.",
+            )
 
     @classmethod
     def from_preset(cls, preset: str, **changes: Any) -> Self:
-        """Return the preset's settings with `changes` on top.
+        """Return the settings of a preset, with changes.
+
+        Args:
+            preset: `draft`, `good` or `best`.
+            **changes: Settings that replace the preset's.
 
         Raises:
-            ConfigError: if there is no such preset, or a value is out of range.
+            ConfigError: If the preset is unknown or a value is out of range.
         """
-        if preset not in TRAIN_PRESETS:
-            raise ConfigError(f"Unknown preset {preset!r}.", f"Use one of {', '.join(TRAIN_PRESETS)}.")
+        check_choice("preset", preset, TRAIN_PRESETS)
         return cls(**{**TRAIN_PRESETS[preset], **changes})
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:
-        """Rebuild a configuration from `to_dict`'s result; unknown keys are passed over."""
-        known = {f.name for f in dataclasses.fields(cls)}
-        kept = {key: value for key, value in values.items() if key in known}
-        if kept.get("init_from", "") is None:  # as it was written when fresh weights were the default
-            kept["init_from"] = "none"
-        if "content_layers" in kept:
-            kept["content_layers"] = tuple(kept["content_layers"])
-        return cls(**kept)
+        """Rebuild settings from the result of `to_dict`, ignoring unknown keys.
+
+        Raises:
+            ConfigError: If a value is out of range.
+        """
+        names = {f.name for f in dataclasses.fields(cls)}
+        known = {key: value for key, value in values.items() if key in names}
+        if known.get("init_from", "") is None:  # what older versions wrote for fresh weights
+            known["init_from"] = "none"
+        if "content_layers" in known:
+            known["content_layers"] = tuple(known["content_layers"])
+        return cls(**known)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the settings as JSON's types."""
+        """Return the settings as JSON types."""
         return {**dataclasses.asdict(self), "content_layers": list(self.content_layers)}
 
 

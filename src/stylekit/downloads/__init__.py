@@ -1,1 +1,1 @@
-"""Downloads that resume, are verified, and are moved into place whole."""
+"""Downloads: resumed, verified and moved into place whole."""

@@ -1,64 +1,62 @@
-"""Several networks as one: the weighted mean of what they paint."""
+"""Several networks as one: the weighted mean of their results."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from stylekit.engines.moments import Moments
-from stylekit.engines.protocol import Engine, Pictures, UsedStatistics
-from stylekit.networks.shapes import Statistics
+from stylekit.engines.protocol import Engine, EngineFacts, Images, UsedStatistics
+from stylekit.networks.shapes import NormStatistics
 
 
 class BlendedEngine:
-    """Runs several styles' networks and mixes their pictures; see `Engine`.
+    """Runs the networks of several styles and mixes their results; see `Engine`.
 
-    Mixing weights would take one pass instead of several, and looks as good for styles that were trained from one
-    another; for any others it gives a network that paints nothing.
+    Averaging the weights instead would take one pass, and looks as good for styles that were trained from one another;
+    for others the averaged network paints nothing.
 
     Args:
-        engines: what runs the networks.
-        shares: how much of each goes into the picture; only their ratios matter.
+        engines: The engines that run the networks.
+        shares: The share of each in the result; only their ratios matter.
     """
 
     def __init__(self, engines: Sequence[Engine], shares: Sequence[float]) -> None:
+        """Combine the engines."""
         self._engines = engines
         self._shares = [share / sum(shares) for share in shares]
-        self.device = engines[0].device
-        self.reach = max(engine.reach for engine in engines)
-        self.free_norms = sum(engine.free_norms for engine in engines)
-        self.norms_in_turn = max(engine.norms_in_turn for engine in engines)
-        self.pixel_bytes = max(engine.pixel_bytes for engine in engines)
+        self.facts = _combined([engine.facts for engine in engines])
 
     @property
     def held_bytes(self) -> int:
-        """See `Engine`."""
+        """See `Engine.held_bytes`."""
         return max(engine.held_bytes for engine in self._engines)
 
-    def run(self, pictures: Pictures) -> Pictures:
+    def run(self, images: Images) -> Images:
         """See `Engine.run`."""
-        mixed = self._engines[0].run(pictures) * self._shares[0]
+        mixed = self._engines[0].run(images) * self._shares[0]
         for engine, share in zip(self._engines[1:], self._shares[1:], strict=True):
-            mixed += engine.run(pictures) * share
+            mixed += engine.run(images) * share
         return mixed
 
     def run_after(
-        self, picture: Pictures, last: tuple[UsedStatistics, ...], share: float
-    ) -> tuple[Pictures, tuple[UsedStatistics, ...]]:
+        self, image: Images, previous: tuple[UsedStatistics, ...], share: float
+    ) -> tuple[Images, tuple[UsedStatistics, ...]]:
         """See `Engine.run_after`."""
-        mixed: Pictures = np.zeros_like(picture)
+        mixed: Images = np.zeros_like(image)
         used: tuple[UsedStatistics, ...] = ()
         for engine, part in zip(self._engines, self._shares, strict=True):
             first = len(used)
-            result, statistics = engine.run_after(picture, last[first : first + engine.free_norms], share)
+            result, statistics = engine.run_after(image, previous[first : first + engine.facts.free_norms], share)
             mixed += result * np.float32(part)
             used += statistics
         return mixed, used
 
-    def moments(self, tile: Pictures, rows: slice, columns: slice) -> Moments:
+    def moments(self, tile: Images, rows: slice, columns: slice) -> Moments:
         """See `Engine.moments`."""
         return self._engines[self._first_free].moments(tile, rows, columns)
 
-    def with_norm(self, statistics: Statistics) -> "BlendedEngine":
+    def with_norm(self, statistics: NormStatistics) -> "BlendedEngine":
         """See `Engine.with_norm`."""
         engines = list(self._engines)
         engines[self._first_free] = engines[self._first_free].with_norm(statistics)
@@ -66,9 +64,20 @@ class BlendedEngine:
 
     def replicas(self) -> "list[BlendedEngine]":
         """See `Engine.replicas`."""
-        halves = zip(*(engine.replicas() for engine in self._engines), strict=False)  # one, if any has but one
-        return [BlendedEngine(half, self._shares) for half in halves]
+        replicas = zip(*(engine.replicas() for engine in self._engines), strict=False)  # as many as each has
+        return [BlendedEngine(engines, self._shares) for engines in replicas]
 
     @property
     def _first_free(self) -> int:
-        return next(number for number, engine in enumerate(self._engines) if engine.free_norms)
+        return next(number for number, engine in enumerate(self._engines) if engine.facts.free_norms)
+
+
+def _combined(facts: Sequence[EngineFacts]) -> EngineFacts:
+    """Return the facts of engines on one device that run one after another."""
+    return replace(
+        facts[0],
+        receptive_radius=max(each.receptive_radius for each in facts),
+        free_norms=sum(each.free_norms for each in facts),
+        norm_depth=max(each.norm_depth for each in facts),
+        bytes_per_pixel=max(each.bytes_per_pixel for each in facts),
+    )

@@ -1,4 +1,4 @@
-"""Statistics of features that are gathered tile by tile."""
+"""Statistics of features, gathered tile by tile."""
 
 from dataclasses import dataclass
 from typing import Any, Self
@@ -7,17 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stylekit.networks import Architecture
-from stylekit.networks.shapes import LEAST_SIDE, SIDE_MULTIPLE, Statistics
+from stylekit.networks.shapes import NormStatistics
 
 
 @dataclass(frozen=True)
 class Moments:
-    """Sums over features, per channel; those of two tiles add up.
+    """Sums over features, per channel; those of two tiles can be added.
 
     Attributes:
-        count: number of values a channel.
-        sums: of values, float64.
-        squares: of their squares, float64.
+        count: The number of values per channel.
+        sums: Their sums, `(C,)` float64.
+        squares: The sums of their squares, `(C,)` float64.
     """
 
     count: int
@@ -33,10 +33,11 @@ class Moments:
         )
 
     def __add__(self, other: Self) -> "Moments":
+        """Return the sums over both."""
         return Moments(self.count + other.count, self.sums + other.sums, self.squares + other.squares)
 
     @property
-    def statistics(self) -> Statistics:
+    def statistics(self) -> NormStatistics:
         """Mean and variance of each channel."""
         mean = self.sums / self.count
         return mean, np.maximum(self.squares / self.count - mean**2, 0)
@@ -45,20 +46,18 @@ class Moments:
 def features_within(
     features: NDArray[Any], network: Architecture, size: tuple[int, int], rows: slice, columns: slice
 ) -> NDArray[Any]:
-    """Cut a tile's features down to those that belong to some of its rows and columns; see `Engine.moments`.
+    """Crop a tile's features to some of its rows and columns; see `Engine.moments`.
 
     Args:
-        features: `(C, h, w)` of a tile that `network` has padded.
-        network: what made them.
-        size: the tile's height and width before padding.
-        rows: the rows that count.
-        columns: likewise.
+        features: The features `(C, h, w)` of a tile that `network` has padded.
+        network: The network that computed them.
+        size: The tile's height and width before padding.
+        rows: The tile's rows to crop to.
+        columns: The tile's columns to crop to.
     """
     cuts = []
     for cells, side, part in zip(features.shape[1:], size, (rows, columns), strict=True):
-        padded = max(-(-side // SIDE_MULTIPLE) * SIDE_MULTIPLE, LEAST_SIDE)
-        cell = network.cell_side(cells, side)
-        border = (cells - padded // cell) // 2  # 0 for `johnson`; for `fast`, cells that no convolution has eaten yet
+        cell, border = network.grid(cells, side)
         start = 0 if part.start == 0 else border + part.start // cell
         stop = cells if part.stop == side else border + part.stop // cell
         cuts.append(slice(start, stop))

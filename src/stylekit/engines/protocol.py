@@ -1,98 +1,113 @@
-"""What an engine is: something that runs a network. Nothing outside an engine knows tensors."""
+"""The interface of engines, which run a style's network: arrays in, arrays out, no tensors."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stylekit.engines.moments import Moments
-from stylekit.networks.shapes import Statistics
+from stylekit.networks.shapes import NormStatistics
 
-Pictures = NDArray[np.float32]
+Images = NDArray[np.float32]
 
-UsedStatistics = NDArray[np.float32]  # of a normalisation: (2, C, 1, 1), mean and variance of each channel
+UsedStatistics = NDArray[np.float32]  # of a normalization: (2, C, 1, 1), mean and variance of each channel
+
+
+@dataclass(frozen=True)
+class EngineFacts:
+    """The facts about an engine that the code around it plans by.
+
+    Attributes:
+        name: `onnxruntime` or `torch`.
+        device: Where it runs: `cpu`, `cuda:N` or `mps`.
+        receptive_radius: How far away, in pixels, the photo can change a pixel of the result, normalizations aside; a
+            multiple of `TILE_MULTIPLE`.
+        free_norms: The number of normalizations that are not fixed.
+        norm_depth: The number of normalizations that follow one another in a network.
+        bytes_per_pixel: About how much memory each pixel takes while the network runs, that of all replicas included.
+    """
+
+    name: str
+    device: str
+    receptive_radius: int
+    free_norms: int
+    norm_depth: int
+    bytes_per_pixel: int
 
 
 class Engine(Protocol):
     """A style's network, ready to run on a device.
 
-    Its instance normalisations take their statistics from each picture. To paint a picture in tiles that agree, they
-    are fixed, one after another, to statistics of the whole picture, gathered tile by tile.
-
-    Attributes:
-        device: where it runs.
-        reach: how far away in pixels the pixels lie on which a result's pixel depends, normalisations aside; a multiple
-            of 4.
-        free_norms: how many normalisations are not fixed.
-        norms_in_turn: how many a network has, each of which needs those before it.
-        pixel_bytes: about how much memory a pixel takes while the network runs, and its other half too.
-        held_bytes: how much memory is kept from earlier runs, and counts as free.
+    Its instance normalizations take their statistics from each image. To stylize an image in tiles that match, they are
+    fixed, one after another, to statistics of the whole image, gathered tile by tile.
     """
 
-    device: str
-    reach: int
-    free_norms: int
-    norms_in_turn: int
-    pixel_bytes: int
+    @property
+    def facts(self) -> EngineFacts:
+        """The engine's device, memory and so on."""
+        ...
 
     @property
-    def held_bytes(self) -> int: ...
+    def held_bytes(self) -> int:
+        """Memory kept from earlier runs, which the next run can use."""
+        ...
 
-    def run(self, pictures: Pictures) -> Pictures:
-        """Stylise pictures. All normalisations must be free, or all fixed.
+    def run(self, images: Images) -> Images:
+        """Stylize images. All normalizations must be free, or all fixed.
 
         Args:
-            pictures: `(B, H, W, 3)`, RGB in [0, 1].
+            images: `(B, H, W, 3)`, RGB in [0, 1].
 
         Returns:
-            An array of the same shape; values may leave [0, 1] a little.
+            An array of the same shape; values may leave [0, 1] slightly.
 
         Raises:
-            OutOfMemory: if the device has too little memory for pictures of this size.
+            OutOfMemory: If the device has too little memory for images of this size.
         """
         ...
 
     def run_after(
-        self, picture: Pictures, last: tuple[UsedStatistics, ...], share: float
-    ) -> tuple[Pictures, tuple[UsedStatistics, ...]]:
-        """Stylise a picture of a video so that its colours follow those of the one before. All normalisations are free.
+        self, image: Images, previous: tuple[UsedStatistics, ...], share: float
+    ) -> tuple[Images, tuple[UsedStatistics, ...]]:
+        """Stylize a frame so that its colors follow those of the previous one. All normalizations must be free.
 
         Args:
-            picture: `(1, H, W, 3)`, RGB in [0, 1].
-            last: the statistics that each normalisation used in the picture before; empty at the beginning.
-            share: of those in the ones that are used now, 0 to 1; the rest is the picture's own.
+            image: `(1, H, W, 3)`, RGB in [0, 1].
+            previous: The statistics that each normalization used for the previous frame; empty for the first.
+            share: The share of those in the statistics that are used now, 0 to 1; the rest is the frame's own.
 
         Returns:
             An array of the same shape, and the statistics used.
 
         Raises:
-            OutOfMemory: as `run`.
+            OutOfMemory: As `run`.
         """
         ...
 
-    def moments(self, tile: Pictures, rows: slice, columns: slice) -> Moments:
-        """Gather what the first free normalisation would normalise, as long as those before it are fixed.
+    def moments(self, tile: Images, rows: slice, columns: slice) -> Moments:
+        """Sum up the inputs of the first free normalization over a tile; those before it must be fixed.
 
         Args:
-            tile: `(H, W, 3)`, RGB in [0, 1]; sides at which it ends before the picture does lie at multiples of 4.
-            rows: the rows that count, multiples of 4 but for the tile's end. Where they begin or end as the tile does,
-                what the network adds around a picture counts too.
-            columns: likewise.
+            tile: `(H, W, 3)`, RGB in [0, 1], a part of the image whose edges inside it are at multiples of 16 pixels.
+            rows: The rows that count, from and to multiples of 16 except at the tile's end. Where they reach an edge of
+                the tile, the network's padding there counts too.
+            columns: The columns that count, likewise.
 
         Raises:
-            OutOfMemory: as `run`.
+            OutOfMemory: As `run`.
         """
         ...
 
-    def with_norm(self, statistics: Statistics) -> "Engine":
-        """Return an engine whose first free normalisation is fixed to mean and variance of each channel."""
+    def with_norm(self, statistics: NormStatistics) -> "Engine":
+        """Return an engine whose first free normalization is fixed to a mean and variance of each channel."""
         ...
 
     def replicas(self) -> Sequence["Engine"]:
-        """Return the engines that together paint many pictures soonest, each in a thread of the caller's.
+        """Return the engines that together stylize many images fastest, each called from its own thread.
 
-        Two with half of the threads each wait less than one with all. There is one, this, where threads cannot be
-        shared out: on a GPU, in torch, or where there is but one thread.
+        Two with half of the threads each wait less than one with all. Where threads cannot be divided (on a GPU, in
+        torch, with a single thread), this engine is the only one.
         """
         ...

@@ -1,57 +1,57 @@
-"""A network for videos, whose normalisations change slowly: colours do not pump when something bright comes by."""
+"""An engine for videos whose normalizations change slowly, so that colors do not flicker as bright things pass."""
 
 from stylekit.engines.moments import Moments
-from stylekit.engines.protocol import Engine, Pictures, UsedStatistics
-from stylekit.networks.shapes import Statistics
+from stylekit.engines.protocol import Engine, Images, UsedStatistics
+from stylekit.networks.shapes import NormStatistics
 
 
 class SmoothedEngine:
-    """Runs an engine on a video's pictures, one after another; see `Engine`.
+    """Runs an engine on the frames of a video, one after another; see `Engine`.
 
     Args:
-        engine: what runs the network.
-        share: how much of the last picture's statistics goes into a picture's.
-        last: those statistics; empty at the beginning.
+        engine: The engine that runs the network.
+        share: The share of the previous frame's statistics in the next one's, 0 to 1.
+        statistics: The previous frame's statistics; empty at the start.
+
+    Attributes:
+        statistics: The statistics that the latest frame used.
     """
 
-    def __init__(self, engine: Engine, share: float, last: tuple[UsedStatistics, ...] = ()) -> None:
+    def __init__(self, engine: Engine, share: float, statistics: tuple[UsedStatistics, ...] = ()) -> None:
+        """Start with the first frame, or after the one of `statistics`."""
         self._engine = engine
         self._share = share
-        self.last = last
-        self.device = engine.device
-        self.reach = engine.reach
-        self.free_norms = engine.free_norms
-        self.norms_in_turn = engine.norms_in_turn
-        self.pixel_bytes = engine.pixel_bytes
+        self.statistics = statistics
+        self.facts = engine.facts
 
     @property
     def held_bytes(self) -> int:
-        """See `Engine`."""
+        """See `Engine.held_bytes`."""
         return self._engine.held_bytes
 
-    def run(self, pictures: Pictures) -> Pictures:
-        """Stylise the video's next picture, `(1, H, W, 3)`; see `Engine.run`."""
-        result, self.last = self._engine.run_after(pictures, self.last, self._share)
+    def run(self, images: Images) -> Images:
+        """Stylize the next frame, `(1, H, W, 3)`; see `Engine.run`."""
+        result, self.statistics = self._engine.run_after(images, self.statistics, self._share)
         return result
 
     def run_after(
-        self, picture: Pictures, last: tuple[UsedStatistics, ...], share: float
-    ) -> tuple[Pictures, tuple[UsedStatistics, ...]]:
+        self, image: Images, previous: tuple[UsedStatistics, ...], share: float
+    ) -> tuple[Images, tuple[UsedStatistics, ...]]:
         """See `Engine.run_after`."""
-        return self._engine.run_after(picture, last, share)
+        return self._engine.run_after(image, previous, share)
 
     def forget(self) -> None:
-        """Begin anew, as after a cut."""
-        self.last = ()
+        """Forget the previous frame, as after a cut."""
+        self.statistics = ()
 
-    def moments(self, tile: Pictures, rows: slice, columns: slice) -> Moments:
-        """See `Engine.moments`; a picture in tiles has its own statistics."""
+    def moments(self, tile: Images, rows: slice, columns: slice) -> Moments:
+        """See `Engine.moments`; a frame in tiles has its own statistics."""
         return self._engine.moments(tile, rows, columns)
 
-    def with_norm(self, statistics: Statistics) -> Engine:
+    def with_norm(self, statistics: NormStatistics) -> Engine:
         """See `Engine.with_norm`."""
         return self._engine.with_norm(statistics)
 
     def replicas(self) -> "list[SmoothedEngine]":
-        """See `Engine.replicas`; each picture follows from the last, so there is one."""
+        """See `Engine.replicas`; as each frame follows from the previous one, there is only one engine."""
         return [self]

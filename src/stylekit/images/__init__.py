@@ -1,1 +1,1 @@
-"""Images between files and arrays."""
+"""Image files, their metadata, and arrays of pixels."""

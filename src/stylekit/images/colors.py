@@ -1,17 +1,22 @@
-"""Modes and colours of pictures: everything becomes RGB in sRGB, and what transparency hides is filled."""
+"""Conversion of every color mode and profile to RGB in sRGB, and of transparent pixels to smooth colors."""
 
 import io
 import struct
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from PIL import Image
 
-HIDDEN_BELOW = 16  # alpha below which nobody sees a pixel's own colour, so that it may be anything
+from stylekit.images.color_spaces import SRGB, ColorSpace
+from stylekit.images.errors import UnsupportedKindError
+from stylekit.images.hdr import tone_map
+from stylekit.images.tiff_kinds import GRAY_KEY, DeepGray
+
+HIDDEN_BELOW = 16  # alpha below which a pixel's color is invisible, and may be anything
 
 
-def plain(image: Image.Image) -> Image.Image:
+def to_basic_mode(image: Image.Image) -> Image.Image:
     """Return the image as L, LA, RGB, RGBA, CMYK or LAB."""
     if image.mode in ("CMYK", "LAB"):
         return image
@@ -24,38 +29,67 @@ def plain(image: Image.Image) -> Image.Image:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Scale an image of one deep channel (`I;16`, `I`, `F`) to L, or to LA where it names one grey as transparent.
-
-    Nothing says what white is in floats: it is taken to be the first of 1, 255, 65535 that no value exceeds. What is
-    neither, such as the measurements of a telescope, is scaled to its largest value.
-    """
-    values = np.nan_to_num(np.asarray(image, dtype=np.float32), posinf=0, neginf=0)
-    peak = float(values.max())
-    whites = (1, 255, 65535) if image.mode == "F" else (65535,)
-    white = next((white for white in whites if peak <= white), peak)
-    grey = Image.fromarray(np.rint(values.clip(0) * (255 / white)).astype(np.uint8))
+    """Scale an image of one deep channel (`I;16`, `I`, `F`) to L, or to LA if one gray value is transparent."""
+    meaning = image.info.get(GRAY_KEY) or DeepGray(None if image.mode == "F" else 65535, False, False)
+    values = np.asarray(image)
+    if meaning.is_unsigned and values.dtype == np.int32:
+        values = values.view(np.uint32)
+    if meaning.white is not None and values.min() < 0 and GRAY_KEY in image.info:
+        raise UnsupportedKindError("TIFF", "signed gray with negative values")
+    values = np.nan_to_num(values.astype(np.float32), posinf=0, neginf=0)
+    scaled = np.rint(values.clip(0) * (255 / _white(float(values.max()), meaning.white))).astype(np.uint8)
+    gray = Image.fromarray(~scaled if meaning.is_inverted else scaled)
     transparent = image.info.get("transparency")
     if isinstance(transparent, int):
-        grey.putalpha(Image.fromarray(np.where(values == transparent, 0, 255).astype(np.uint8)))
-    return grey
+        gray.putalpha(Image.fromarray(np.where(values == transparent, 0, 255).astype(np.uint8)))
+    return gray
 
 
-def to_srgb(colors: Image.Image, profile: bytes | None, notes: list[str]) -> tuple[Image.Image, bytes | None]:
-    """Convert an L, RGB, CMYK or LAB image from its colour profile to sRGB.
+def _white(peak: float, white: int | None) -> float:
+    """Return the value that stands for white.
+
+    Floats do not declare it, and integers of 32 bits are seldom used whole: it is taken to be the first usual one that
+    no value exceeds, and otherwise, as in the measurements of a telescope, the largest value.
+
+    Args:
+        peak: The largest value.
+        white: The largest possible value of integers; None for floats.
+    """
+    usual = [1, 255, 65535] if white is None else [min(white, 65535)] + [white] * (peak > white / 256)
+    return next((value for value in usual if peak <= value), peak)
+
+
+def to_srgb(
+    colors: Image.Image, profile: bytes | None, space: ColorSpace, notes: list[str]
+) -> tuple[Image.Image, bytes | None]:
+    """Convert an L, RGB, CMYK or LAB image to sRGB.
+
+    Args:
+        colors: The image.
+        profile: Its ICC profile, if any; an invalid one is ignored.
+        space: The color space of L and RGB without profile.
+        notes: Takes a note if the profile is ignored, or HDR is tone-mapped.
 
     Returns:
-        The image as RGB, and the profile to tag it with: None without a (sound) one.
+        The image as RGB, and the profile to tag it with: None if it had no valid one.
     """
     if profile:
         try:
             return _converted(colors, profile)
         except Exception:
-            notes.append("colour profile ignored: damaged, or made for other pictures")
+            notes.append("color profile ignored: corrupt, or for another color mode")
+    elif space.hdr and colors.mode in ("L", "RGB"):
+        notes.append("HDR tone-mapped to sRGB")
+        return Image.fromarray(tone_map(np.asarray(colors.convert("RGB")), space)), _srgb_profile()
+    elif space != SRGB and colors.mode in ("L", "RGB"):
+        made = space.to_profile()
+        colors, profile = _converted(colors, made)
+        return colors, None if profile == made else profile
     return colors if colors.mode == "RGB" else colors.convert("RGB"), None  # Pillow would copy it
 
 
 def _converted(colors: Image.Image, profile: bytes) -> tuple[Image.Image, bytes]:
-    """Do what `to_srgb` does with a profile that may be unsound, and then raises."""
+    """Convert an image as `to_srgb` does; an invalid profile raises any exception."""
     from PIL import ImageCms
 
     source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
@@ -69,19 +103,18 @@ def _converted(colors: Image.Image, profile: bytes) -> tuple[Image.Image, bytes]
         ImageCms.ImageCmsProfile(io.BytesIO(_srgb_profile())),
         mode,
         "RGB",
-        # Keeps the colours that sRGB has as they are, which perceptual tables do not; black stays black.
+        # Keeps colors within sRGB as they are, unlike perceptual tables, and black as black.
         ImageCms.Intent.RELATIVE_COLORIMETRIC,
         ImageCms.Flags.BLACKPOINTCOMPENSATION,
     )
     if mode == "RGB" and _changes_nothing(transform):
         return colors, profile
-    converted = ImageCms.applyTransform(colors, transform)
-    assert converted is not None  # as it was not asked to work in place
+    converted = cast("Image.Image", ImageCms.applyTransform(colors, transform))  # None only if in place
     return converted, _srgb_profile()
 
 
 def _changes_nothing(transform: Any) -> bool:
-    """Tell whether a transform leaves RGB colours where they are, but for rounding."""
+    """Return whether a transform keeps RGB colors, apart from rounding."""
     from PIL import ImageCms
 
     cube = np.indices((6, 6, 6), dtype=np.uint8).reshape(3, 1, -1).transpose(1, 2, 0) * 51
@@ -94,19 +127,19 @@ def _srgb_profile() -> bytes:
     from PIL import ImageCms
 
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    midnight = struct.pack(">6H", 2026, 1, 1, 0, 0, 0)  # instead of now: equal photos give equal files
+    midnight = struct.pack(">6H", 2026, 1, 1, 0, 0, 0)  # instead of now, so that equal photos give equal files
     return profile[:24] + midnight + profile[36:]
 
 
 def fill_hidden(rgb: Image.Image, mask: Image.Image) -> Image.Image:
-    """Continue colours smoothly to where the mask hides them, so that nothing invisible reaches a network.
+    """Continue colors smoothly into hidden pixels, so that nothing invisible reaches a network.
 
-    This is pull-push (Gortler et al. 1996, section 3.4): known colours are averaged at half the size, where fewer are
-    missing; these are filled in the same way, and enlarged they give what is missing here.
+    This is pull-push (Gortler et al. 1996, section 3.4): known colors are averaged at half the size, where fewer are
+    missing; the remaining ones are filled recursively, and the enlarged result fills the gaps.
 
     Args:
-        rgb: the colours.
-        mask: L, 255 where they are known and 0 where they are not.
+        rgb: The colors.
+        mask: An L image, 255 where they are known and 0 where they are hidden.
     """
     if mask.getextrema()[0] == 255:
         return rgb
@@ -121,7 +154,7 @@ def fill_hidden(rgb: Image.Image, mask: Image.Image) -> Image.Image:
 
 
 def on_white(image: Image.Image) -> Image.Image:
-    """Lay an RGBA image on white; `info` is kept."""
+    """Return an RGBA image composited onto white, with the same `info`."""
     flat = Image.new("RGB", image.size, (255, 255, 255))
     flat.paste(image, mask=image.getchannel("A"))
     flat.info = image.info

@@ -1,4 +1,4 @@
-"""Whatever Pillow raises as stylekit's errors."""
+"""Exceptions of Pillow and of the file system as `ImageError`s."""
 
 import contextlib
 from collections.abc import Iterator
@@ -8,13 +8,27 @@ from PIL import Image, UnidentifiedImageError
 
 from stylekit.errors import ImageError, StylekitError
 from stylekit.images.formats import READABLE
+from stylekit.system.files import writing
 
 RAISE_LIMIT = "If you trust the file, raise --max-pixels."
 
 
+class UnsupportedKindError(Exception):
+    """An image of a kind that no decoder here decodes rightly."""
+
+    def __init__(self, format: str, kind: str) -> None:
+        """Describe the image.
+
+        Args:
+            format: Its format, such as `TIFF`.
+            kind: What kind of image it is, such as `16-bit CIELAB`.
+        """
+        super().__init__(f"this kind of {format} ({kind}) is not supported")
+
+
 @contextlib.contextmanager
 def read_errors(name: str) -> Iterator[None]:
-    """Turn whatever a decoder raises into an `ImageError` about `name`; hostile files make them raise anything."""
+    """Turn any exception of a decoder into an `ImageError` about `name`: hostile files can raise every kind."""
     try:
         yield
     except StylekitError:
@@ -24,40 +38,40 @@ def read_errors(name: str) -> Iterator[None]:
 
 
 def _read_failure(name: str, error: Exception) -> tuple[str, str]:
-    """Return message and hint for a picture that could not be read."""
+    """Return message and hint for an image that cannot be read."""
     match error:
         case Image.DecompressionBombError():
             return f"{name} has far more pixels than the limit.", RAISE_LIMIT
         case MemoryError():
-            return f"There is too little memory to read {name}.", "Close other programs, or reduce the picture first."
+            return f"Not enough memory to read {name}.", "Close other programs, or reduce the image first."
+        case UnsupportedKindError():
+            return f"Cannot read {name}: {error}.", "Save it as 8-bit or 16-bit RGB in another program."
         case UnidentifiedImageError():
-            return f"{name} is not a picture that can be read.", READABLE
+            return f"{name} is not a readable image.", READABLE
         case FileNotFoundError():
             return f"{name} does not exist.", "Check the path."
         case PermissionError():
-            return f"{name} may not be read: permission denied.", "Check the file's permissions."
+            return f"Cannot read {name}: permission denied.", "Check the file's permissions."
         case OSError(errno=int()):
-            return f"{name} cannot be read: {error.strerror}.", ""
+            return f"Cannot read {name}: {error.strerror}.", ""
         case _ if isinstance(error, EOFError) or "truncated" in str(error).lower():
-            return f"{name} is cut short (truncated).", "Copy or download it again."
-    return f"{name} is damaged: {_reason(error)}.", "Open it in another program and save it anew."
+            return f"{name} is truncated.", "Copy or download it again."
+    return f"{name} is corrupt: {_reason(error)}.", "Open it in another program and save it again."
 
 
 @contextlib.contextmanager
 def write_errors(path: Path) -> Iterator[None]:
-    """Turn what goes wrong in writing `path` into an `ImageError`."""
+    """Turn any exception raised while writing `path` into an `ImageError`."""
     try:
-        yield
+        with writing(path, ImageError, "choose another --output"):
+            yield
     except StylekitError:
         raise
-    except OSError as error:
-        reason = error.strerror or _reason(error)
-        raise ImageError(f"Cannot write {path}: {reason}.", "Check the folder's permissions and free space.") from error
     except Exception as error:
         raise ImageError(f"Cannot write {path}: {_reason(error)}.", "Try another format.") from error
 
 
 def _reason(error: Exception) -> str:
-    """Return an exception's first line, or its kind where it says nothing."""
+    """Return the first line of an exception's message, or its class name if it has none."""
     lines = str(error).strip().splitlines()
     return lines[0].rstrip(".") if lines else type(error).__name__

@@ -1,4 +1,4 @@
-"""Which formats pictures are read and written in, and which suffixes they have."""
+"""Image formats that can be read and written, and their suffixes."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,14 +8,14 @@ from stylekit.errors import ConfigError
 
 @dataclass(frozen=True)
 class OutputFormat:
-    """What one of the formats that can be written is like.
+    """A format that can be written, and its limits.
 
     Attributes:
-        pillow: Pillow's name of it.
-        suffix: its usual suffix.
-        longest_side: pixels that a side can have.
-        holds_alpha: whether it has a place for transparency.
-        most_metadata: bytes that EXIF, and XMP, can have; None for any number.
+        pillow: Pillow's name for it.
+        suffix: Its usual suffix.
+        longest_side: The most pixels per side.
+        holds_alpha: Whether it supports transparency.
+        most_metadata: The most bytes each of EXIF and XMP can have; None for any number.
     """
 
     pillow: str
@@ -42,30 +42,31 @@ SUFFIX_FORMATS = {
     **dict.fromkeys((".tif", ".tiff"), "tiff"),
     ".bmp": "bmp",
     ".avif": "avif",
-    **dict.fromkeys((".heic", ".heif"), "heic"),
+    **dict.fromkeys((".heic", ".heif", ".hif"), "heic"),
 }
 READABLE_SUFFIXES: frozenset[str] = frozenset({*SUFFIX_FORMATS, ".gif"})
-READABLE = "Readable are JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF and HEIC; `apply` reads videos by their suffix, as .mp4."
+READABLE = "Readable are JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF and HEIC; `apply` knows videos by suffixes such as .mp4."
 
 
 def format_of_suffix(suffix: str) -> str:
-    """Return the format that a suffix asks for: `.JPG` gives `jpeg`.
+    """Return the format that a suffix stands for: `jpeg` for `.JPG`.
 
     Raises:
-        ConfigError: if pictures of that suffix cannot be written.
+        ConfigError: If images with that suffix cannot be written.
     """
     try:
         return SUFFIX_FORMATS[suffix.lower()]
     except KeyError:
         writable = ", ".join(output.suffix for output in FORMATS.values())
-        raise ConfigError(f"Pictures cannot be written as {suffix!r}.", f"Use one of {writable}.") from None
+        how = f"as {suffix!r}" if suffix else "without a suffix"
+        raise ConfigError(f"Cannot write images {how}.", f"Use one of {writable}.") from None
 
 
 def output_format(path: Path) -> str:
-    """Return the format in which the result for an input is written, unless another one is asked for.
+    """Return the default format of an input's result.
 
-    It is the input's own, but PNG for GIF (256 colours hold no painting), and JPEG for HEIC (few programs read it) and
-    for suffixes that tell nothing.
+    It is the input's own, except PNG for GIF (256 colors cannot hold a painting), and JPEG for HEIC (few programs read
+    it) and for unknown suffixes.
     """
     suffix = path.suffix.lower()
     if suffix == ".gif":
@@ -75,11 +76,11 @@ def output_format(path: Path) -> str:
 
 
 def output_suffix(path: Path, format: str | None) -> str:
-    """Return the suffix of the result for an input: the input's own, lower-cased, if it stands for the format.
+    """Return the suffix of an input's result: the input's own, lower-cased, if it stands for the format.
 
     Args:
-        path: the input.
-        format: the result's format; None takes that of `output_format`.
+        path: The input.
+        format: The result's format; None takes `output_format`'s.
     """
     format = format or output_format(path)
     own = path.suffix.lower()

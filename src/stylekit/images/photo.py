@@ -1,61 +1,83 @@
-"""Pictures between files and arrays: whatever a photo's file holds comes in as upright sRGB and goes out as it came."""
+"""A decoded image with the metadata that its result inherits."""
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from stylekit.images.metadata import (
-    exif_of_size,
-)
+from stylekit.images.exif import exif_of_size
+from stylekit.images.pixels import Pixels
+from stylekit.images.recipes import RECIPE_KEY, recipe_packet, set_recipe
+from stylekit.images.xmp import parse_xmp, serialize_xmp
+from stylekit.images.xmp_cleaning import set_xmp_size
 
 
 @dataclass(frozen=True)
 class Metadata:
-    """What a result inherits from its photo.
+    r"""The metadata that a result inherits from its photo.
 
     Attributes:
-        exif: EXIF, beginning with `Exif\\0\\0`, without orientation and thumbnail.
-        xmp: the XMP packet, its orientation set to upright.
-        icc_profile: a profile that describes sRGB; None where the photo had none.
-        dpi: horizontal and vertical pixels an inch.
+        exif: EXIF starting with `Exif\0\0`, without orientation and thumbnail.
+        xmp: The XMP packet, its orientation set to upright.
+        icc_profile: A profile that describes sRGB; None if the photo had none.
+        dpi: Horizontal and vertical resolution in pixels per inch.
+        recipe: How the image was painted, as JSON in ASCII; None for a photo. It is written into the XMP packet, which
+            is created if the photo had none, and into a text of PNGs. BMP cannot hold it.
     """
 
     exif: bytes | None = None
     xmp: bytes | None = None
     icc_profile: bytes | None = None
     dpi: tuple[float, float] | None = None
+    recipe: str | None = None
 
 
 @dataclass(frozen=True)
 class Photo:
-    """A picture with what its file said about it.
+    """An image, upright and in sRGB, with its metadata.
+
+    The arrays that a reader returns are read-only.
 
     Attributes:
-        pixels: uint8 of shape (H, W, 3), upright, sRGB. Where `alpha` hides them, colours continue their surroundings.
-        alpha: uint8 of shape (H, W), 0 transparent to 255 opaque; None where the file has no transparency. Both arrays
-            are read-only as they come from a reader.
-        metadata: what a result inherits.
-        notes: what the reader left out or changed, a short phrase each.
+        pixels: RGB values `(H, W, 3)`. Where `alpha` hides them, the surrounding colors continue smoothly.
+        alpha: Opacity `(H, W)`, from 0 (transparent) to 255; None for an opaque image.
+        metadata: The metadata that a result inherits.
+        notes: What the reader dropped or changed, a short phrase each.
+        is_reduced: Whether the reader has reduced it to the largest size allowed.
     """
 
-    pixels: NDArray[np.uint8]
-    alpha: NDArray[np.uint8] | None = None
+    pixels: Pixels
+    alpha: Pixels | None = None
     metadata: Metadata = Metadata()
     notes: tuple[str, ...] = ()
+    is_reduced: bool = False
 
 
 def photo_to_image(photo: Photo) -> Image.Image:
-    """Return a picture as a Pillow image, RGB or RGBA, with its metadata in `info` where Pillow keeps it."""
+    """Return a photo as a Pillow image, RGB or RGBA, with its metadata in `info` under Pillow's keys."""
     image = Image.fromarray(photo.pixels)
     if photo.alpha is not None:
         image.putalpha(Image.fromarray(photo.alpha))
+    metadata = photo.metadata
     info = {
-        "exif": exif_of_size(photo.metadata.exif, image.size),
-        "xmp": photo.metadata.xmp,
-        "icc_profile": photo.metadata.icc_profile,
-        "dpi": photo.metadata.dpi,
+        "exif": exif_of_size(metadata.exif, image.size),
+        "xmp": _xmp_of_size(metadata.xmp, image.size, metadata.recipe),
+        "icc_profile": metadata.icc_profile,
+        "dpi": metadata.dpi,
+        RECIPE_KEY: metadata.recipe,
     }
     image.info = {key: value for key, value in info.items() if value}
     return image
+
+
+def _xmp_of_size(packet: bytes | None, size: tuple[int, int], recipe: str | None) -> bytes | None:
+    """Return an XMP packet with its sizes of the image set to `size`, and the recipe if there is one."""
+    if not packet:
+        return recipe_packet(recipe) if recipe else None
+    try:
+        document = parse_xmp(packet)
+    except Exception:  # a program's own
+        return recipe_packet(recipe) if recipe else packet
+    set_xmp_size(document, size)
+    if recipe:
+        set_recipe(document, recipe)
+    return serialize_xmp(document)

@@ -1,45 +1,54 @@
-"""Pillow's process-wide settings, and whatever it raises as our errors."""
+"""Pillow: its process-wide settings, plugins and encoders."""
 
 import contextlib
+import ctypes
 import importlib
 import io
+import logging
 import re
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import Any, BinaryIO, NoReturn, cast
 
 from PIL import Image, UnidentifiedImageError
 
 from stylekit.errors import ImageError
+from stylekit.images.png import MOST_TEXT
+from stylekit.system.extras import install_hint
 
-_READ_BY_PYTHON = ("Jpeg", "Png", "Tiff", "Bmp", "Gif")  # other headers go to C at once, which may die of them
-_PIXELS_A_BYTE = 8  # about, of WebP, AVIF and HEIC
+# The only decoders of Pillow's that a file can reach: EPS would run Ghostscript, and most others are hardly tested.
+_DECODERS = ("Jpeg", "Png", "WebP", "Tiff", "Bmp", "Gif", "Avif")
+_HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
+_READ_BY_PYTHON = ("Jpeg", "Png", "Tiff", "Bmp", "Gif")  # C code, which can crash, reads the headers of others
+_SILENCE = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
+_PIXELS_PER_BYTE = 8  # roughly, in WebP, AVIF and HEIC
 
 
 class _PillowSettings:
-    """Pillow's pixel limit and its warnings, changed while any of our threads needs it and then put back.
+    """Pillow's pixel limit and other settings, changed while any of stylekit's threads needs it, and then restored.
 
-    Both belong to the whole process, and a thread that restores what it found may restore another one's change (so does
-    `warnings.catch_warnings`). Therefore the first thread in notes what it finds, and the last one out restores it. In
-    between the limit is never lower than the program's own, and only Pillow's warnings are silent.
+    They are global to the process, and a thread that restores the state it saw on entry may restore another thread's
+    change (as `warnings.catch_warnings` does). So the first thread in saves the state, and the last one out restores
+    it. Meanwhile no limit is lower than the program's own, and only warnings of Pillow and errors that libtiff prints
+    are silenced.
     """
-
-    _SILENCE = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._limits: list[int] = []
-        self._found: int | None = None
+        self._original: int | None = None
+        self._restore = contextlib.ExitStack()
 
     @contextlib.contextmanager
     def set_for(self, max_pixels: int) -> Iterator[None]:
-        """Keep Pillow from refusing or warning about pictures of up to `max_pixels`; the caller checks the size."""
+        """Keep Pillow from rejecting or warning about images of up to `max_pixels`; the caller checks the size."""
         with self._lock:
             if not self._limits:
-                self._found = Image.MAX_IMAGE_PIXELS
-                self._filters().insert(0, self._SILENCE)
+                self._original = Image.MAX_IMAGE_PIXELS
+                for setting in (_silent_pillow(), _silent_libtiff(), _long_texts()):
+                    self._restore.enter_context(setting)
             self._limits.append(max_pixels)
             self._set_limit()
         try:
@@ -49,32 +58,90 @@ class _PillowSettings:
                 self._limits.remove(max_pixels)
                 self._set_limit()
                 if not self._limits:
-                    with contextlib.suppress(ValueError):  # the program may have replaced the filters meanwhile
-                        self._filters().remove(self._SILENCE)
+                    self._restore.close()
 
     def _set_limit(self) -> None:
-        Image.MAX_IMAGE_PIXELS = None if self._found is None else max(self._found, *self._limits, 0)
+        Image.MAX_IMAGE_PIXELS = None if self._original is None else max(self._original, *self._limits, 0)
 
-    @staticmethod
-    def _filters() -> list[object]:
-        # Not `warnings.filterwarnings`: each call would let every other library's one-time warnings appear anew.
-        return cast("list[object]", warnings.filters)
+
+@contextlib.contextmanager
+def _silent_pillow() -> Iterator[None]:
+    """Silence Pillow's warnings, and errors that it logs where the program has not set up logging."""
+    # Not `warnings.filterwarnings`: each call would make all libraries' one-time warnings appear again.
+    filters = cast("list[object]", warnings.filters)
+    filters.insert(0, _SILENCE)
+    handler, logger = logging.NullHandler(), logging.getLogger("PIL")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        with contextlib.suppress(ValueError):  # the program may have replaced the filters since
+            cast("list[object]", warnings.filters).remove(_SILENCE)
+
+
+@contextlib.contextmanager
+def _silent_libtiff() -> Iterator[None]:
+    """Keep libtiff from printing errors, which Pillow raises anyway, where Pillow does not hide libtiff in itself."""
+    try:
+        set_handler = ctypes.CDLL(cast("Any", Image).core.__file__).TIFFSetErrorHandler
+    except (AttributeError, OSError):
+        yield
+        return
+    set_handler.argtypes, set_handler.restype = [ctypes.c_void_p], ctypes.c_void_p
+    original = set_handler(None)
+    try:
+        yield
+    finally:
+        set_handler(original)
+
+
+@contextlib.contextmanager
+def _long_texts() -> Iterator[None]:
+    """Let texts and color profiles of PNGs be as long as in practice."""
+    from PIL import PngImagePlugin
+
+    original = PngImagePlugin.MAX_TEXT_CHUNK
+    PngImagePlugin.MAX_TEXT_CHUNK = max(original, MOST_TEXT)
+    try:
+        yield
+    finally:
+        PngImagePlugin.MAX_TEXT_CHUNK = original
 
 
 pillow = _PillowSettings()
 
 
 def formats_of(decoders: Sequence[str]) -> list[str]:
-    """Import some of Pillow's decoders, which itself would import all forty, and return what it calls their formats."""
+    """Import some of Pillow's decoders, instead of all forty, and return Pillow's names of their formats."""
     for decoder in decoders:
         importlib.import_module(f"PIL.{decoder}ImagePlugin")
     return [decoder.upper() for decoder in decoders]
 
 
-def estimate_pixels(path: Path) -> int:
-    """Return how many pixels a picture has by its header, or about, by its file's size, where C would read the header.
+def open_image(file: BinaryIO, name: str) -> Image.Image:
+    """Open an image with one of the allowed decoders; its pixels are not decoded yet.
 
-    What cannot be read has none; reading it will say why.
+    Args:
+        file: The file, at its start.
+        name: The file's name in errors.
+    """
+    head = file.read(12)
+    file.seek(0)
+    if not head:
+        raise ImageError(f"{name} is empty (0 bytes).", "Copy or download it again.")
+    formats = formats_of(_DECODERS)
+    if head[4:8] == b"ftyp" and head[8:] in _HEIF_BRANDS:
+        register_heif(name)
+        formats.append("HEIF")
+    return Image.open(file, formats=formats)
+
+
+def estimate_pixels(path: Path) -> int:
+    """Estimate how many pixels an image has, from its header or, if C code would have to read that, from its file size.
+
+    Returns:
+        The number of pixels; 0 for a file that cannot be read.
     """
     try:
         if not path.is_file():
@@ -82,25 +149,25 @@ def estimate_pixels(path: Path) -> int:
         with pillow.set_for(0), Image.open(path, formats=formats_of(_READ_BY_PYTHON)) as image:
             return image.width * image.height
     except UnidentifiedImageError:
-        return path.stat().st_size * _PIXELS_A_BYTE
+        return path.stat().st_size * _PIXELS_PER_BYTE
     except Exception:
         return 0
 
 
 class _WithoutDescriptor(io.BufferedWriter):
-    """A file that Pillow writes to through Python, which notices short writes."""
+    """A file without a descriptor, so that Pillow writes through Python, which notices short writes."""
 
     def fileno(self) -> NoReturn:
         raise io.UnsupportedOperation("Pillow's encoders ignore short writes to a file descriptor")
 
 
 def save_image(image: Image.Image, path: Path, format: str, **options: Any) -> None:
-    """Write an image with one of Pillow's encoders, and notice when the disk fills up.
+    """Write an image with one of Pillow's encoders; a disk that fills up raises.
 
     Args:
         image: The image.
         path: The file to write.
-        format: Pillow's name of the format.
+        format: Pillow's name for the format.
         options: Passed to the encoder.
 
     Raises:
@@ -111,14 +178,17 @@ def save_image(image: Image.Image, path: Path, format: str, **options: Any) -> N
         image.save(file, format, **options)
 
 
-def _register_heif(name: str) -> None:
-    """Give Pillow the HEIC format, which is an extra.
+def register_heif(name: str) -> None:
+    """Add HEIC, which is an extra, to Pillow's formats.
+
+    Args:
+        name: The name of the HEIC file, for the error.
 
     Raises:
-        ImageError: if the extra is not installed.
+        ImageError: If the extra is not installed.
     """
     try:
         import pillow_heif
     except ImportError:
-        raise ImageError(f"{name} is HEIC, which needs an extra.", "pip install 'neural-stylekit[heif]'") from None
+        raise ImageError(f"{name} is HEIC, which needs an extra.", install_hint("heif")) from None
     pillow_heif.register_heif_opener()

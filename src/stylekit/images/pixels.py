@@ -1,4 +1,4 @@
-"""Arrays of pixels, their sizes and values."""
+"""Arrays of pixels: their values and sizes."""
 
 from typing import Any
 
@@ -6,17 +6,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
+Floats = NDArray[np.float32]
 
 
-def to_bytes(values: NDArray[np.floating[Any]]) -> Pixels:
-    """Round values on the scale from 0 to 255, and take the nearest for those beyond it."""
+def to_floats(pixels: Pixels) -> Floats:
+    """Return bytes, 0 to 255, as floats in [0, 1]."""
+    return np.divide(pixels, 255, dtype=np.float32)
+
+
+def to_bytes(image: Floats) -> Pixels:
+    """Return an image `(H, W, C)` of floats in [0, 1] as bytes; values outside the range are clipped."""
+    result = np.empty(image.shape, np.uint8)
+    for channel in range(image.shape[-1]):  # three times as fast as all at once for a network's separate planes
+        result[..., channel] = round_to_bytes(image[..., channel] * np.float32(255))
+    return result
+
+
+def round_to_bytes(values: NDArray[np.floating[Any]]) -> Pixels:
+    """Round floats from 0 to 255 to bytes; values outside the range are clipped."""
     rounded = np.rint(values)
     result: Pixels = np.clip(rounded, 0, 255, out=rounded).astype(np.uint8)
     return result
 
 
 def reduced_size(size: tuple[int, int], max_size: int | None) -> tuple[int, int]:
-    """Return the size at which the longer side has at most `max_size` pixels, and the shorter one at least 1."""
+    """Return a size with the same aspect ratio whose longer side is at most `max_size` pixels.
+
+    Args:
+        size: Width and height.
+        max_size: The limit; None keeps the size.
+    """
     if max_size is None or max(size) <= max_size:
         return size
     scale = max_size / max(size)

@@ -1,44 +1,85 @@
-"""Image files to photos: upright, in sRGB, with metadata."""
+"""Image files, Pillow images and arrays as photos: upright, in sRGB, with metadata."""
 
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from stylekit.errors import ImageError
-from stylekit.images.colors import HIDDEN_BELOW, fill_hidden, plain, to_srgb
-from stylekit.images.errors import RAISE_LIMIT, read_errors
+from stylekit.images.colors import HIDDEN_BELOW, fill_hidden, to_basic_mode, to_srgb
+from stylekit.images.errors import RAISE_LIMIT, UnsupportedKindError, read_errors
 from stylekit.images.formats import READABLE
-from stylekit.images.metadata import declare_srgb, encode_exif, read_dpi, read_exif, read_xmp, take_orientation
-from stylekit.images.photo import Metadata, Photo
-from stylekit.images.pillow import _register_heif, formats_of, pillow
-from stylekit.images.pixels import reduced_size
+from stylekit.images.jpeg import complete_jpeg
+from stylekit.images.metadata import read_properties
+from stylekit.images.photo import Photo
+from stylekit.images.pillow import open_image, pillow
+from stylekit.images.pixels import Pixels, reduced_size
+from stylekit.images.png import settle_transparency
+from stylekit.images.repairs import repaired
+from stylekit.images.tiff_kinds import TIFF_SIGNATURES, check_tiff, describe_tiff
 
-# Pillow's decoders that a file may meet. The others stay out of reach: EPS runs Ghostscript, and few are as well tried.
-_DECODERS = ("Jpeg", "Png", "WebP", "Tiff", "Bmp", "Gif", "Avif")
+ImageLike = str | Path | Image.Image | Pixels
 
-_HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
+
+def as_photo(image: ImageLike, *, max_pixels: int, max_size: int | None = None) -> Photo:
+    """Return any kind of image as a photo.
+
+    Args:
+        image: A path, a Pillow image of any mode, or RGB values `(H, W, 3)` of type uint8.
+        max_pixels: The most pixels an image file can have; see `load_photo`.
+        max_size: Longer side in pixels to which a larger image is reduced; None keeps its size.
+
+    Raises:
+        ImageError: If the image cannot be read, has no pixels, or is an array of another type or shape.
+    """
+    if isinstance(image, str | Path):
+        return load_photo(Path(image), max_pixels=max_pixels, max_size=max_size)
+    if isinstance(image, Image.Image):
+        return photo_from_image(image, max_size=max_size)
+    array = np.asarray(image)
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
+        raise ImageError(
+            f"Invalid image array: {array.dtype} of shape {array.shape}, not uint8 of shape (H, W, 3).",
+            "Give it RGB values from 0 to 255, such as numpy.asarray(image.convert('RGB')).",
+        )
+    return photo_from_image(Image.fromarray(array), max_size=max_size)
+
+
+def as_painting(image: ImageLike, *, max_pixels: int) -> Photo:
+    """Return a style image of any kind as a photo, as `as_photo` does.
+
+    Args:
+        image: The painting.
+        max_pixels: As in `as_photo`.
+
+    Raises:
+        ImageError: As `as_photo`, or if nothing of the painting is visible.
+    """
+    painting = as_photo(image, max_pixels=max_pixels)
+    if painting.alpha is not None and painting.alpha.max() < HIDDEN_BELOW:
+        name = Path(image).name if isinstance(image, str | Path) else "image"
+        raise ImageError(f"The painting {name} is wholly transparent.", "Choose another one.")
+    return painting
 
 
 def load_photo(path: Path, *, max_pixels: int, max_size: int | None = None) -> Photo:
-    """Read a picture, by its content and not its suffix; of several frames or pages the first.
+    """Read an image file; of several frames or pages, the first.
+
+    Its format is detected by content, not by suffix. Corrupt metadata and color profiles are dropped with a note.
 
     Args:
-        path: the file.
-        max_pixels: pixels above which it is taken for a decompression bomb and not decoded.
-        max_size: longer side to which a larger picture is reduced; None keeps its size.
-
-    Returns:
-        The picture, upright and in sRGB.
+        path: The file.
+        max_pixels: The most pixels it can have; a larger one is rejected as a decompression bomb before it is decoded.
+        max_size: Longer side in pixels to which a larger image is reduced; None keeps its size.
 
     Raises:
-        ImageError: if it cannot be read; damaged metadata and colour profiles are left out instead, with a note.
+        ImageError: If it cannot be read.
     """
     draft_size = None if max_size is None else 2 * max_size  # the rest is left to LANCZOS
     with read_errors(path.name):
         if path.exists() and not path.is_file():
-            raise ImageError(f"{path.name} is {'a folder' if path.is_dir() else 'a device'}, not a picture.", READABLE)
+            raise ImageError(f"{path.name} is {'a folder' if path.is_dir() else 'a device'}, not an image.", READABLE)
         with path.open("rb") as file:
             return read_photo(file, path.name, max_pixels=max_pixels, max_size=max_size, draft_size=draft_size)
 
@@ -46,73 +87,78 @@ def load_photo(path: Path, *, max_pixels: int, max_size: int | None = None) -> P
 def read_photo(
     file: BinaryIO, name: str, *, max_pixels: int, max_size: int | None = None, draft_size: int | None = None
 ) -> Photo:
-    """Read a picture from an open, seekable file.
+    """Read an image from an open, seekable file.
 
     Args:
-        file: at its beginning.
-        name: what to call it in errors.
-        max_pixels: as in `load_photo`.
-        max_size: as in `load_photo`.
-        draft_size: side below which a JPEG, for speed, is not decoded at 1/2 to 1/8 of its size; None decodes it whole.
+        file: The file, at its start.
+        name: The file's name in errors.
+        max_pixels: As in `load_photo`.
+        max_size: As in `load_photo`.
+        draft_size: Side in pixels down to which a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, to save time;
+            None decodes it at its full size.
 
     Raises:
-        ImageError: as `load_photo`.
+        ImageError: As `load_photo`.
     """
-    with read_errors(name), pillow.set_for(max_pixels), _open(file, name) as image:
+    with read_errors(name), pillow.set_for(max_pixels):
+        try:
+            return _read(file, name, max_pixels, max_size, draft_size)
+        except OSError:
+            completed = complete_jpeg(file)
+            if completed is None:
+                raise
+            return _read(completed, name, max_pixels, max_size, draft_size)
+
+
+def _read(file: BinaryIO, name: str, max_pixels: int, max_size: int | None, draft_size: int | None) -> Photo:
+    """Read an image as `read_photo` does, raising any exception."""
+    notes: list[str] = []
+    file, info = repaired(file, notes)
+    with _open(file, name) as image:
         if image.width * image.height > max_pixels:
             sides = f"{image.width:,} × {image.height:,}"
             raise ImageError(f"{name} has {sides} pixels, over the limit of {max_pixels:,}.", RAISE_LIMIT)
-        notes = _frame_notes(image)
+        image.info |= info
+        notes += _frame_notes(image)
         if draft_size is not None and image.format in ("JPEG", "MPO"):
             image.draft(None, (draft_size, draft_size))
+        if image.format == "PNG":
+            settle_transparency(image, file)
         return _develop(image, max_size, notes)
 
 
 def photo_from_image(image: Image.Image, *, max_size: int | None = None) -> Photo:
-    """Take a Pillow image, of any mode, as `load_photo` takes a file; the image is not changed.
+    """Return a Pillow image as a photo, as `load_photo` does for a file.
 
     Args:
-        image: the picture; of several frames the current one.
-        max_size: longer side to which a larger picture is reduced; None keeps its size.
+        image: An image of any mode, which stays as it is; of several frames, the current one.
+        max_size: Longer side in pixels to which a larger image is reduced; None keeps its size.
 
     Raises:
-        ImageError: if its file cannot be decoded, or it has no pixels.
+        ImageError: If its file cannot be decoded, or it has no pixels.
     """
     pixels = image.width * image.height
-    with read_errors("The picture"), pillow.set_for(pixels):
+    with read_errors("The image"), pillow.set_for(pixels):
         return _develop(image, max_size, [])
 
 
-def _open(file: BinaryIO, name: str) -> Image.Image:
-    """Open a picture with one of the decoders that are allowed; its pixels are not decoded yet."""
-    head = file.read(12)
-    file.seek(0)
-    if not head:
-        raise ImageError(f"{name} is empty (0 bytes).", "Copy or download it again.")
-    formats = formats_of(_DECODERS)
-    if head[4:8] == b"ftyp" and head[8:] in _HEIF_BRANDS:
-        _register_heif(name)
-        formats.append("HEIF")
-    return Image.open(file, formats=formats)
-
-
 def _frame_notes(image: Image.Image) -> list[str]:
-    """Say which of several frames or pages is taken; a camera's MPO holds but one picture and its helpers."""
+    """Return a note about the frames or pages that are ignored, if any."""
     try:
         frames = getattr(image, "n_frames", 1)
     except Exception:
-        image.seek(0)  # where the damage is, the first frame would be lost
-        return ["only the first frame is taken: a later one is damaged"]
-    if frames == 1 or image.format == "MPO":
+        image.seek(0)  # the corrupt frame is the current one
+        return ["only the first frame is used: a later one is corrupt"]
+    if frames == 1 or image.format == "MPO":  # a camera's MPO holds one image and previews of it
         return []
     if image.format == "TIFF":
-        return [f"several pages: only the first of {frames} is taken"]
+        return [f"several pages: only the first of {frames} is used"]
     if image.format == "HEIF":
-        return [f"several pictures: only the main one of {frames} is taken"]
-    return [f"animated: only the first of {frames} frames is taken"]
+        return [f"several images: only the primary one of {frames} is used"]
+    return [f"animated: only the first of {frames} frames is used"]
 
 
-_TURNS = {
+_TURNS = {  # by EXIF's orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -123,35 +169,50 @@ _TURNS = {
 }
 
 
+def _open(file: BinaryIO, name: str) -> Image.Image:
+    """Open an image as `open_image` does; a TIFF that Pillow does not know raises an error that says what it is."""
+    try:
+        return open_image(file, name)
+    except UnidentifiedImageError:
+        file.seek(0)
+        kind = describe_tiff(file) if file.read(4) in TIFF_SIGNATURES else None
+        if kind is None:
+            raise
+        raise UnsupportedKindError("TIFF", kind) from None
+
+
 def _develop(image: Image.Image, max_size: int | None, notes: list[str]) -> Photo:
-    """Decode an image and make a photo of it; `notes` is what is to be said already."""
+    """Decode an image into a photo, whose notes start with `notes`."""
     if min(image.size) < 1:
-        raise ImageError("The picture has no pixels.", "Check its width and height.")
+        raise ImageError("The image has no pixels.", "Check its width and height.")
+    if image.format == "TIFF" and getattr(image, "tile", None):
+        check_tiff(image)
     if image.format == "PNG":
         image.load()  # its metadata may come after its pixels
-    exif = read_exif(image, notes)  # before a TIFF's pixels are decoded, which closes the file
+    properties = read_properties(image, notes)  # decoding a TIFF's pixels closes the file
     image.load()
-    xmp, orientation = read_xmp(image, notes)
 
-    picture = plain(image)
-    size = reduced_size(picture.size, max_size)
-    if size != picture.size:
-        picture = picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
-    turn = _TURNS.get(take_orientation(exif) or orientation or 1)
-    if turn is not None and image.format != "TIFF":  # which Pillow turns itself
-        picture = picture.transpose(turn)
+    basic = to_basic_mode(image)
+    size = reduced_size(basic.size, max_size)
+    is_reduced = size != basic.size
+    if is_reduced:
+        basic = basic.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+    turn = _TURNS.get(properties.orientation)
+    if turn is not None and image.format != "TIFF":  # Pillow turns TIFFs itself
+        basic = basic.transpose(turn)
+    properties.turn(basic.size)
 
-    alpha = picture.getchannel("A") if picture.mode in ("LA", "RGBA") else None
-    colors = picture.convert(picture.mode.removesuffix("A")) if alpha is not None else picture
-    icc_profile = image.info.get("icc_profile")
-    rgb, srgb_profile = to_srgb(colors, icc_profile, notes)
-    if srgb_profile not in (None, icc_profile):
-        declare_srgb(exif)
+    alpha = basic.getchannel("A") if basic.mode in ("LA", "RGBA") else None
+    colors = basic.convert(basic.mode.removesuffix("A")) if alpha is not None else basic
+    rgb, srgb_profile = to_srgb(colors, properties.icc_profile, properties.color_space, notes)
+    if srgb_profile not in (None, properties.icc_profile):
+        properties.declare_srgb()
     if alpha is not None:
         rgb = fill_hidden(rgb, alpha.point(lambda value: 255 * (value >= HIDDEN_BELOW)))
     return Photo(
         pixels=np.asarray(rgb),
         alpha=None if alpha is None else np.asarray(alpha),
-        metadata=Metadata(encode_exif(exif), xmp, srgb_profile, read_dpi(image)),
+        metadata=properties.encode(srgb_profile),
         notes=tuple(notes),
+        is_reduced=is_reduced,
     )

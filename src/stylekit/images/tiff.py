@@ -1,4 +1,4 @@
-"""Writing TIFFs that are compressed and carry EXIF."""
+"""Compressed TIFFs with EXIF."""
 
 import struct
 import zlib
@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 from PIL.ExifTags import Base
 
-from stylekit.images.metadata import (
+from stylekit.images.exif import (
     BYTE,
     LONG,
     RATIONAL,
@@ -21,11 +21,16 @@ from stylekit.images.metadata import (
 
 
 def encode_tiff(image: Image.Image, path: Path) -> None:
-    """Write a TIFF, deflated losslessly, with EXIF: Pillow's encoder cannot do both."""
+    """Write a losslessly deflated TIFF with EXIF; Pillow's encoder cannot do both.
+
+    Args:
+        image: RGB or RGBA, with its metadata in `info`.
+        path: The file to write.
+    """
     pixels = np.asarray(image)
     height, width, channels = pixels.shape
     steps = pixels.copy()
-    steps[:, 1:] -= pixels[:, :-1]  # predictor 2: neighbours' differences deflate better
+    steps[:, 1:] -= pixels[:, :-1]  # predictor 2: differences between neighbors deflate better
     rows = 64
     strips = [zlib.compress(steps[top : top + rows].tobytes(), 1) for top in range(0, height, rows)]
     ends = np.cumsum([TIFF_HEAD.size, *map(len, strips)])
@@ -37,7 +42,7 @@ def encode_tiff(image: Image.Image, path: Path) -> None:
         Base.SamplesPerPixel: [channels],
         Base.PlanarConfiguration: [1],
         Base.Predictor: [2],
-        **({Base.ExtraSamples: [2]} if channels == 4 else {}),  # alpha with which colours have not been multiplied
+        **({Base.ExtraSamples: [2]} if channels == 4 else {}),  # unassociated alpha: colors are not premultiplied
     }
     longs = {
         Base.ImageWidth: [width],

@@ -1,6 +1,5 @@
-"""Photos to image files, whole or not at all, with metadata."""
+"""Photos as image files with metadata, written whole or not at all."""
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,52 +11,53 @@ from stylekit.images.colors import on_white
 from stylekit.images.errors import write_errors
 from stylekit.images.formats import FORMATS
 from stylekit.images.photo import Photo, photo_to_image
-from stylekit.images.pillow import _register_heif, pillow, save_image
+from stylekit.images.pillow import pillow, register_heif, save_image
+from stylekit.images.recipes import RECIPE_KEY, recipe_packet
 from stylekit.images.tiff import encode_tiff
-from stylekit.system.files import atomic_write
+from stylekit.system.files import atomic_write, clear_stale, temporary_folder
 
 
 def save_photo(
     photo: Photo, path: Path, *, format: str, quality: int, strip_metadata: bool = False, overwrite: bool = True
 ) -> tuple[str, ...]:
-    """Write a picture, whole or not at all, with its metadata.
+    """Write a photo, whole or not at all, with its metadata.
 
-    EXIF states the size of `pixels`, which may differ from that of the photo that was read.
+    EXIF's image size is updated to that of `photo.pixels`.
 
     Args:
-        photo: the picture.
-        path: the file to write; its suffix does not matter.
-        format: a key of `FORMATS`.
-        quality: 1 to 100, for the formats that know one.
-        strip_metadata: whether EXIF and XMP are left out. Colour profile and resolution stay: they say how to show it.
-        overwrite: whether an existing file is replaced.
+        photo: The photo.
+        path: The file to write; its suffix does not matter.
+        format: A key of `FORMATS`.
+        quality: Quality from 1 to 100, for lossy formats.
+        strip_metadata: Whether to omit EXIF, XMP and recipe. Color profile and resolution, which a viewer needs, stay.
+        overwrite: Whether to replace an existing file.
 
     Returns:
-        What the format could not hold, a short phrase each.
+        Notes on what the format cannot hold, a short phrase each.
 
     Raises:
-        ConfigError: if there is no such format.
-        ImageError: if the format cannot hold a picture of that size, or the file cannot be written.
-        OutputExists: if the file exists and `overwrite` is false.
+        ConfigError: If the format is unknown.
+        ImageError: If the format cannot hold an image of that size, or the file cannot be written.
+        OutputExists: If the file exists and `overwrite` is false.
     """
     output = FORMATS.get(format)
     if output is None:
         raise ConfigError(f"Unknown format {format!r}.", f"Use one of {', '.join(FORMATS)}.")
     if format == "heic":
-        _register_heif(path.name)
+        register_heif(path.name)
     image = photo_to_image(photo)
     if max(image.size) > output.longest_side:
         raise ImageError(
-            f"{path.name} cannot be written: {format.upper()} holds at most {output.longest_side:,} pixels a side, "
+            f"Cannot write {path.name}: {format.upper()} allows at most {output.longest_side:,} pixels per side, "
             f"not {image.width:,} × {image.height:,}.",
-            "Write it as PNG or TIFF, or reduce it.",
+            "Write PNG or TIFF instead, or reduce the image.",
         )
     if strip_metadata:
-        image.info = {key: value for key, value in image.info.items() if key not in ("exif", "xmp")}
-    notes = _leave_out(image.info, format)
+        image.info = {key: value for key, value in image.info.items() if key not in ("exif", "xmp", RECIPE_KEY)}
+    notes = _drop_metadata(image.info, format)
     if photo.alpha is not None and not output.holds_alpha:
         image = on_white(image)
-        notes.append(f"transparency laid on white: {format.upper()} has none")
+        notes.append(f"transparency flattened onto white: {format.upper()} does not support it")
     with (
         write_errors(path),
         pillow.set_for(image.width * image.height),
@@ -68,33 +68,43 @@ def save_photo(
 
 
 def check_writable(path: Path, *, format: str) -> None:
-    """Make sure, before long work, that a picture can be written there: an encoder and a folder are at hand.
+    """Check before long work that an image can be written, by writing a small temporary one beside it.
 
-    Nothing stays: a small one is written beside where it would be.
+    Args:
+        path: The file that is to be written; its folder need not exist.
+        format: A key of `FORMATS`.
 
     Raises:
-        ConfigError: if there is no such format.
-        ImageError: if it cannot.
+        ConfigError: If the format is unknown.
+        ImageError: If its encoder is missing, or the folder is not writable.
     """
     folder = next(parent for parent in path.absolute().parents if parent.exists())
-    with write_errors(path), tempfile.TemporaryDirectory(prefix=".stylekit-", dir=folder) as trial:
-        save_photo(Photo(np.zeros((64, 64, 3), np.uint8)), Path(trial) / path.name, format=format, quality=1)
+    clear_stale(folder)
+    with write_errors(path), temporary_folder(folder) as trial:
+        save_photo(Photo(np.zeros((64, 64, 3), np.uint8)), trial / path.name, format=format, quality=1)
 
 
-def _leave_out(info: dict[str | tuple[int, int], Any], format: str) -> list[str]:
-    """Remove the metadata that the format has no room for, and say so."""
+def _drop_metadata(info: dict[str | tuple[int, int], Any], format: str) -> list[str]:
+    """Remove the metadata that the format cannot hold, and return a note for each kind but the recipe."""
     notes = []
     room = FORMATS[format].most_metadata
+    if room is None:
+        return []
+    reason = f"too large for {format.upper()}" if room else f"{format.upper()} does not support it"
+    recipe = info.get(RECIPE_KEY)
     for key in ("exif", "xmp"):
-        if room is not None and len(info.get(key, b"")) > room:
-            del info[key]
-            reason = f"too large for {format.upper()}" if room else f"{format.upper()} has no place for it"
-            notes.append(f"{key.upper()} left out: {reason}")
+        if len(info.get(key, b"")) <= room:
+            continue
+        only_recipe = recipe_packet(recipe) if key == "xmp" and recipe else None
+        if info.pop(key) != only_recipe:
+            notes.append(f"{key.upper()} dropped: {reason}")
+        if only_recipe and room:
+            info[key] = only_recipe
     return notes
 
 
 def _encode(image: Image.Image, path: Path, format: str, quality: int) -> None:
-    """Write an image with the metadata in its `info`, which most of Pillow's encoders want to be handed."""
+    """Write an image with the metadata in its `info`, which most of Pillow's encoders ignore unless it is passed."""
     info: dict[str, Any] = {str(key): value for key, value in image.info.items()}
     options: dict[str, Any] = {"quality": quality}
     match format:
@@ -106,12 +116,14 @@ def _encode(image: Image.Image, path: Path, format: str, quality: int) -> None:
         case "png":
             from PIL.PngImagePlugin import PngInfo
 
-            options["compress_level"] = 1  # three times as fast as the default, for a quarter more bytes
+            options["compress_level"] = 1  # three times as fast as the default, a quarter larger
+            options["pnginfo"] = PngInfo()
             if "xmp" in info:
-                options["pnginfo"] = PngInfo()
                 options["pnginfo"].add_itxt("XML:com.adobe.xmp", info["xmp"].decode("utf-8", "replace"))
+            if RECIPE_KEY in info:
+                options["pnginfo"].add_itxt(RECIPE_KEY, info[RECIPE_KEY])
         case "avif":
-            options["speed"] = 8  # a third of the default's time, for the same bytes
+            options["speed"] = 8  # three times as fast as the default, the same size
         case "heic":
-            options["enc_params"] = {"preset": "ultrafast"}  # three times as fast as the default, for a few more bytes
+            options["enc_params"] = {"preset": "ultrafast"}  # three times as fast as the default, slightly larger
     save_image(image, path, FORMATS[format].pillow, **options, **info)

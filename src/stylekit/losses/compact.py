@@ -1,9 +1,9 @@
-"""The compact loss network: a quarter of VGG-19's work, distilled from it (`benchmarks/distill.py`).
+"""The compact loss network: distilled from VGG-19 by `scripts/distill.py`, at a quarter of its work.
 
-It computes half of the channels or less. Where activations `F` of VGG-19 are nearly `Q f`, a linear map of these few
-`f`, distances `|Q f - Q f'|` and those of Gram matrices, `|Q (G - G') Qᵀ|`, need no wide tensors: `Lᵀ f` has the same
-inner products, with the Cholesky factor `Qᵀ Q = L Lᵀ`. So what a loss makes of inner products, as those of content,
-Gram matrices and moments do, is what it would make of VGG-19's activations, as far as `F` is `Q f`.
+It computes half as many channels or fewer. Where VGG-19's activations `F` are close to `Q f`, a linear map of these few
+channels `f`, losses need no wide tensors: the distances `|Q f - Q f'|`, and `|Q (G - G') Qᵀ|` of Gram matrices, depend
+on `Qᵀ Q` alone. With the Cholesky factor `Qᵀ Q = L Lᵀ`, `Lᵀ f` has the same inner products as `Q f`. So losses made of
+inner products (content, Gram matrices, moments) are VGG-19's, up to the error of `F ≈ Q f`.
 """
 
 from collections.abc import Collection, Mapping
@@ -17,17 +17,17 @@ from stylekit.losses.vgg import IMAGENET_DEVIATION, IMAGENET_MEAN
 
 
 class CompactFeatures(nn.Module):
-    """Named activations of the compact loss network, in place of `VggFeatures`.
+    """Named activations of the compact loss network; a drop-in replacement for `VggFeatures`.
 
     Args:
-        layers: names out of `COMPACT_LAYERS`.
-        weights: of any precision, by the names of `compact_shapes`.
+        layers: Names out of `COMPACT_LAYERS`.
+        weights: Of any precision, by the names of `compact_shapes`.
 
     Attributes:
-        maps: `(C, C)` by layer: activations have VGG-19's inner products once their channels are mapped.
+        maps: Matrices `(C, C)` by layer: activations have VGG-19's inner products once their channels are mapped.
 
     Raises:
-        ConfigError: if it has no such layer.
+        ConfigError: If the network lacks a layer.
     """
 
     mean: Tensor
@@ -47,24 +47,24 @@ class CompactFeatures(nn.Module):
         self.register_buffer("deviation", torch.tensor(IMAGENET_DEVIATION).view(1, 3, 1, 1))
         self.requires_grad_(False).eval()
 
-    def forward(self, picture: Tensor, layers: Collection[str] | None = None) -> dict[str, Tensor]:
-        """Compute activations, not mapped yet.
+    def forward(self, image: Tensor, layers: Collection[str] | None = None) -> dict[str, Tensor]:
+        """Compute activations, before `maps`.
 
         Args:
-            picture: `(B, 3, H, W)`, RGB in [0, 1].
-            layers: those wanted now, of the ones named at construction; all of them by default.
+            image: `(B, 3, H, W)`, RGB in [0, 1].
+            layers: The layers to return, out of those chosen at construction; all of them by default.
 
         Returns:
             Activations `(B, C, H / 2^k, W / 2^k)` by layer.
         """
         wanted = [layer for layer in self.layers if layer in (layers or self.layers)]
-        x, activations = (picture - self.mean) / self.deviation, {}
-        if x.device.type == "cpu":  # where maxima are pooled ten times as fast so; all of VGG-19 is slower
+        x, activations = (image - self.mean) / self.deviation, {}
+        if x.device.type == "cpu":  # max pooling is ten times as fast in this layout; all of VGG-19 is slower
             x = x.contiguous(memory_format=torch.channels_last)
         for layer, convolution in self.features.items():
             x = convolution(x)
             if layer in COMPACT_POOLED and layer not in wanted:
-                x = F.relu(F.max_pool2d(x, 2), inplace=True)  # as good as the maxima of rectified values, and a quarter
+                x = F.relu(F.max_pool2d(x, 2), inplace=True)  # pooling first gives the same, for a quarter of the ReLU
                 continue
             x = F.relu(x, inplace=True)
             if layer in wanted:

@@ -1,4 +1,4 @@
-"""The loss networks' layers, by name and shape, without torch."""
+"""The loss networks' layers: their names, shapes and defaults, without torch."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -6,13 +6,22 @@ from dataclasses import dataclass
 from stylekit.errors import ConfigError, LossWeightsError
 from stylekit.networks.shapes import Shape, convolution_shapes
 
-# torchvision's configuration "E": channels of the convolutions of each block.
+# torchvision's configuration "E": channels of the convolutions in each block.
 _VGG19_BLOCKS = ((64, 64), (128, 128), (256,) * 4, (512,) * 4, (512,) * 4)
+
+_GATYS_STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+_GATYS_CONTENT_LAYER = "relu4_2"
 
 
 @dataclass(frozen=True)
 class VggConvolution:
-    """A convolution of VGG-19: its index in torchvision's `features`, and its channels."""
+    """A convolution of VGG-19.
+
+    Attributes:
+        index: Its index in torchvision's `features`.
+        inputs: Its input channels.
+        outputs: Its output channels.
+    """
 
     index: int
     inputs: int
@@ -20,7 +29,7 @@ class VggConvolution:
 
     @property
     def shapes(self) -> dict[str, Shape]:
-        """Shapes of weight and bias under torchvision's names."""
+        """Shapes of weight and bias by torchvision's names."""
         return convolution_shapes(f"features.{self.index}", self.inputs, self.outputs, 3)
 
 
@@ -34,10 +43,10 @@ def _vgg19_layers() -> dict[str, VggConvolution]:
     return layers
 
 
-# `relu1_1` … `relu5_4`, from low to high, with the convolution before each.
+# `relu1_1` to `relu5_4`, from low to high, with the convolution before each.
 VGG19_LAYERS: dict[str, VggConvolution] = _vgg19_layers()
 
-# The compact loss network's convolutions, by the layers of VGG-19 that they stand for, with their channels.
+# Channels of the compact loss network's convolutions, by the layer of VGG-19 that each one stands for.
 COMPACT_WIDTHS = {
     "relu1_1": 24,
     "relu1_2": 24,
@@ -50,11 +59,11 @@ COMPACT_WIDTHS = {
     "relu4_1": 256,
 }
 
-COMPACT_POOLED = ("relu1_2", "relu2_2", "relu3_3")  # maxima follow: in VGG-19 after relu3_4, at four times the work
+COMPACT_POOLED = ("relu1_2", "relu2_2", "relu3_3")  # max pooling follows; VGG-19 pools after relu3_4, for more work
 
-COMPACT_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu3_3", "relu4_1")  # those that losses may ask for
+COMPACT_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu3_3", "relu4_1")  # available to losses
 
-# Loss networks with their layers, from low to high.
+# The loss networks' layers, from low to high.
 LOSS_NETWORKS: dict[str, tuple[str, ...]] = {"vgg19": tuple(VGG19_LAYERS), "compact": COMPACT_LAYERS}
 
 
@@ -71,31 +80,26 @@ def compact_shapes() -> dict[str, Shape]:
 
 
 def check_loss_layers(layers: Collection[str], network: str = "vgg19") -> None:
-    """Make sure that a loss network has these layers.
+    """Check that a loss network exists and has these layers.
 
     Raises:
-        ConfigError: if there is no such network, or naming the first layer that it has not.
+        ConfigError: If the network is unknown, or lacks a layer; names the first one.
     """
     if network not in LOSS_NETWORKS:
-        raise ConfigError(f"Unknown loss network {network!r}.", f"Use {' or '.join(LOSS_NETWORKS)}.")
+        raise ConfigError(f"Unknown loss network {network!r}.", f"Available: {', '.join(LOSS_NETWORKS)}.")
     for layer in layers:
         if layer not in LOSS_NETWORKS[network]:
             raise ConfigError(
                 f"The loss network {network} has no layer {layer!r}.",
-                f"Its layers are {', '.join(LOSS_NETWORKS[network])}.",
+                f"Available: {', '.join(LOSS_NETWORKS[network])}.",
             )
 
 
-_GATYS_STYLE_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
-
-_GATYS_CONTENT_LAYER = "relu4_2"
-
-
 def highest_layer(weights: Collection[str]) -> str:
-    """Name the highest of VGG-19's layers that weights with these keys can compute.
+    """Return the highest layer of VGG-19 that weights with these names can compute.
 
     Raises:
-        LossWeightsError: if not even the first convolution is there.
+        LossWeightsError: If they lack the first convolution.
     """
     highest = ""
     for layer, convolution in VGG19_LAYERS.items():
@@ -105,18 +109,34 @@ def highest_layer(weights: Collection[str]) -> str:
     if not highest:
         raise LossWeightsError(
             "These are not VGG-19's weights: features.0.weight is missing.",
-            "Torchvision's vgg19 file, or its convolutions as safetensors, is what is needed.",
+            "Use torchvision's vgg19 file, or its convolutions as safetensors.",
         )
     return highest
 
 
-def default_style_layers(reach: str) -> dict[str, float]:
-    """Return the style layers of Gatys et al. 2015 up to this layer, all with weight 1."""
+def check_weights_reach(weights: Collection[str], layers: Collection[str]) -> None:
+    """Check that weights with these names can compute layers of VGG-19.
+
+    Raises:
+        LossWeightsError: If they end at a lower layer.
+    """
     order = list(VGG19_LAYERS)
-    return {layer: 1.0 for layer in _GATYS_STYLE_LAYERS if order.index(layer) <= order.index(reach)}
+    highest = highest_layer(weights)
+    needed = max(layers, key=order.index, default=highest)
+    if order.index(needed) > order.index(highest):
+        raise LossWeightsError(
+            f"The loss weights reach up to {highest}, not to {needed}.",
+            f"Choose layers up to {highest}, or weights with all of VGG-19's convolutions.",
+        )
 
 
-def default_content_layers(reach: str) -> tuple[str]:
-    """Return the content layer of Gatys et al. 2015, or this one where it is lower."""
+def default_style_layers(highest: str) -> dict[str, float]:
+    """Return the style layers of Gatys et al. 2015 up to `highest`, each with weight 1."""
     order = list(VGG19_LAYERS)
-    return (min(_GATYS_CONTENT_LAYER, reach, key=order.index),)
+    return {layer: 1.0 for layer in _GATYS_STYLE_LAYERS if order.index(layer) <= order.index(highest)}
+
+
+def default_content_layers(highest: str) -> tuple[str]:
+    """Return the content layer of Gatys et al. 2015, or `highest` if that is lower."""
+    order = list(VGG19_LAYERS)
+    return (min(_GATYS_CONTENT_LAYER, highest, key=order.index),)

@@ -1,4 +1,4 @@
-"""Loss networks by name: VGG-19, and the compact one that the package ships."""
+"""Loss networks by name: VGG-19, and the compact one that ships with the package."""
 
 from collections.abc import Collection, Mapping
 
@@ -11,30 +11,32 @@ from stylekit.losses.layers import COMPACT_LAYERS, highest_layer
 from stylekit.losses.vgg import VggFeatures
 
 LossNetwork = VggFeatures | CompactFeatures
-Weights = Mapping[str, NDArray[np.float32]]
+LossWeights = Mapping[str, NDArray[np.float32]]
 
 
-def highest_layer_of(network: str, weights: Weights) -> str:
-    """Name the highest of VGG-19's layers that a loss network with these weights has.
+def highest_layer_of(network: str, weights: LossWeights) -> str:
+    """Return the highest layer, by VGG-19's names, that a loss network has with these weights.
 
     Raises:
-        LossWeightsError: if the weights are not those of VGG-19, where they should be.
+        LossWeightsError: If the network is VGG-19 and the weights are not.
     """
     return COMPACT_LAYERS[-1] if network == "compact" else highest_layer(weights)
 
 
-def build_loss_network(network: str, layers: Collection[str], weights: Weights, pooling: str = "max") -> LossNetwork:
-    """Return a loss network, which gives activations by layer for `(B, 3, H, W)`, RGB in [0, 1].
+def build_loss_network(
+    network: str, layers: Collection[str], weights: LossWeights, pooling: str = "max"
+) -> LossNetwork:
+    """Build a loss network, which maps images `(B, 3, H, W)`, RGB in [0, 1], to activations by layer.
 
     Args:
         network: `vgg19` or `compact`.
-        layers: whose activations are wanted.
-        weights: by name.
-        pooling: of VGG-19: `max` or `avg`.
+        layers: The layers whose activations it computes.
+        weights: Its weights by name.
+        pooling: VGG-19's pooling, `max` or `avg`.
 
     Raises:
-        ConfigError: if the network has no such layer.
-        LossWeightsError: if the weights do not reach as high as the layers, or have wrong shapes.
+        ConfigError: If the network lacks a layer.
+        LossWeightsError: If the weights end below the layers, or have wrong shapes.
     """
     tensors = {name: torch.from_numpy(array) for name, array in weights.items()}
     return CompactFeatures(layers, tensors) if network == "compact" else VggFeatures(layers, tensors, pooling)

@@ -1,50 +1,50 @@
-"""What of a painting is its style: statistics of activations, and how far two of them are apart, made relative.
+"""Style as statistics of activations, and relative distances between them.
 
-Published Gram normalisers differ, which is why style weights never carry over from one program to the next. Here an
-error is the ratio of its square to the target's own, so that a weight means the same for every layer, size, loss
-network and painting. Ratios are taken per picture and averaged over the batch.
+Published normalizations of Gram matrices differ, so style weights do not carry over from one program to another. Here a
+distance is a squared error divided by the target's own square: a weight means the same for every layer, size, loss
+network and painting. Ratios are taken per image and averaged over the batch.
 """
 
 import math
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-Statistics = tuple[Tensor, ...]
+StyleStatistics = tuple[Tensor, ...]
 
-_GPU_PARTS = 32  # at most, a power of two
 TINY = 1e-12  # keeps a ratio finite where the target is zero throughout
+_MOST_GPU_PARTS = 32  # a power of two
 
 
 def gram_matrix(activations: Tensor, mask: Tensor | None = None, mapping: Tensor | None = None) -> Tensor:
-    """Correlations of channels: `G = F Fᵀ / (H·W)`, in float32 or wider whatever the precision around it.
+    """Return the correlations of channels, `G = F Fᵀ / (H·W)`, in float32 or wider even under autocast.
 
-    Of bfloat16 on CUDA, sums over up to 32 parts of the picture are rounded to bfloat16 before they are added up.
+    For bfloat16 on CUDA, partial sums over up to 32 parts of the image are rounded to bfloat16.
 
     Args:
         activations: `(B, C, H, W)`.
-        mask: `(1, 1, H, W)` of 0 or more: how much each place counts; all the same by default.
-        mapping: `(C', C)`, a linear map of the channels that comes before; applied to the sums, which are small.
+        mask: `(1, 1, H, W)`, 0 or more: the weight of each position; 1 everywhere by default.
+        mapping: `(C', C)`, a linear map of the channels, applied to the sums, which are smaller than the activations.
 
     Returns:
-        `(B, C, C)`, of the mapped channels where there is a mapping; symmetric and, but for rounding, positive
-        semi-definite.
+        `(B, C, C)`, or `(B, C', C')` with a mapping; symmetric and, up to rounding, positive semi-definite.
     """
     wide = torch.promote_types(activations.dtype, torch.float32)
     with torch.autocast(activations.device.type, enabled=False):
-        as_it_lies = activations.is_cuda and activations.dtype == torch.bfloat16  # its products there add up in float32
-        flat = (activations if as_it_lies else activations.to(wide)).flatten(2)
-        places = torch.tensor(flat.shape[2])
+        sums_in_float32 = activations.is_cuda and activations.dtype == torch.bfloat16  # inside CUDA's matrix products
+        flat = (activations if sums_in_float32 else activations.to(wide)).flatten(2)
+        total = torch.tensor(flat.shape[2])
         if mask is not None:
-            counts = mask.to(wide).flatten(2)
-            flat, places = flat * counts.sqrt().to(flat.dtype), counts.sum().clamp_min(TINY)
+            position_weights = mask.to(wide).flatten(2)
+            flat, total = flat * position_weights.sqrt().to(flat.dtype), position_weights.sum().clamp_min(TINY)
         product: Tensor = _Product.apply(flat)
-        return (product if mapping is None else mapping @ product @ mapping.mT) / places
+        return (product if mapping is None else mapping @ product @ mapping.mT) / total
 
 
 class _Product(torch.autograd.Function):
-    """`F Fᵀ`. Its gradient is one product, where autograd, which knows two factors, would take two and their sum."""
+    """`F Fᵀ`, with a gradient of one product; autograd, which sees two factors, would compute two and add them."""
 
     @staticmethod
     def forward(ctx: Any, flat: Tensor) -> Tensor:
@@ -62,19 +62,19 @@ class _Product(torch.autograd.Function):
 
 
 def _parts(flat: Tensor) -> int:
-    """In how many equal parts places are added up: a small matrix of long sums alone would leave most of a GPU idle."""
-    return math.gcd(flat.shape[2], _GPU_PARTS) if flat.is_cuda else 1
+    """Return into how many equal parts the sum is split, so that a small matrix of long sums fills a GPU."""
+    return math.gcd(flat.shape[2], _MOST_GPU_PARTS) if flat.is_cuda else 1
 
 
 def relative_error(value: Tensor, target: Tensor) -> Tensor:
-    """`mean((value - target)²) / mean(target²)` per picture, averaged over the batch.
+    """Return `mean((value - target)²) / mean(target²)` per image, averaged over the batch.
 
     Args:
         value: `(B, …)`.
-        target: `(B, …)` or `(1, …)` of the same shape otherwise.
+        target: `(B, …)`, or `(1, …)` for a whole batch.
 
     Returns:
-        A scalar of 0 or more; 0 only where both are equal.
+        A scalar of 0 or more; 0 only if both are equal.
     """
     wide = torch.promote_types(value.dtype, torch.float32)
     value, target = value.to(wide).flatten(1), target.to(wide).flatten(1)
@@ -82,65 +82,92 @@ def relative_error(value: Tensor, target: Tensor) -> Tensor:
     return (error / target.square().mean(1).clamp_min(TINY)).mean()
 
 
+def weighted_mean(each: Sequence[StyleStatistics], weights: Sequence[float], gain: float) -> StyleStatistics:
+    """Return the weighted mean of statistics, part by part, times a gain."""
+    share = gain / sum(weights)
+    return tuple(
+        sum((weight * part for weight, part in zip(weights, parts, strict=True)), torch.zeros_like(parts[0])) * share
+        for parts in zip(*each, strict=True)
+    )
+
+
 class StyleLoss(Protocol):
-    """What of a layer's activations is a style, and how far two such statistics are from each other."""
+    """A definition of style: statistics of a layer's activations, and the distance between two of them."""
 
-    def statistics(self, activations: Tensor, mask: Tensor | None = None, mapping: Tensor | None = None) -> Statistics:
-        """Summarise activations, without regard to where they are; see `gram_matrix` for the arguments."""
+    def statistics(
+        self, activations: Tensor, mask: Tensor | None = None, mapping: Tensor | None = None
+    ) -> StyleStatistics:
+        """Summarize activations regardless of position; see `gram_matrix` for the arguments."""
         ...
 
-    def target(self, statistics: Statistics) -> Statistics:
-        """Work out once what `distance` needs of a painting's statistics."""
+    def mixed(self, each: Sequence[StyleStatistics], weights: Sequence[float], gain: float) -> StyleStatistics:
+        """Return the statistics of several paintings together, by their weights, as if features were `√gain` larger."""
         ...
 
-    def distance(self, statistics: Statistics, target: Statistics) -> Tensor:
-        """Return how far a batch's statistics are from a target, relative to it: a scalar of 0 or more."""
+    def target(self, statistics: StyleStatistics) -> StyleStatistics:
+        """Return a painting's statistics with what `distance` needs of them, computed once."""
+        ...
+
+    def distance(self, statistics: StyleStatistics, target: StyleStatistics) -> Tensor:
+        """Return the distance of a batch's statistics from a target, relative to it: a scalar of 0 or more."""
         ...
 
 
 class GramLoss:
-    """Gram matrices and their relative squared error (Gatys et al. 2015)."""
+    """Gram matrices, and their relative squared error (Gatys et al. 2015)."""
 
-    def statistics(self, activations: Tensor, mask: Tensor | None = None, mapping: Tensor | None = None) -> Statistics:
+    def statistics(
+        self, activations: Tensor, mask: Tensor | None = None, mapping: Tensor | None = None
+    ) -> StyleStatistics:
         """See `StyleLoss`."""
         return (gram_matrix(activations, mask, mapping),)
 
-    def target(self, statistics: Statistics) -> Statistics:
+    def mixed(self, each: Sequence[StyleStatistics], weights: Sequence[float], gain: float) -> StyleStatistics:
+        """See `StyleLoss`."""
+        return weighted_mean(each, weights, gain)
+
+    def target(self, statistics: StyleStatistics) -> StyleStatistics:
         """See `StyleLoss`."""
         return statistics
 
-    def distance(self, statistics: Statistics, target: Statistics) -> Tensor:
+    def distance(self, statistics: StyleStatistics, target: StyleStatistics) -> Tensor:
         """See `StyleLoss`."""
         return relative_error(*statistics, *target)
 
 
 class MomentsLoss:
-    """Mean and covariance, and the squared Wasserstein-2 distance of the Gaussians that have them.
+    """Mean and covariance, and the squared Wasserstein-2 distance of the Gaussians with these moments.
 
     `|m - m'|² + tr(C + C' - 2 (C'^½ C C'^½)^½)` (Olkin and Pukelsheim 1982), relative to `|m'|² + tr C'`.
     """
 
-    def statistics(self, activations: Tensor, mask: Tensor | None = None, mapping: Tensor | None = None) -> Statistics:
+    def statistics(
+        self, activations: Tensor, mask: Tensor | None = None, mapping: Tensor | None = None
+    ) -> StyleStatistics:
         """See `StyleLoss`."""
         wide = activations.to(torch.promote_types(activations.dtype, torch.float32)).flatten(2)
         if mask is None:
-            mean = wide.sum(2, keepdim=True) / wide.shape[2]  # `mean` would spread its gradient out in memory
+            mean = wide.sum(2, keepdim=True) / wide.shape[2]  # the gradient of `mean` would be a full-size tensor
         else:
-            counts = mask.to(wide.dtype).flatten(2)
-            mean = (wide * counts).sum(2, keepdim=True) / counts.sum().clamp_min(TINY)
+            position_weights = mask.to(wide.dtype).flatten(2)
+            mean = (wide * position_weights).sum(2, keepdim=True) / position_weights.sum().clamp_min(TINY)
         if mapping is not None:
             mean = mapping @ mean
-        product = gram_matrix(activations, mask, mapping)  # large activations are gone through as is
+        product = gram_matrix(activations, mask, mapping)  # of the raw activations: centering would copy them
         return mean, product - mean @ mean.mT
 
-    def target(self, statistics: Statistics) -> Statistics:
+    def mixed(self, each: Sequence[StyleStatistics], weights: Sequence[float], gain: float) -> StyleStatistics:
+        """See `StyleLoss`."""
+        return weighted_mean(each, weights, gain)
+
+    def target(self, statistics: StyleStatistics) -> StyleStatistics:
         """See `StyleLoss`."""
         mean, covariance = statistics
         values, vectors = _eigh(covariance)
         root = (vectors * values.clamp_min(0).sqrt().unsqueeze(-2)) @ vectors.mT
         return mean, covariance, root
 
-    def distance(self, statistics: Statistics, target: Statistics) -> Tensor:
+    def distance(self, statistics: StyleStatistics, target: StyleStatistics) -> Tensor:
         """See `StyleLoss`."""
         (mean, covariance), (target_mean, target_covariance, root) = statistics, target
         spreads = [c.diagonal(dim1=-2, dim2=-1).sum(-1) for c in (covariance, target_covariance)]
@@ -150,7 +177,7 @@ class MomentsLoss:
 
 
 class _TraceOfRoot(torch.autograd.Function):
-    """`tr M^½` of symmetric, positive semi-definite matrices; its gradient, `M^-½ / 2`, bears equal eigenvalues."""
+    """`tr M^½` of symmetric, positive semi-definite matrices; its gradient, `M^-½ / 2`, allows equal eigenvalues."""
 
     @staticmethod
     def forward(ctx: Any, matrices: Tensor) -> Tensor:
@@ -170,13 +197,10 @@ class _TraceOfRoot(torch.autograd.Function):
 
 
 def _eigh(matrices: Tensor) -> tuple[Tensor, Tensor]:
-    """Eigenvalues and eigenvectors of symmetric matrices; by the CPU for MPS, which has not always known them.
+    """Return eigenvalues and eigenvectors of symmetric matrices; on the CPU for MPS, where old versions of torch fail.
 
-    What is not finite counts as zero: it is for others to tell, but no eigenvalues would be an exception.
+    Values that are not finite count as zero, because `eigh` would raise; the loss itself shows them.
     """
     finite = matrices.nan_to_num(0, 0, 0)
     values, vectors = torch.linalg.eigh(finite.cpu() if finite.device.type == "mps" else finite)
     return values.to(matrices.device), vectors.to(matrices.device)
-
-
-STYLE_LOSSES: dict[str, StyleLoss] = {"gram": GramLoss(), "moments": MomentsLoss()}

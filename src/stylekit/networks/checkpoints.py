@@ -1,5 +1,6 @@
-"""Other programs' checkpoints, read without unpickling anything but tensors."""
+"""Checkpoints of other programs, read without unpickling anything but tensors."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,38 +9,53 @@ from numpy.typing import NDArray
 
 from stylekit.errors import StyleFileError
 
-_WRAPPERS = ("state_dict", "model_state_dict", "model")
+_WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "generator", "transformer")
+_DEEPEST = 4  # wrappers around a state dict
+_PREFIXES = re.compile(r"^(module\.|_orig_mod\.)+")  # of DataParallel and torch.compile
 
 
 def read_pth(path: Path) -> dict[str, NDArray[Any]]:
-    """Read a `.pth` file's tensors, also wrapped in `{"state_dict": …}` or with `module.` before each name.
+    """Read the tensors of a file that `torch.save` wrote.
+
+    The state dict may be wrapped in `{"state_dict": …}` and the like, its names prefixed by `module.` or `_orig_mod.`.
+
+    Returns:
+        Arrays by name, of the tensors' types; bfloat16 and other types that NumPy lacks become float32.
 
     Raises:
-        StyleFileError: if it is no state dict, or anything but plain tensors would have to be unpickled.
+        StyleFileError: If the file cannot be read, is not a state dict, or has more than plain tensors to unpickle.
     """
     import torch
 
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise StyleFileError(f"{path} does not exist.") from None
-    except Exception as error:  # torch raises what the pickle makes it raise; none of it ran
-        code = "GLOBAL" in str(error) or "Unsupported class" in str(error)
-        reason = "it holds code, not only weights" if code else "it is damaged or no PyTorch file"
-        raise StyleFileError(f"{path} was not read: {reason}.", "Ask its author for a plain state dict.") from None
-    for key in _WRAPPERS:
-        if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
-            state = state[key]
+    except FileNotFoundError as error:
+        raise StyleFileError(f"{path} does not exist.") from error
+    except (PermissionError, IsADirectoryError) as error:
+        hint = "Check its permissions." if isinstance(error, PermissionError) else "Check that it is a file."
+        raise StyleFileError(f"Cannot read {path}: {error.strerror}.", hint) from error
+    except Exception as error:  # torch raises whatever the pickle makes it raise; none of it was executed
+        has_code = "GLOBAL" in str(error) or "Unsupported class" in str(error)
+        reason = "contains code, not only weights" if has_code else "is corrupt, or not a PyTorch file"
+        raise StyleFileError(f"{path} {reason}.", "Ask its author for a plain state dict.") from error
+    state = _unwrapped(state)
     if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise StyleFileError(f"{path} is not a state dict (parameter names with tensors).")
     try:
-        return {str(name).removeprefix("module."): _array(tensor) for name, tensor in state.items()}
-    except (RuntimeError, TypeError):
-        raise StyleFileError(f"{path} holds tensors that are no plain arrays.") from None
+        return {_PREFIXES.sub("", str(name)): _array(tensor) for name, tensor in state.items()}
+    except (RuntimeError, TypeError) as error:
+        raise StyleFileError(f"{path} has tensors that are not plain arrays.") from error
+
+
+def _unwrapped(state: Any) -> Any:
+    for _ in range(_DEEPEST):
+        inner = state if isinstance(state, Mapping) else {}
+        state = next((inner[key] for key in _WRAPPERS if isinstance(inner.get(key), Mapping)), state)
+    return state
 
 
 def _array(tensor: Any) -> NDArray[Any]:
-    """A tensor as an array of its own type, or float32 where NumPy lacks that type."""
+    """Return a tensor as an array of its own type, or of float32 if NumPy lacks the type."""
     import torch
 
     known = tensor.dtype in (torch.float16, torch.float32, torch.float64) or not tensor.is_floating_point()

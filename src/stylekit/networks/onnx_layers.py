@@ -1,4 +1,4 @@
-"""Layers as nodes of an ONNX graph, those of the transformer networks."""
+"""The layers of transformer networks as nodes of an ONNX graph."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,24 +8,34 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from stylekit.networks.shapes import LEAST_SIDE, SIDE_MULTIPLE, Statistics
+from stylekit.networks.shapes import LEAST_SIDE, SIDE_MULTIPLE, NormStatistics
 
 _OPSET = 18
-_IR_VERSION = 9  # of the time of opset 18, so that older runtimes read it too
+_IR_VERSION = 9  # as old as opset 18, so that older runtimes can read it
 
 
 class OutOfStatistics(Exception):
-    """The statistics given do not reach beyond the features `x`."""
+    """The graph ends at a normalization for which no statistics were given.
+
+    Args:
+        x: The tensor that it would normalize.
+    """
 
     def __init__(self, x: str) -> None:
         self.x = x
 
 
 class OnnxGraph:
-    """A graph under construction. Methods take and return tensors' names."""
+    """A graph under construction. Its methods add nodes, and take and return names of tensors.
+
+    Args:
+        weights: The network's parameters by name.
+        norms: See `Architecture.onnx_model`.
+        smooths: See `Architecture.onnx_model`.
+    """
 
     def __init__(
-        self, weights: Mapping[str, NDArray[Any]], norms: Sequence[Statistics] | None, smooths: bool = False
+        self, weights: Mapping[str, NDArray[Any]], norms: Sequence[NormStatistics] | None, smooths: bool = False
     ) -> None:
         self._weights = weights
         self._smooths = smooths
@@ -35,73 +45,73 @@ class OnnxGraph:
         self._tensors: dict[str, onnx.TensorProto] = {}
 
     def node(self, kind: str, *inputs: str, output: str = "", **attributes: Any) -> str:
-        """Add a node and return its output."""
+        """Add a node and return its output; an empty `output` gets a name of its own."""
         output = output or f"{kind.lower()}_{len(self._nodes)}"
         self._nodes.append(helper.make_node(kind, list(inputs), [output], **attributes))
         return output
 
     def constant(self, values: Any, kind: type = np.int64) -> str:
-        """Return a constant's name."""
+        """Add a constant and return its name."""
         array: NDArray[Any] = np.asarray(values, kind)
         name = f"constant_{len(self._tensors)}"
         self._tensors[name] = numpy_helper.from_array(array, name)
         return name
 
     def parameter(self, name: str) -> str:
-        """Return a parameter's name, in float32."""
+        """Add a parameter in float32 and return its name."""
         array = np.ascontiguousarray(self._weights[name], np.float32)
         self._tensors[name] = numpy_helper.from_array(array, name)
         return name
 
     def kernel_side(self, name: str) -> int:
-        """A convolution's rows and columns."""
+        """Return the height and width of a convolution's kernels."""
         side: int = self._weights[f"{name}.weight"].shape[-1]
         return side
 
     def width(self, name: str) -> int:
-        """A convolution's output channels."""
+        """Return the number of a convolution's output channels."""
         channels: int = self._weights[f"{name}.weight"].shape[0]
         return channels
 
     def padded(self, x: str, border: int, mode: str = "reflect") -> str:
-        """Continue a picture on all four sides."""
+        """Pad an image on all four sides."""
         return self.node("Pad", x, self.constant([0, 0, border, border] * 2), mode=mode)
 
     def trimmed(self, x: str, border: int) -> str:
-        """Cut a border off on all four sides."""
+        """Crop an image on all four sides."""
         return self.node("Slice", x, *(self.constant(values) for values in ([border] * 2, [-border] * 2, [2, 3])))
 
     def padded_convolution(self, x: str, name: str, stride: int = 1) -> str:
-        """A convolution after padding by reflection, so that it keeps the size."""
+        """Pad by reflection and convolve, so that the size stays the same."""
         return self.convolution(self.padded(x, self.kernel_side(name) // 2), name, stride)
 
     def convolution(self, x: str, name: str, stride: int = 1) -> str:
-        """A convolution without padding."""
+        """Convolve without padding."""
         return self.node(
             "Conv", x, self.parameter(f"{name}.weight"), self.parameter(f"{name}.bias"), strides=[stride] * 2
         )
 
-    def mapped(self, name: str, rows: NDArray[Any], columns: NDArray[Any]) -> str:
-        """A convolution's kernels with linear maps applied to their rows and to their columns."""
+    def _mapped_kernels(self, name: str, rows: NDArray[Any], columns: NDArray[Any]) -> str:
+        """Apply linear maps to the rows and the columns of a convolution's kernels."""
         left = self.node("MatMul", self.constant(rows, np.float32), self.parameter(f"{name}.weight"))
         return self.node("MatMul", left, self.constant(columns.T, np.float32))
 
-    def in_blocks(self, name: str, maps: Sequence[NDArray[Any]]) -> tuple[str, str]:
-        """Weight and bias of a convolution that makes all pixels of a block at once, in sets of channels.
+    def block_kernels(self, name: str, maps: Sequence[NDArray[Any]]) -> tuple[str, str]:
+        """Return weight and bias of a convolution that computes all pixels of a block at once, in sets of channels.
 
         Args:
-            name: the convolution that makes one.
-            maps: what becomes of its kernels' rows, and of their columns, for each row or column of a block.
+            name: The convolution that computes one pixel.
+            maps: The map of its kernels' rows, and likewise columns, for each row or column of a block.
         """
-        kernels = [self.mapped(name, rows, columns) for rows in maps for columns in maps]
+        kernels = [self._mapped_kernels(name, rows, columns) for rows in maps for columns in maps]
         biases = [self.parameter(f"{name}.bias")] * len(kernels)
         return self.node("Concat", *kernels, axis=0), self.node("Concat", *biases, axis=0)
 
-    def blocks_laid_out(self, x: str, side: int, width: int) -> str:
-        """Lay the pixels of blocks, which are sets of `width` channels, out as rows and columns.
+    def depth_to_space(self, x: str, side: int, width: int) -> str:
+        """Arrange the pixels of blocks, which are sets of `width` channels, in rows and columns.
 
-        That is ONNX's DepthToSpace, in steps that onnxruntime takes three times as fast: with channels last, the pixels
-        of a row of a block lie together, and whole rows are put below each other.
+        This is ONNX's DepthToSpace in steps that take onnxruntime a third of the time: with channels last, the pixels
+        of a block's row are adjacent, and whole rows are stacked.
         """
         x = self.node("Transpose", x, perm=[0, 2, 3, 1])
         names = [f"{x}_row_{row}" for row in range(side)]
@@ -114,18 +124,32 @@ class OnnxGraph:
         return self.node("Transpose", x, perm=[0, 3, 1, 2])
 
     def depthwise(self, x: str, kernel: NDArray[Any], width: int) -> str:
-        """The same kernel on each of `width` channels, without padding."""
+        """Convolve each of `width` channels with the same kernel, without padding."""
         kernels = np.tile(kernel, (width, 1, 1, 1))
         return self.node("Conv", x, self.constant(kernels, np.float32), group=width)
 
     def doubled(self, x: str) -> str:
-        """Each value repeated in both directions."""
+        """Double height and width by repeating each value."""
         scales = self.constant([1, 1, 2, 2], np.float32)
         settings = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
         return self.node("Resize", x, "", scales, mode="nearest", **settings)
 
+    def bilinear_doubled(self, x: str) -> str:
+        """Double height and width by linear interpolation."""
+        scales = self.constant([1, 1, 2, 2], np.float32)
+        return self.node("Resize", x, "", scales, mode="linear", coordinate_transformation_mode="half_pixel")
+
     def norm(self, x: str, name: str, floor: float) -> str:
-        """Instance normalisation, or the same by statistics that were given: runtimes merge it with convolutions."""
+        """Normalize each channel by its own mean and variance, or by given ones, which runtimes merge with a kernel.
+
+        Args:
+            x: The tensor to normalize.
+            name: The normalization's name, before `.weight` and `.bias`.
+            floor: What is added to the variance.
+
+        Raises:
+            OutOfStatistics: If statistics are given, but fewer than the network's normalizations.
+        """
         parameters = self.parameter(f"{name}.weight"), self.parameter(f"{name}.bias")
         if self._smooths:
             return self._smooth_norm(x, *parameters, floor)
@@ -137,12 +161,12 @@ class OnnxGraph:
         return self.node("BatchNormalization", x, *parameters, *mean_and_variance, epsilon=floor)
 
     def _smooth_norm(self, x: str, weight: str, bias: str, floor: float) -> str:
-        """Normalisation by statistics between the picture's own and those of the last one."""
+        """Normalize by statistics between the image's own and those of the previous frame."""
         number, axes = self._smoothed, self.constant([2, 3])
         self._smoothed += 1
         mean = self.node("ReduceMean", x, axes)
-        centred = self.node("Sub", x, mean)
-        own = self.node("Concat", mean, self.node("ReduceMean", self.node("Mul", centred, centred), axes), axis=0)
+        centered = self.node("Sub", x, mean)
+        own = self.node("Concat", mean, self.node("ReduceMean", self.node("Mul", centered, centered), axes), axis=0)
         change = self.node("Mul", self.node("Sub", f"last_{number}", own), "share")
         used = self.node("Add", own, change, output=f"used_{number}")
         mean, variance = (self.node("Gather", used, self.constant([which]), axis=0) for which in (0, 1))
@@ -151,14 +175,14 @@ class OnnxGraph:
         scaled = self.node("Mul", self.node("Sub", x, mean), self.node("Div", weight, deviation))
         return self.node("Add", scaled, bias)
 
-    def padded_to_multiple(self, x: str, border: int = 0) -> str:
-        """As `padding.pad_to_multiple`: what is added are rows and columns gathered by reflected indices."""
+    def padded_to_multiple(self, x: str, border: int = 0, multiple: int = SIDE_MULTIPLE) -> str:
+        """Pad as `padding.pad_to_multiple` does, with rows and columns gathered by reflected indices."""
         for axis in (2, 3):
             size = self.node("Shape", x, start=axis, end=axis + 1)
             size = self.node("Squeeze", size)
-            rounded = self.node("Add", size, self.constant(SIDE_MULTIPLE - 1))
-            rounded = self.node("Div", rounded, self.constant(SIDE_MULTIPLE))
-            rounded = self.node("Mul", rounded, self.constant(SIDE_MULTIPLE))
+            rounded = self.node("Add", size, self.constant(multiple - 1))
+            rounded = self.node("Div", rounded, self.constant(multiple))
+            rounded = self.node("Mul", rounded, self.constant(multiple))
             padded = self.node("Max", rounded, self.constant(LEAST_SIDE))
             after = self._reflected(x, axis, size, (size, self.node("Add", padded, self.constant(border))))
             before = [self._reflected(x, axis, size, (self.constant(-border), self.constant(0)))] if border else []
@@ -166,14 +190,14 @@ class OnnxGraph:
         return x
 
     def _reflected(self, x: str, axis: int, size: str, positions: tuple[str, str]) -> str:
-        """Rows or columns of a picture that would lie from one position to another if it went on by reflection."""
+        """Return the rows or columns from one position to another of an image that is extended by reflection."""
         last = self.node("Sub", size, self.constant(1))
         period = self.node("Max", self.node("Mul", last, self.constant(2)), self.constant(1))
-        forth = self.node("Mod", self.node("Range", *positions, self.constant(1)), period)
-        return self.node("Gather", x, self.node("Min", forth, self.node("Sub", period, forth)), axis=axis)
+        phase = self.node("Mod", self.node("Range", *positions, self.constant(1)), period)
+        return self.node("Gather", x, self.node("Min", phase, self.node("Sub", period, phase)), axis=axis)
 
     def cut_to(self, x: str, like: str, border: int = 0) -> str:
-        """Cut off a border, and at the right and lower side what goes beyond the size of another picture."""
+        """Crop a border, and at the right and lower edges what exceeds the size of another image."""
         start = self.constant([border, border])
         end = self.node("Add", self.node("Shape", like, start=2, end=4), start)
         return self.node("Slice", x, start, end, self.constant([2, 3]))
@@ -193,11 +217,11 @@ class OnnxGraph:
         if self._smooths:
             shapes["share"] = []
             inputs.append("share")
-        takes, gives = (
+        graph_inputs, graph_outputs = (
             [helper.make_tensor_value_info(name, TensorProto.FLOAT, shapes[name]) for name in names]
             for names in (inputs, outputs)
         )
-        graph = helper.make_graph(self._nodes, "stylekit", takes, gives, list(self._tensors.values()))
+        graph = helper.make_graph(self._nodes, "stylekit", graph_inputs, graph_outputs, list(self._tensors.values()))
         opset = [helper.make_opsetid("", _OPSET)]
         model = helper.make_model(graph, opset_imports=opset, ir_version=_IR_VERSION, producer_name="stylekit")
         onnx.checker.check_model(model)
@@ -205,5 +229,5 @@ class OnnxGraph:
 
 
 def shifts(kernel: int, side: int) -> list[NDArray[Any]]:
-    """The maps that put a kernel's rows or columns at each place of a block."""
+    """Return the maps that shift a kernel's rows or columns to each position in a block."""
     return [np.eye(kernel + side - 1, kernel, -shift) for shift in range(side)]

@@ -1,4 +1,4 @@
-"""Shapes of the networks' parameters."""
+"""Shapes of networks' parameters, and the sizes of the images that networks take."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -8,16 +8,20 @@ if TYPE_CHECKING:
 
 Shape = tuple[int, ...]
 
-Statistics = tuple["NDArray[np.floating[Any]]", "NDArray[np.floating[Any]]"]  # mean and variance of each channel
+NormStatistics = tuple["NDArray[np.floating[Any]]", "NDArray[np.floating[Any]]"]  # mean and variance of each channel
 
-SIDE_MULTIPLE = 4  # of the pictures that both networks take: they halve twice
+SIDE_MULTIPLE = 4  # of height and width, for networks that halve them twice
 
-LEAST_SIDE = 8  # on which all reflection paddings inside `johnson` are defined
+TILE_MULTIPLE = 16  # pixels at multiples of which tiles begin: every network's coarsest cell divides it
+
+LEAST_SIDE = 8  # at which all reflection padding inside `johnson` is possible
 
 
 def convolution_shapes(name: str, inputs: int, outputs: int, kernel: int) -> dict[str, Shape]:
+    """Return the shapes of a convolution's parameters by name; `kernel` is its height and width."""
     return {f"{name}.weight": (outputs, inputs, kernel, kernel), f"{name}.bias": (outputs,)}
 
 
 def norm_shapes(name: str, channels: int) -> dict[str, Shape]:
+    """Return the shapes of a normalization's parameters by name."""
     return {f"{name}.weight": (channels,), f"{name}.bias": (channels,)}

@@ -1,1 +1,1 @@
-"""One image by optimization (Gatys et al. 2015)."""
+"""Style transfer by optimization of a single image (Gatys et al. 2015)."""

@@ -1,4 +1,4 @@
-"""Style transfer by optimising a single picture (Gatys et al. 2015), from coarse to fine."""
+"""Style transfer by optimizing a single image (Gatys et al. 2015), from coarse to fine."""
 
 import dataclasses
 import math
@@ -13,95 +13,105 @@ from PIL import Image, ImageFilter
 from torch import Tensor
 
 from stylekit.config.gatys import STARTS, GatysConfig
+from stylekit.downloads.announcement import OnDownload, ignore_download
 from stylekit.errors import ImageError, OutOfMemory, TrainingDiverged
 from stylekit.images.photo import Photo, photo_to_image
-from stylekit.images.pixels import Pixels, to_bytes
-from stylekit.images.reading import load_photo, photo_from_image
+from stylekit.images.pixels import Pixels, round_to_bytes, to_bytes, to_floats
+from stylekit.images.reading import ImageLike, as_painting, as_photo
 from stylekit.losses.layers import default_content_layers, default_style_layers
 from stylekit.losses.networks import build_loss_network, highest_layer_of
 from stylekit.losses.perceptual import Losses, PerceptualLoss
 from stylekit.losses.weights import find_loss_weights, read_loss_weights
-from stylekit.optimization.optimizers import Adam, Descent, Lbfgs
-from stylekit.optimization.scales import GatysReport, Progress, Size, coarse_to_fine, largest_side
-from stylekit.stylization.finishing import finished
+from stylekit.optimization.optimizers import Adam, ImageOptimizer, Lbfgs
+from stylekit.optimization.scales import GatysReport, Size, StepCounter, coarse_to_fine, largest_side
+from stylekit.stylization.finishing import finish
 from stylekit.system.devices import select_device
 from stylekit.system.memory import free_memory, memory_errors
 
-Picture = Image.Image | Path | str
-
-_LEAST_PHOTO = 16  # pixels, either side: VGG-19 halves four times
+_LEAST_PHOTO = 16  # pixels on each side: VGG-19 halves four times
 _LEAST_PAINTING = 32
-_FEATHER = 0.01  # radius of a mask's softened edges, of the longer side
+_FEATHER = 0.01  # radius of a mask's softened edges, relative to the longer side
 _TOP_LAYER = "relu5_4"
 
 
 def gatys(
-    photo: Picture,
-    paintings: Sequence[Picture] | Picture,
+    photo: ImageLike,
+    paintings: Sequence[ImageLike] | ImageLike,
     config: GatysConfig | None = None,
     *,
-    mask: Picture | None = None,
+    mask: ImageLike | None = None,
     on_step: Callable[[GatysReport], None] = lambda report: None,
     on_note: Callable[[str], None] = lambda note: None,
-    on_picture: Callable[[Image.Image], None] = lambda picture: None,
+    on_image: Callable[[Image.Image], None] = lambda image: None,
+    on_download: OnDownload = ignore_download,
 ) -> Image.Image:
-    """Paint a photo in the style of a painting, or of several, by optimising the picture itself.
+    """Stylize one photo after one or more paintings, by optimizing the image itself.
 
-    Departs from the paper: relative losses, from coarse to fine, each scale starting from the last.
+    Unlike in the paper, losses are relative, and the image is optimized from coarse to fine: each scale starts from the
+    previous one's result.
 
     Args:
-        photo: a Pillow image or a file. Its orientation and colour profile are applied, its alpha channel kept.
-        paintings: one or several, likewise.
-        config: settings.
-        mask: white where the photo is to be painted, black where it is to stay; of the photo's size.
-        on_step: called after each evaluation of the losses.
-        on_note: called with what is worth knowing once.
-        on_picture: called with the picture so far every `config.save_every` steps, and when it ends early.
+        photo: The content image, as a path, a Pillow image or RGB values `(H, W, 3)` of type uint8. Its orientation and
+            color profile are applied, its transparency is kept.
+        paintings: One or more style images, likewise.
+        config: The settings.
+        mask: White where the photo is to be stylized, black where it is to stay; an image of the photo's size.
+        on_step: Called after each evaluation of the losses.
+        on_note: Called with remarks for the user.
+        on_image: Called with the image so far every `config.save_every` steps, and when the optimization ends early.
+        on_download: Called before the loss network's weights are downloaded.
 
     Returns:
-        The picture, of `config.size` or the photo's size, RGB or RGBA, with the photo's metadata.
+        The stylized image, RGB or RGBA, reduced to `config.size` if the photo is larger, with the photo's metadata.
 
     Raises:
-        ConfigError: if settings contradict each other.
-        ImageError: if a picture cannot be read, is too small, or the mask has another size.
-        LossWeightsError: if VGG-19's weights are absent or do not reach the layers.
-        DeviceUnavailable: if the device is missing or full.
-        OutOfMemory: if the picture is too large for the device; the hint names a size that fits.
-        TrainingDiverged: if the losses are no longer finite.
-        KeyboardInterrupt: as it came, after `on_picture`, as after `OutOfMemory` and `TrainingDiverged`.
+        ConfigError: If settings contradict each other.
+        ImageError: If an image cannot be read or is too small, or the mask has another size than the photo.
+        LossWeightsError: If VGG-19's weights are missing, cannot be downloaded, or end below the layers.
+        DeviceUnavailable: If the device is missing or full.
+        OutOfMemory: If the image is too large for the device; the hint names a size that fits.
+        TrainingDiverged: If the losses are no longer finite.
+        KeyboardInterrupt: If the user interrupts it. In this case, as in the two before, `on_image` is called first.
     """
     config = config or GatysConfig()
-    several = [paintings] if isinstance(paintings, Image.Image | Path | str) else list(paintings)
+    several = [paintings] if isinstance(paintings, str | Path | Image.Image | np.ndarray) else list(paintings)
     config.check_paintings(len(several))
     source = _read(photo, config, max_size=config.size)
     for note in source.notes:
         on_note(note)
+    shape = height, width = source.pixels.shape[:2]
+    if source.is_reduced:
+        on_note(f"painting at {width} x {height} px; --size sets it")
     _check_size(source.pixels, _LEAST_PHOTO, "photo")
-    styles = [_read(painting, config).pixels for painting in several]
+    styles = [as_painting(painting, max_pixels=config.max_pixels).pixels for painting in several]
     for style in styles:
         _check_size(style, _LEAST_PAINTING, "painting")
-    shape = source.pixels.shape[:2]
     opacity = None if mask is None else _read_mask(mask, photo, shape, config)
     starts: dict[str, Pixels | None] = dict(zip(STARTS, (source.pixels, None, styles[0]), strict=True))
-    start = starts[config.init] if config.init in STARTS else _read(Path(config.init), config).pixels
+    start = starts[config.init] if config.init in STARTS else _read(config.init, config).pixels
 
-    def complete(picture: Tensor) -> Image.Image:
-        pixels = finished(_pixels(picture, shape), source.pixels, keep_colors=config.keep_colors)
+    def complete(values: Tensor) -> Image.Image:
+        pixels = finish(_pixels(values, shape), source.pixels, keep_colors=config.keep_colors)
         if opacity is not None:
-            pixels = to_bytes(source.pixels + opacity[..., None] * (pixels - source.pixels.astype(np.float32)))
-        return photo_to_image(dataclasses.replace(source, pixels=pixels))
+            pixels = round_to_bytes(source.pixels + opacity[..., None] * (pixels - source.pixels.astype(np.float32)))
+        metadata = dataclasses.replace(source.metadata, recipe=None)  # how the photo itself was painted
+        return photo_to_image(dataclasses.replace(source, pixels=pixels, metadata=metadata))
 
-    run = _Run(config, source.pixels, styles, opacity, on_note)
+    optimization = _Optimization(config, source.pixels, styles, opacity, on_note, on_download)
     try:
-        return complete(run.optimise(start, on_step, lambda picture: on_picture(complete(picture))))
+        return complete(optimization.run(start, on_step, lambda values: on_image(complete(values))))
     except (KeyboardInterrupt, OutOfMemory, TrainingDiverged):
-        if run.picture is not None:
-            on_picture(complete(run.picture))
+        if optimization.best is not None:
+            on_image(complete(optimization.best))
         raise
 
 
-class _Run:
-    """The pictures on their device, and the losses between them at each scale."""
+class _Optimization:
+    """The images on their device, and the losses between them at each scale.
+
+    Attributes:
+        best: The image with the least loss so far at the current scale; None before the first step.
+    """
 
     def __init__(
         self,
@@ -110,89 +120,91 @@ class _Run:
         paintings: Sequence[Pixels],
         mask: NDArray[np.float32] | None,
         on_note: Callable[[str], None],
+        on_download: OnDownload,
     ) -> None:
-        self.config = config
-        self.device = torch.device(select_device(config.device))
-        weights = read_loss_weights(find_loss_weights(config.loss_weights, config.loss_network))
-        reach = highest_layer_of(config.loss_network, weights)
-        self.content_layers = config.content_layers or default_content_layers(reach)
-        self.style_layers = config.style_layers or default_style_layers(reach)
+        self.best: Tensor | None = None
+        self._config = config
+        self._device = torch.device(select_device(config.device))
+        file = find_loss_weights(config.loss_weights, config.loss_network, on_download=on_download)
+        weights = read_loss_weights(file)
+        highest = highest_layer_of(config.loss_network, weights)
+        self._content_layers = config.content_layers or default_content_layers(highest)
+        self._style_layers = config.style_layers or default_style_layers(highest)
         wanted_content = config.content_layers or default_content_layers(_TOP_LAYER)
         wanted_style = config.style_layers or default_style_layers(_TOP_LAYER)
-        if (self.content_layers, self.style_layers) != (wanted_content, wanted_style):
-            content, style = self.content_layers[-1], [*self.style_layers][-1]
-            on_note(f"The loss network reaches up to {reach}: content at {content}, style up to {style}.")
-        layers = {*self.content_layers, *self.style_layers}
-        self.features = build_loss_network(config.loss_network, layers, weights, config.pooling)
-        with memory_errors(str(self.device), self._advice(0, 0)):
-            self.features.to(self.device)
-        self.photo = photo
-        self.paintings = paintings
-        self.mask = None if mask is None else torch.from_numpy(mask)[None, None]
-        self.descent: Descent = Lbfgs() if config.optimizer == "lbfgs" else Adam(config.learning_rate)
-        self.picture: Tensor | None = None  # so far
+        if (self._content_layers, self._style_layers) != (wanted_content, wanted_style):
+            content, style = self._content_layers[-1], [*self._style_layers][-1]
+            on_note(f"The loss network reaches up to {highest}: content at {content}, style up to {style}.")
+        layers = {*self._content_layers, *self._style_layers}
+        self._features = build_loss_network(config.loss_network, layers, weights, config.pooling)
+        with memory_errors(str(self._device), self._advice(0, 0)):
+            self._features.to(self._device)
+        self._photo = photo
+        self._paintings = paintings
+        self._mask = None if mask is None else torch.from_numpy(mask)[None, None]
+        self._optimizer: ImageOptimizer = Lbfgs() if config.optimizer == "lbfgs" else Adam(config.learning_rate)
 
     def _tensor(self, pixels: Pixels, size: Size) -> Tensor:
-        """A picture at another size. Its sharpness is part of its style, so Pillow's best filter is taken."""
+        """Return pixels at another size. Sharpness is part of a style, so Pillow's best filter resizes them."""
         height, width = size
         resized = np.array(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS))
-        return torch.from_numpy(resized).to(self.device).permute(2, 0, 1)[None].float() / 255
+        return torch.from_numpy(resized).to(self._device).permute(2, 0, 1)[None].float() / 255
 
-    def optimise(
+    def run(
         self,
         start: Pixels | None,
         on_step: Callable[[GatysReport], None],
-        on_picture: Callable[[Tensor], None],
+        on_image: Callable[[Tensor], None],
     ) -> Tensor:
-        """Go through all scales, from a picture or from noise, and return the last one's picture.
+        """Optimize the image at every scale, from a starting image or noise, and return the result of the last one.
 
-        A scale starts from what the last one has changed of the photo: the photo's own detail is there at once.
+        What carries over to the next scale is the change of the photo, so that the photo's own detail is there at once.
         """
-        scales = coarse_to_fine(*self.photo.shape[:2], least=_LEAST_PHOTO)
+        scales = coarse_to_fine(*self._photo.shape[:2], least=_LEAST_PHOTO)
         if start is None:
-            noise = torch.rand(1, 3, *scales[0], generator=torch.Generator().manual_seed(self.config.seed))
-            picture = noise.to(self.device)
+            noise = torch.rand(1, 3, *scales[0], generator=torch.Generator().manual_seed(self._config.seed))
+            image = noise.to(self._device)
         else:
-            picture = self._tensor(start, scales[0])
-        change = picture - self._tensor(self.photo, scales[0])
-        progress = Progress(scales, self.config.steps)
-        fits = 0
+            image = self._tensor(start, scales[0])
+        change = image - self._tensor(self._photo, scales[0])
+        counter = StepCounter(scales, self._config.steps)
+        fitting_side = 0
         for number, size in enumerate(scales, start=1):
-            advice = self._advice(fits, max(size))
-            if self.device.type == "cuda":
-                torch.cuda.reset_peak_memory_stats(self.device)  # the next advice is by what this scale takes
-            with memory_errors(str(self.device), advice):
-                photo = self._tensor(self.photo, size)
-                self.descent.resize((photo + _scaled(change, size)).clamp(0, 1))
+            advice = self._advice(fitting_side, max(size))
+            if self._device.type == "cuda":
+                torch.cuda.reset_peak_memory_stats(self._device)  # the next advice depends on what this scale takes
+            with memory_errors(str(self._device), advice):
+                photo = self._tensor(self._photo, size)
+                self._optimizer.restart((photo + _resized(change, size)).clamp(0, 1))
 
                 least = math.inf
 
                 def show(losses: Losses, number: int = number) -> None:
                     nonlocal least
-                    report = progress.report(number, losses)
-                    if report.total <= least or self.picture is None:  # line searches try worse ones too
-                        least, self.picture = report.total, self.descent.picture
+                    report = counter.report(number, losses)
+                    if report.total <= least or self.best is None:  # line searches also try worse images
+                        least, self.best = report.total, self._optimizer.image
                     on_step(report)
-                    if self.config.save_every and progress.steps_taken % self.config.save_every == 0:
-                        on_picture(self.picture)
+                    if self._config.save_every and counter.steps_taken % self._config.save_every == 0:
+                        on_image(self.best)
 
-                self.descent.run(self._objective(photo), progress.steps[number - 1], show)
-                change = self.descent.picture - photo
-            fits = max(size)
-        return self.descent.picture
+                self._optimizer.run(self._objective(photo), counter.steps[number - 1], show)
+                change = self._optimizer.image - photo
+            fitting_side = max(size)
+        return self._optimizer.image
 
     def _objective(self, photo: Tensor) -> Callable[[Tensor], Losses]:
-        """The losses of a picture of this photo's size."""
-        config, size = self.config, (photo.shape[2], photo.shape[3])
-        mask = None if self.mask is None else _scaled(self.mask, size).clamp(0, 1).to(self.device)
+        """Return the losses as a function of an image of the photo's size."""
+        config, size = self._config, (photo.shape[2], photo.shape[3])
+        mask = None if self._mask is None else _resized(self._mask, size).clamp(0, 1).to(self._device)
         loss = PerceptualLoss(
-            self.features,
+            self._features,
             *(
                 self._tensor(painting, _painting_size(painting, size, config.style_scale))
-                for painting in self.paintings
+                for painting in self._paintings
             ),
-            content_layers=self.content_layers,
-            style_layers=self.style_layers,
+            content_layers=self._content_layers,
+            style_layers=self._style_layers,
             content_weight=config.content_weight,
             style_weight=config.style_weight,
             tv_weight=config.tv_weight,
@@ -202,58 +214,58 @@ class _Run:
         )
         content = loss.content_of(photo)
 
-        def objective(picture: Tensor) -> Losses:
-            losses: Losses = loss(picture if mask is None else torch.lerp(photo, picture, mask), content)
+        def objective(image: Tensor) -> Losses:
+            losses: Losses = loss(image if mask is None else torch.lerp(photo, image, mask), content)
             if not losses.total.isfinite():
-                raise TrainingDiverged("The loss is no longer finite.", "Lower the weights or the learning rate.")
+                raise TrainingDiverged("The loss is no longer finite.", "Lower the weights or --lr.")
             return losses
 
         return objective
 
-    def _advice(self, fits: int, size: int) -> str:
-        """What to do when memory runs out at a picture of this longer side, where one of the other has just fitted."""
-        if not fits:
+    def _advice(self, fitting_side: int, side: int) -> str:
+        """Return the hint for running out of memory at a longer side, after another one (0 for none) has fitted."""
+        if not fitting_side:
             return "Use a smaller --size, or --device cpu."
-        if self.device.type == "cuda":
-            peak = torch.cuda.max_memory_allocated(self.device)
-            room = free_memory(str(self.device)) + torch.cuda.memory_allocated(self.device)
-            fits = largest_side(fits, peak, room, below=size)
-        return f"--size {fits} would fit."
+        if self._device.type == "cuda":
+            peak = torch.cuda.max_memory_allocated(self._device)
+            room = free_memory(str(self._device)) + torch.cuda.memory_allocated(self._device)
+            fitting_side = largest_side(fitting_side, peak, room, below=side)
+        return f"--size {fitting_side} would fit."
 
 
 def _painting_size(painting: Pixels, size: Size, scale: float) -> Size:
-    """The size at which a painting has as many pixels as the picture, times the scale squared."""
+    """Return the size at which a painting has as many pixels as an image of `size`, times the scale squared."""
     height, width = painting.shape[:2]
     factor = scale * (size[0] * size[1] / (height * width)) ** 0.5
     return max(_LEAST_PHOTO, round(height * factor)), max(_LEAST_PHOTO, round(width * factor))
 
 
-def _scaled(values: Tensor, size: Size) -> Tensor:
+def _resized(values: Tensor, size: Size) -> Tensor:
     return values if values.shape[2:] == size else F.interpolate(values, size, mode="bicubic", antialias=True)
 
 
-def _pixels(picture: Tensor, size: Size) -> Pixels:
-    return to_bytes((_scaled(picture, size)[0].permute(1, 2, 0).cpu() * 255).numpy())
+def _pixels(values: Tensor, size: Size) -> Pixels:
+    return to_bytes(_resized(values, size)[0].permute(1, 2, 0).cpu().numpy())
 
 
-def _read(picture: Picture, config: GatysConfig, max_size: int | None = None) -> Photo:
-    if isinstance(picture, Image.Image):
-        return photo_from_image(picture, max_size=max_size)
-    return load_photo(Path(picture), max_pixels=config.max_pixels, max_size=max_size)
+def _read(image: ImageLike, config: GatysConfig, max_size: int | None = None) -> Photo:
+    return as_photo(image, max_pixels=config.max_pixels, max_size=max_size)
 
 
 def _check_size(pixels: Pixels, least: int, what: str) -> None:
     height, width = pixels.shape[:2]
     if min(height, width) < least:
-        raise ImageError(f"The {what} is too small: {width} x {height} px.", f"It needs {least} px on each side.")
+        raise ImageError(
+            f"The {what} is too small: {width} x {height} px.", f"Use one with at least {least} px on each side."
+        )
 
 
-def _read_mask(mask: Picture, photo: Picture, size: Size, config: GatysConfig) -> NDArray[np.float32]:
-    """The mask in [0, 1] at the picture's size, its edges softened."""
+def _read_mask(mask: ImageLike, photo: ImageLike, size: Size, config: GatysConfig) -> NDArray[np.float32]:
+    """Return the mask in [0, 1] at the result's size, with softened edges."""
     pixels, whole = _read(mask, config).pixels, _read(photo, config).pixels
     if pixels.shape != whole.shape:
         sides = " and ".join(f"{p.shape[1]} x {p.shape[0]} px" for p in (pixels, whole))
-        raise ImageError(f"Mask and photo differ in size: {sides}.", "The mask must be as large as the upright photo.")
+        raise ImageError(f"Mask and photo differ in size: {sides}.", "Use a mask of the size of the upright photo.")
     image = Image.fromarray(pixels).convert("L").resize((size[1], size[0]), Image.Resampling.LANCZOS)
     feathered = image.filter(ImageFilter.GaussianBlur(_FEATHER * max(size)))
-    return np.asarray(feathered, np.float32) / np.float32(255)
+    return to_floats(np.asarray(feathered))

@@ -1,4 +1,4 @@
-"""From coarse to fine: the sizes of a picture on the way, and how far along it is."""
+"""The scales of an optimization, from coarse to fine, and its progress through them."""
 
 import time
 from collections.abc import Sequence
@@ -8,29 +8,29 @@ from stylekit.losses.perceptual import Losses
 
 Size = tuple[int, int]  # height, width
 
-_COARSEST = 128  # pixels, longer side of the first scale
-_FINER = 2  # each scale to the last
-_SAFE = 0.9  # share of a device's memory to count on
-_FEWEST = 1 / 4  # of the last scale's steps: a handful would find no large strokes
+_SHORTEST_LONG_SIDE = 128  # pixels, of the coarsest scale
+_SCALE_FACTOR = 2  # between neighboring scales
+_USABLE_MEMORY = 0.9  # share of a device's memory to plan with
+_LEAST_STEPS = 1 / 4  # of the finest scale's steps: fewer would find no large strokes
 
 
 @dataclass(frozen=True)
 class GatysReport:
-    """An evaluation of the losses.
+    """One evaluation of the losses.
 
     Attributes:
-        step: its number at this scale, from 1.
-        steps: how many there are at this scale.
-        scale: the scale's number, from 1.
-        scales: how many there are.
-        width: of the picture at this scale.
-        height: likewise.
-        done: share of all the work that is done, 0 to 1.
-        total: the weighted sum of the losses.
-        content: relative content loss.
-        style: relative style loss.
-        tv: total variation.
-        seconds: since the first step.
+        step: Its number at this scale, from 1.
+        steps: Number of steps at this scale.
+        scale: The scale's number, from 1.
+        scales: Number of scales.
+        width: Width of the image at this scale in pixels.
+        height: Height of the image at this scale in pixels.
+        done: Share of the whole work that is done, 0 to 1.
+        total: The weighted sum of the losses.
+        content: Relative content loss.
+        style: Relative style loss.
+        tv: Total variation.
+        seconds: Seconds since the first step.
     """
 
     step: int
@@ -47,22 +47,22 @@ class GatysReport:
     seconds: float
 
 
-class Progress:
-    """How far an optimisation is. A step takes as long as it has pixels.
+class StepCounter:
+    """Counts the steps of an optimization; a step's work is proportional to its pixels.
 
     Args:
-        scales: their sizes.
-        steps: how many there are at the last; each coarser one has half as many, for the next begins from the photo's
-            own detail again, but a quarter at least.
+        scales: The sizes of the scales.
+        steps: Number of steps at the finest scale. Each coarser one has half as many, because the next one adds the
+            photo's detail again, but at least a quarter.
 
     Attributes:
-        steps: at each scale.
-        steps_taken: at all scales.
+        steps: Number of steps at each scale.
+        steps_taken: Steps taken so far, at all scales.
     """
 
     def __init__(self, scales: Sequence[Size], steps: int) -> None:
         self._scales = scales
-        shares = (max(_FEWEST, 1 / 2**coarser) for coarser in reversed(range(len(scales))))
+        shares = (max(_LEAST_STEPS, 1 / 2**coarser) for coarser in reversed(range(len(scales))))
         self.steps = [max(1, int(steps * share)) for share in shares]
         self._scale = 0
         self._step = 0
@@ -70,7 +70,7 @@ class Progress:
         self._began = time.monotonic()
 
     def report(self, scale: int, losses: Losses) -> GatysReport:
-        """Count a step at this scale."""
+        """Count a step at this scale, from 1, and report it."""
         self._step = self._step + 1 if scale == self._scale else 1
         self._scale = scale
         self.steps_taken += 1
@@ -95,24 +95,30 @@ class Progress:
 
 
 def coarse_to_fine(height: int, width: int, *, least: int) -> list[Size]:
-    """Return sizes of a picture, the last the one given, none with a side of less than `least` pixels."""
+    """Return the sizes of an image's scales, of which the last is `(height, width)`.
+
+    Args:
+        height: Height of the image in pixels.
+        width: Width of the image in pixels.
+        least: Shortest side in pixels that a scale may have.
+    """
     sizes = [(height, width)]
     while True:
-        shrink = _FINER ** len(sizes)
+        shrink = _SCALE_FACTOR ** len(sizes)
         size = round(height / shrink), round(width / shrink)
-        if max(size) < _COARSEST or min(size) < least:
+        if max(size) < _SHORTEST_LONG_SIDE or min(size) < least:
             return sizes[::-1]
         sizes.append(size)
 
 
 def largest_side(side: int, peak: int, room: int, *, below: int) -> int:
-    """Return how long a picture's side can be, for all that one of another size has taken.
+    """Estimate the longest side in pixels of an image that fits into memory, from the memory that another one took.
 
     Args:
-        side: of the picture that fitted, in pixels.
-        peak: memory that it took, in bytes; it grows with the pixels.
-        room: memory that there is.
-        below: a side that did not fit.
+        side: Longer side in pixels of an image that fitted.
+        peak: Bytes of memory that it took; they grow with the pixels.
+        room: Bytes of memory that are available.
+        below: A side that did not fit.
     """
-    estimate = int(side * (_SAFE * room / max(peak, 1)) ** 0.5)
+    estimate = int(side * (_USABLE_MEMORY * room / max(peak, 1)) ** 0.5)
     return max(side, min(estimate, below - 1))

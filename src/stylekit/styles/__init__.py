@@ -1,1 +1,1 @@
-"""Style files, where they are kept, and where they come from."""
+"""Style files: their format, the folders they are in, and the catalogs and programs they come from."""

@@ -1,13 +1,16 @@
-"""From names to style files: resolve, import, keep, export, remove."""
+"""From names to style files: locate, load, import, keep, describe, export, remove."""
 
 import dataclasses
 import difflib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from stylekit.downloads.addresses import is_url
 from stylekit.errors import ConfigError, OutputExists, StyleFileError, StyleNotFound
+from stylekit.images.formats import READABLE_SUFFIXES
+from stylekit.networks import architecture
 from stylekit.styles.catalog import find_remote, remote_styles
 from stylekit.styles.importers import import_weights
 from stylekit.styles.locations import bundled_styles_dir, find_style, is_bundled, own_styles_dir, style_names, where_is
@@ -18,202 +21,250 @@ from stylekit.styles.names import (
     check_style_name,
     is_path,
     style_label,
+    weights_suffix,
 )
-from stylekit.styles.style_file import StyleFile, load_style_file, save_style_file
-from stylekit.system.files import atomic_write, file_hash
+from stylekit.styles.style_file import StyleFile, is_style_file, load_style_file, reading, save_style_file
+from stylekit.system.files import atomic_write, file_hash, writing
+
+_SEE_LIST = "See `stylekit styles list` for the available styles."
 
 
 def locate_style(style: str) -> Path:
     """Return a style's file.
 
     Args:
-        style: a name, looked up among the user's own styles, the bundled ones and the downloaded ones; or a path to a
+        style: A name, looked up among the user's own styles, the bundled ones and the downloaded ones; or a path to a
             style file or to weights that can be imported.
 
     Raises:
-        StyleNotFound: if there is none; says which names are near.
+        StyleNotFound: If it does not exist. The hint names similar styles.
+        StyleFileError: If a folder of styles may not be read.
     """
     if is_url(style):
-        raise StyleNotFound(f"{style} is an address.", f"Pull it first: `stylekit styles pull {style} --name NAME`.")
+        raise StyleNotFound(f"{style} is a URL.", f"Pull it first: `stylekit styles pull {style} --name NAME`.")
     if not is_path(style):
-        found = find_style(style) if STYLE_NAME_PATTERN.fullmatch(style) else None
-        if found is None:
+        path = find_style(style) if STYLE_NAME_PATTERN.fullmatch(style) else None
+        if path is None:
             raise not_found(style)
-        return found
-    if not Path(style).is_file():
-        raise StyleNotFound(f"There is no style file {style}.", "See `stylekit styles list` for the styles at hand.")
-    return Path(style)
+        return path
+    path = Path(style)
+    with reading(path):
+        if path.is_dir():
+            raise StyleNotFound(f"{path} is a folder.", "Name a style file in it.")
+        if not path.is_file():
+            raise StyleNotFound(f"The style file {path} does not exist.", _SEE_LIST)
+    return path
 
 
 def load_style_file_by_name(style: str) -> StyleFile:
     """Load a style by name or path; see `locate_style`.
 
     Raises:
-        StyleNotFound: if there is none.
-        StyleFileError: if the file is damaged or no style.
+        StyleNotFound: If it does not exist.
+        StyleFileError: If the file may not be read, is corrupt, or is not a style.
     """
     return read_style(locate_style(style))
 
 
 def read_style(path: Path) -> StyleFile:
-    """Load a style file, or import weights.
+    """Load a style file, or import weights of another program.
 
     Raises:
-        StyleFileError: if the file is damaged or no style.
+        StyleFileError: If the file does not exist, may not be read, is corrupt, or is not a style.
     """
-    return load_style_file(path) if path.suffix.lower() == SUFFIX else import_weights(path, _name_from(path))
-
-
-def _name_from(path: Path) -> str:
-    """The file's stem as a style's name, or a stand-in where it cannot be one."""
-    return path.stem if STYLE_NAME_PATTERN.fullmatch(path.stem) else "imported"
+    if weights_suffix(path) == SUFFIX and is_style_file(path):
+        return load_style_file(path)
+    label = style_label(str(path))
+    return import_weights(path, label if STYLE_NAME_PATTERN.fullmatch(label) else "imported")
 
 
 def not_found(name: str, catalogs: Sequence[str] = ()) -> StyleNotFound:
-    """Return the error for a name that no style at hand has: it may be remote, or a slip of the pen."""
+    """Return the error for a name that no local style has: it may be remote, or misspelled.
+
+    Args:
+        name: The name.
+        catalogs: See `catalog.remote_styles`.
+    """
     remote = [entry.name for entry in remote_styles(catalogs, on_problem=lambda error: None)]
     if name in remote:
         return StyleNotFound(
             f"The style {name} is not downloaded yet.",
-            f"Fetch it with `stylekit styles pull {name}`, or paint with `stylekit apply --pull`.",
+            f"Download it with `stylekit styles pull {name}`, or add --pull to `stylekit apply`.",
         )
     near = difflib.get_close_matches(name, {*style_names(), *remote} - {name}, n=2, cutoff=0.5)
-    hint = f"Did you mean {' or '.join(near)}?" if near else "See `stylekit styles list` for the styles there are."
-    return StyleNotFound(f"There is no style {name!r}.", hint)
+    return StyleNotFound(f"Unknown style {name!r}.", f"Did you mean {' or '.join(near)}?" if near else _SEE_LIST)
 
 
 def check_free(name: str) -> None:
-    """Make sure that a new style of one's own may have this name.
+    """Check that a new style of the user's own may have this name.
 
     Raises:
-        ConfigError: if it cannot be a name, is taken, or hides a bundled style.
+        ConfigError: If the name is invalid, taken, or that of a bundled style.
     """
     if is_bundled(check_style_name(name)):
         raise ConfigError(f"{name} is a bundled style.", "Choose another --name, or hide the bundled one with --force.")
     if (own_styles_dir() / f"{name}{SUFFIX}").exists():
-        raise ConfigError(f"You have a style {name} already.", "Choose another --name, or replace it with --force.")
+        raise ConfigError(f"You already have a style {name}.", "Choose another --name, or replace it with --force.")
 
 
 def save_own_style(style: StyleFile) -> Path:
-    """Keep a style among the user's own under its name; one of that name is replaced.
+    """Save a style among the user's own under its name, replacing one with that name.
 
     Returns:
-        The file it was written to.
+        The file.
 
     Raises:
-        StyleFileError: if it cannot be written.
+        StyleFileError: If it cannot be written.
     """
     path = own_styles_dir() / f"{style.metadata.name}{SUFFIX}"
     save_style_file(style, path)
     return path
 
 
-def import_style(source: Path, name: str, *, force: bool = False) -> Path:
+def import_style(source: str | os.PathLike[str], name: str, *, force: bool = False) -> Path:
     """Turn a weights file into a style of the user's own.
 
     Args:
-        source: a `.pth` or `.onnx` file, or a style file.
-        name: the name it is to have.
-        force: whether it may replace a style of one's own, or hide a bundled one.
+        source: A style file, or a weights file that another program wrote; see `names.IMPORTABLE_SUFFIXES`.
+        name: The name for the style.
+        force: Whether to replace a style of the user's own, or hide a bundled one, with that name.
 
     Returns:
         The style file.
 
     Raises:
-        ConfigError: if the name is taken or cannot be a name.
-        StyleNotFound: if the source does not exist.
-        StyleFileError: if the source is no style that stylekit knows.
+        ConfigError: If the name is invalid or taken.
+        StyleNotFound: If the source does not exist.
+        StyleFileError: If the source may not be read, is corrupt, or is not a style.
     """
     if force:
         check_style_name(name)
     else:
         check_free(name)
-    if not is_path(str(source)):
-        raise StyleFileError(
-            f"{source} has no suffix of a weights file.", f"Use one of {', '.join((SUFFIX, *IMPORTABLE_SUFFIXES))}."
-        )
-    style = read_style(locate_style(str(source)))
+    path = Path(source)
+    _check_source(path)
+    style = read_style(path)
     return save_own_style(StyleFile(dataclasses.replace(style.metadata, name=name), style.weights))
 
 
+def _check_source(source: Path) -> None:
+    """Check that a file to import exists and may be one, or say which command was meant."""
+    scheme, slash, rest = str(source).partition(":/")  # a path has joined the two slashes of a URL
+    if slash and scheme in ("http", "https", "hf"):
+        raise StyleNotFound(f"{scheme}://{rest} is a URL.", f"Pull it: `stylekit styles pull {scheme}://{rest}`.")
+    with reading(source):
+        if source.is_dir():
+            raise StyleFileError(f"{source} is a folder.", "Name the weights file in it.")
+        if not source.is_file():
+            raise StyleNotFound(f"{source} does not exist.", _hint_for_missing(source))
+    if source.suffix.lower() in READABLE_SUFFIXES:
+        raise StyleFileError(
+            f"{source} is an image, not a weights file.",
+            f"To train a style from a painting: `stylekit train {source} --content PHOTOS`.",
+        )
+    if not weights_suffix(source):
+        raise StyleFileError(
+            f"{source} does not have the suffix of a weights file.",
+            f"Importable: {', '.join((SUFFIX, *IMPORTABLE_SUFFIXES))}.",
+        )
+
+
+def _hint_for_missing(source: Path) -> str:
+    """Return what may have been meant by a file to import that does not exist."""
+    files = [path.name for path in source.parent.iterdir() if weights_suffix(path)] if source.parent.is_dir() else []
+    if near := difflib.get_close_matches(source.name, files, n=1):
+        return f"Did you mean {source.with_name(near[0])}?"
+    label = style_label(str(source))
+    if label in style_names():
+        return f"{label} is already a style: `stylekit apply PHOTO --style {label}`."
+    if any(entry.name == label for entry in remote_styles(on_problem=lambda error: None)):
+        return f"To download the style {label}: `stylekit styles pull {label}`."
+    return "Check the path."
+
+
 def remove_style(name: str, *, own: bool = False) -> Path:
-    """Delete a style of one's own, or else from the cache.
+    """Delete a style of the user's own, or else a downloaded one.
 
     Args:
-        name: the style's name.
-        own: whether a style of one's own may be deleted; nothing brings it back.
+        name: The style's name.
+        own: Whether a style of the user's own may be deleted, for good.
 
     Returns:
-        The file that it was.
+        The deleted file.
 
     Raises:
-        StyleNotFound: if there is none of this name.
-        ConfigError: if it is bundled, or the user's own and `own` is not set.
+        StyleNotFound: If no style has this name.
+        ConfigError: If the style is bundled, or the user's own and `own` is false.
+        StyleFileError: If the file cannot be deleted.
     """
     path = find_style(check_style_name(name))
     if path is None:
-        raise StyleNotFound(f"There is no style {name!r} of yours, or in the cache.", "See `stylekit styles list`.")
+        raise StyleNotFound(f"{name!r} is neither a style of yours nor a downloaded one.", _SEE_LIST)
     if path.parent == bundled_styles_dir():
-        raise ConfigError(f"{name} is bundled with stylekit and stays.")
+        raise ConfigError(f"{name} is a bundled style, which cannot be removed.")
     if path.parent == own_styles_dir() and not own:
-        raise ConfigError(f"{name} is a style of your own, which cannot be fetched again.", "Add --yes to delete it.")
+        raise ConfigError(f"{name} is a style of your own, which cannot be pulled again.", "Add --yes to delete it.")
     try:
         path.unlink()
     except OSError as error:
-        raise StyleFileError(f"{path} cannot be deleted: {error.strerror}.") from None
+        raise StyleFileError(
+            f"Cannot delete {path}: {error.strerror}.", "Check the permissions of its folder."
+        ) from error
     return path
 
 
-def describe_style(name: str, catalogs: Sequence[str] = ()) -> dict[str, Any]:
-    """Return all that is known of a style, as JSON's types.
+def style_info(name: str, catalogs: Sequence[str] = ()) -> dict[str, Any]:
+    """Return all facts about a style, as JSON types.
 
     Args:
-        name: a style's name or file.
-        catalogs: see `catalog.remote_styles`.
+        name: A style's name or file.
+        catalogs: See `catalog.remote_styles`.
+
+    Returns:
+        `name`, `where` (`own`, `bundled`, `cached`, `remote` or `file`), `size` in bytes, and the credits. For a remote
+        style, also `url` and `sha256`; for others `path`, `file_sha256`, `parameters` and the metadata of the file.
 
     Raises:
-        StyleNotFound: if there is none.
-        StyleFileError: if its file is damaged.
+        StyleNotFound: If it does not exist.
+        StyleFileError: If its file may not be read, is corrupt, or is not a style.
     """
     if not is_path(name) and find_style(name) is None and (entry := find_remote(name, catalogs)) is not None:
         about = {"name": name, "where": entry.where, "size": entry.size, **dataclasses.asdict(entry.credits)}
         return {**about, "url": entry.url, "sha256": entry.sha256}
     path = locate_style(name)
     style = read_style(path)
+    with reading(path):
+        size, digest = path.stat().st_size, file_hash(path)
     return {
         **dataclasses.asdict(style.metadata),
         "name": style_label(name),
         "where": where_is(path),
         "path": str(path),
-        "size": path.stat().st_size,
-        "file_sha256": file_hash(path),
+        "size": size,
+        "file_sha256": digest,
         "parameters": sum(array.size for array in style.weights.values()),
     }
 
 
-def export_style(style: str, path: Path, *, force: bool = False) -> None:
-    """Write a style as an ONNX graph.
+def export_style(style: str, path: str | os.PathLike[str], *, force: bool = False) -> None:
+    """Write a style as an ONNX graph, from `photo` to `picture`: `(B, 3, H, W)`, RGB in [0, 1], of any size.
 
     Args:
-        style: a style's name or file.
-        path: the file to write.
-        force: whether a file that is there may be replaced.
+        style: A style's name or file.
+        path: The file to write.
+        force: Whether to replace an existing file.
 
     Raises:
-        OutputExists: if there is a file and `force` is not set.
-        StyleNotFound: if there is no such style.
-        StyleFileError: if the style is damaged, or the file cannot be written.
+        OutputExists: If the file exists and `force` is false.
+        StyleNotFound: If the style does not exist.
+        StyleFileError: If the style is corrupt, or the file cannot be written.
     """
-    from stylekit.networks import architecture
-
-    if path.exists() and not force:
-        raise OutputExists(f"{path} exists already.", "Choose another file, or replace it with --force.")
+    target = Path(path)
+    if target.exists() and not force:
+        raise OutputExists(f"{target} already exists.", "Choose another file, or replace it with --force.")
     loaded = load_style_file_by_name(style)
     model = architecture(loaded.metadata.network).onnx_model(loaded.metadata.network_config, loaded.weights)
     for key, value in loaded.metadata.to_strings().items():
         model.metadata_props.add(key=key, value=value)  # so that it can be imported again
-    try:
-        with atomic_write(path, overwrite=force) as temporary:
-            temporary.write_bytes(model.SerializeToString())
-    except OSError as error:
-        raise StyleFileError(f"{path} cannot be written: {error.strerror}.", "May you write there?") from None
+    with writing(target, StyleFileError), atomic_write(target, overwrite=force) as temporary:
+        temporary.write_bytes(model.SerializeToString())

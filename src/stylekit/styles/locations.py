@@ -1,8 +1,8 @@
-"""The folders of style files: own, bundled, downloaded."""
+"""The folders of style files: the user's own, bundled, and downloaded ones."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
+from stylekit.errors import StyleFileError
 from stylekit.styles.names import STYLE_NAME_PATTERN, SUFFIX
 from stylekit.system.paths import cache_dir, data_dir
 
@@ -10,45 +10,78 @@ _BUNDLED = Path(__file__).with_name("bundled")
 
 
 def style_folders() -> dict[str, Path]:
-    """Folders of style files, in the order in which a name is looked up."""
+    """Return the folders of style files, in the order in which a name is looked up."""
     return {"own": own_styles_dir(), "bundled": bundled_styles_dir(), "cached": downloaded_styles_dir()}
 
 
 def find_style(name: str) -> Path | None:
-    """Return the file of the style of this name; the user's own come first, then bundled, then cached ones."""
+    """Return the file of the style with this name, or None: the user's own, or else a bundled or a downloaded one.
+
+    Raises:
+        StyleFileError: If a folder may not be read.
+    """
     candidates = (folder / f"{name}{SUFFIX}" for folder in style_folders().values())
-    return next((path for path in candidates if path.is_file()), None)
+    return next((path for path in candidates if _is_file(path)), None)
 
 
 def where_is(path: Path) -> str:
-    """Tell where a style's file lies: `own`, `bundled`, `cached`, or `file` for any other place."""
+    """Return where a style's file is: `own`, `bundled`, `cached`, or `file` for any other folder."""
     return next((where for where, folder in style_folders().items() if path.parent == folder), "file")
 
 
 def is_bundled(name: str) -> bool:
-    """Tell whether the package ships a style of this name."""
+    """Return whether the package ships a style with this name."""
     return (bundled_styles_dir() / f"{name}{SUFFIX}").is_file()
 
 
 def style_names() -> list[str]:
-    """Return the names of all styles at hand, in alphabetical order."""
+    """Return the names of the styles on this machine, in alphabetical order.
+
+    Raises:
+        StyleFileError: If a folder may not be read.
+    """
     return sorted({path.stem for folder in style_folders().values() for path in style_files(folder)})
 
 
-def style_files(folder: Path) -> Iterator[Path]:
-    return (path for path in folder.glob(f"*{SUFFIX}") if STYLE_NAME_PATTERN.fullmatch(path.stem) and path.is_file())
+def style_files(folder: Path) -> list[Path]:
+    """Return the style files in a folder; none if it does not exist.
+
+    Raises:
+        StyleFileError: If the folder may not be read.
+    """
+    try:
+        paths = list(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise _unreadable(folder, error) from error
+    return [p for p in paths if p.suffix == SUFFIX and STYLE_NAME_PATTERN.fullmatch(p.stem) and _is_file(p)]
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except PermissionError as error:
+        raise _unreadable(path, error) from error
+    except OSError:  # the name is too long
+        return False
+
+
+def _unreadable(path: Path, error: OSError) -> StyleFileError:
+    hint = "Check the permissions of its folder, or set STYLEKIT_HOME to a folder of your own."
+    return StyleFileError(f"Cannot read {path}: {error.strerror}.", hint)
 
 
 def own_styles_dir() -> Path:
-    """Folder of trained and imported styles."""
+    """Return the folder of trained and imported styles."""
     return data_dir() / "styles"
 
 
 def downloaded_styles_dir() -> Path:
-    """Folder of pulled styles."""
+    """Return the folder of downloaded styles."""
     return cache_dir() / "styles"
 
 
 def bundled_styles_dir() -> Path:
-    """Folder of the styles that ship with the package."""
+    """Return the folder of the styles that ship with the package."""
     return _BUNDLED

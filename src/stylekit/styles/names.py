@@ -1,37 +1,44 @@
-"""Names of styles, and paths in a name's place."""
+"""Names of styles, and paths given in place of a name."""
 
 import re
 from pathlib import Path
 
 from stylekit.errors import ConfigError
 
+SUFFIX = ".safetensors"
+# `.model` is what pytorch/examples' own training writes.
+IMPORTABLE_SUFFIXES = (".pth", ".pt", ".pth.tar", ".ckpt", ".model", ".onnx")
+
 STYLE_NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+STYLE_NAME_RULE = "up to 64 lower-case letters, digits, '-' and '_', beginning with a letter or digit"
 
 
 def check_style_name(name: str) -> str:
-    """Return `name` if it can name a style.
+    """Return `name` if a style can have it.
 
     Raises:
-        ConfigError: if it does not match `[a-z0-9][a-z0-9_-]{0,63}`.
+        ConfigError: If it does not match `[a-z0-9][a-z0-9_-]{0,63}`.
     """
     if not STYLE_NAME_PATTERN.fullmatch(name):
-        raise ConfigError(
-            f"{name!r} cannot name a style.",
-            "Use up to 64 lower-case letters, digits, '-' and '_', beginning with a letter or digit.",
-        )
+        raise ConfigError(f"Invalid style name {name!r}.", f"Use {STYLE_NAME_RULE}.")
     return name
 
 
 def is_path(style: str) -> bool:
-    """Tell whether a style argument is a path: it has a separator or a weights file's suffix."""
-    return "/" in style or "\\" in style or Path(style).suffix.lower() in {SUFFIX, *IMPORTABLE_SUFFIXES}
+    """Return whether a style argument is a path: it has a separator or the suffix of a weights file."""
+    return "/" in style or "\\" in style or weights_suffix(Path(style)) != ""
+
+
+def weights_suffix(path: Path) -> str:
+    """Return a path's suffix in lower case if it is that of a style file or of importable weights, or else ''."""
+    suffixes = (suffix for suffix in (SUFFIX, *IMPORTABLE_SUFFIXES) if path.name.lower().endswith(suffix))
+    return max(suffixes, key=len, default="")
 
 
 def style_label(style: str) -> str:
-    """Return the name that stands for a style argument in output file names: a name itself, a path's stem."""
-    return Path(style).stem if is_path(style) else style
-
-
-SUFFIX = ".safetensors"
-
-IMPORTABLE_SUFFIXES = (".pth", ".pt", ".onnx")
+    """Return the name by which a style argument appears in file names: a name itself, or a path's stem."""
+    if not is_path(style):
+        return style
+    path = Path(style)
+    suffix = weights_suffix(path) or path.suffix
+    return path.name[: len(path.name) - len(suffix)]

@@ -1,4 +1,4 @@
-"""Styles from the network into the cache: found in catalogs or at an address, fetched, checked, converted, kept."""
+"""Styles from the network: found in catalogs or at a URL, downloaded, verified, converted, and kept in the cache."""
 
 import contextlib
 import dataclasses
@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from stylekit.downloads.addresses import file_at, is_url, plain_url
-from stylekit.downloads.download import Progress, fetch
-from stylekit.errors import CatalogError, ConfigError, StyleFileError
-from stylekit.styles.catalog import MOST_STYLE_BYTES, PULLABLE_SUFFIXES, SHA256_PATTERN, CatalogEntry, remote_styles
+from stylekit.downloads.download import OnProgress, fetch
+from stylekit.errors import CatalogError, ConfigError, DownloadError, StyleFileError
+from stylekit.styles.catalog import PULLABLE_SUFFIXES, CatalogEntry, remote_styles
+from stylekit.styles.catalog_format import MOST_STYLE_BYTES, SHA256_PATTERN
 from stylekit.styles.library import not_found, read_style
 from stylekit.styles.locations import downloaded_styles_dir, find_style, is_bundled, own_styles_dir
 from stylekit.styles.names import STYLE_NAME_PATTERN, SUFFIX, check_style_name, is_path
-from stylekit.styles.style_file import StyleFile, load_style_file, read_metadata, save_style_file
+from stylekit.styles.style_file import StyleFile, load_style_file, read_metadata, reading, save_style_file
 from stylekit.system.files import clear_stale, file_hash
-from stylekit.system.locks import ending, locked
-from stylekit.system.paths import cache_dir
+from stylekit.system.locks import finally_do, locked
+from stylekit.system.paths import OTHER_HOME, cache_dir
 
 
 def pull_style(
@@ -26,38 +27,38 @@ def pull_style(
     name: str | None = None,
     catalogs: Sequence[str] = (),
     force: bool = False,
-    on_progress: Progress = lambda done, total: None,
+    on_progress: OnProgress = lambda done, total: None,
 ) -> Path:
-    """Fetch a style into the cache, unless it is there already and sound.
+    """Download a style into the cache, unless it is already there and intact.
 
     Args:
-        style: a name from a catalog, or the address (`https://…`, `hf://user/repo/file`) of a style file or of an ONNX
+        style: A name from a catalog, or the URL (`https://…`, `hf://user/repo/file`) of a style file or of an ONNX
             graph that can be imported.
-        sha256: hash of the file at an address; None where it is not known.
-        name: the name that a style from an address is to have; by default its file's.
-        catalogs: see `catalog.remote_styles`.
-        force: whether a style that was pulled from another address under this name may be replaced.
-        on_progress: called after each piece of the download.
+        sha256: The hash of the file at a URL; None if it is unknown.
+        name: The name for a style from a URL; None for its file's name.
+        catalogs: See `catalog.remote_styles`.
+        force: Whether to replace a style with this name that was pulled from another URL.
+        on_progress: Called after each piece of the download.
 
     Returns:
-        The style file; for a bundled style, or one of the user's own, that file.
+        The style file; of a bundled style, or of the user's own, that file.
 
     Raises:
-        StyleNotFound: if no catalog has the name.
-        ConfigError: if the name cannot be one, or is taken, or the hash is none.
-        CatalogError: if a catalog cannot be had.
-        DownloadError: if the file cannot be had.
-        StyleFileError: if it is no style that stylekit knows; nothing is kept.
+        StyleNotFound: If no catalog has the name.
+        ConfigError: If the name is invalid or taken, or the hash invalid.
+        CatalogError: If a catalog cannot be read.
+        DownloadError: If the file cannot be downloaded.
+        StyleFileError: If the file is not a style that stylekit knows; it is deleted.
     """
     found = Finder(catalogs).find(style, sha256=sha256, name=name)
     return found if isinstance(found, Path) else fetch_style(found, force=force, on_progress=on_progress)
 
 
 class Finder:
-    """Finds what is to be pulled; catalogs are read once, at the first name.
+    """Finds the styles to pull. Catalogs are read once, for the first one.
 
     Args:
-        catalogs: see `catalog.remote_styles`.
+        catalogs: See `catalog.remote_styles`.
     """
 
     def __init__(self, catalogs: Sequence[str] = ()) -> None:
@@ -66,24 +67,32 @@ class Finder:
         self._problems: list[CatalogError] = []
 
     def find(self, style: str, *, sha256: str | None = None, name: str | None = None) -> CatalogEntry | Path:
-        """Return the entry to fetch, or the file of a style that needs no fetching; see `pull_style`."""
+        """Return the entry of a style to download, or the file of one that is available; see `pull_style`.
+
+        Raises:
+            StyleNotFound: If no catalog has the name.
+            ConfigError: If the name is invalid or taken, or the hash invalid.
+            CatalogError: If a catalog cannot be read.
+            DownloadError: If the URL is invalid.
+            StyleFileError: If the file is corrupt and in no catalog.
+        """
         if is_url(style):
             named = _entry_at(style, sha256, name)
             if (listed := self.entries().get(named.name)) and plain_url(listed.url) != plain_url(named.url):
-                raise ConfigError(f"A catalog has a style {named.name} already.", "Choose another --name.")
+                raise ConfigError(f"A catalog already has a style {named.name}.", "Choose another --name.")
             return named
         if sha256 is not None or name is not None:
-            raise ConfigError("A hash and a name go with an address; a catalog has its own.", "Leave them out.")
+            raise ConfigError("--sha256 and --name need a URL, not the name of a style.", "Leave them out.")
         if is_path(style):
-            raise ConfigError(f"{style} is a file, not an address.", "Take it in with `stylekit styles import`.")
-        at_hand = find_style(style) if STYLE_NAME_PATTERN.fullmatch(style) else None
-        if at_hand is not None and at_hand.parent != downloaded_styles_dir():
-            return at_hand
+            raise ConfigError(f"{style} is a file, not a URL.", f"Import it: `stylekit styles import {style}`.")
+        path = find_style(style) if STYLE_NAME_PATTERN.fullmatch(style) else None
+        if path is not None and path.parent != downloaded_styles_dir():
+            return path
         if entry := self.entries().get(style):
             return entry
-        if at_hand is not None:
-            load_style_file(at_hand)  # raises if it is damaged
-            return at_hand
+        if path is not None:
+            load_style_file(path)  # raises if it is corrupt
+            return path
         if self._problems:
             raise self._problems[0]
         raise not_found(style, self._catalogs)
@@ -97,54 +106,63 @@ class Finder:
 
 
 def _entry_at(url: str, sha256: str | None, name: str | None) -> CatalogEntry:
-    """The entry that a catalog would have for the file at an address."""
+    """Return the entry that a catalog would have for the file at a URL."""
     if sha256 is not None and not SHA256_PATTERN.fullmatch(sha256.lower()):
-        raise ConfigError(f"{sha256!r} is no SHA-256.", "It has 64 hexadecimal digits.")
+        raise ConfigError(f"Invalid --sha256 {sha256!r}.", "A SHA-256 has 64 hexadecimal digits.")
     file = file_at(plain_url(url))
     if file.suffix.lower() not in PULLABLE_SUFFIXES:
         raise ConfigError(
             f"{url} does not end in {' or '.join(PULLABLE_SUFFIXES)}.",
-            "Name the style file itself; other weights are fetched by hand, and taken in by `stylekit styles import`.",
+            "Name the style file itself. Download other weights yourself, and use `stylekit styles import`.",
         )
     if name is None and not STYLE_NAME_PATTERN.fullmatch(file.stem):
-        raise ConfigError(f"{file.stem!r} cannot name a style.", "Choose a name with --name.")
+        raise ConfigError(f"Invalid style name {file.stem!r}.", "Choose a name with --name.")
     name = check_style_name(name or file.stem)
     if is_bundled(name) or (own_styles_dir() / f"{name}{SUFFIX}").exists():
-        raise ConfigError(f"There is a style {name} already, which would hide this one.", "Choose another --name.")
+        raise ConfigError(f"Another style {name} would hide this one.", "Choose another --name.")
     return CatalogEntry(name, "remote", MOST_STYLE_BYTES, url=url, sha256=(sha256 or "").lower())
 
 
-def fetch_style(entry: CatalogEntry, *, force: bool = False, on_progress: Progress = lambda done, total: None) -> Path:
-    """Fetch the style of a catalog's entry into the cache, unless it is there already and sound; see `pull_style`."""
+def fetch_style(
+    entry: CatalogEntry, *, force: bool = False, on_progress: OnProgress = lambda done, total: None
+) -> Path:
+    """Download the style of a catalog's entry into the cache, unless it is already there and intact; see `pull_style`.
+
+    Raises:
+        ConfigError: If a style with this name was pulled from another URL, and `force` is false.
+        DownloadError: If the file cannot be downloaded.
+        StyleFileError: If the file is not a style that stylekit knows; it is deleted.
+    """
     url = plain_url(entry.url)
     target = downloaded_styles_dir() / f"{entry.name}{SUFFIX}"
-    if target.is_dir():
-        raise StyleFileError(f"A folder lies at {target}.", "Move it away.")
+    with reading(target):
+        if target.is_dir():
+            raise StyleFileError(f"{target} is a folder.", "Move it away.")
     if _is_fetched(target, entry):
         return target
-    with locked(target):
+    with locked(target, DownloadError, OTHER_HOME):
         clear_stale(target.parent)
-        if _is_fetched(target, entry):  # by another process, meanwhile
+        if _is_fetched(target, entry):  # another process may have downloaded it meanwhile
             return target
         if not force and _origin(target) not in (None, url):
             raise ConfigError(
                 f"The style {entry.name} in the cache was pulled from {_origin(target)}.",
-                "Replace it with --force; a style at an address can also be given another --name.",
+                "Replace it with --force. A style at a URL can also have another --name.",
             )
         suffix = file_at(url).suffix.lower()
         published = cache_dir() / "downloads" / f"{entry.name}{suffix}"
-        with ending(lambda: _remove(published)):
+        with finally_do(lambda: _remove(published)):
             fetch(url, published, sha256=entry.sha256, most_bytes=entry.size, on_progress=on_progress)
             save_style_file(_converted(published, entry, url), target)
     return target
 
 
 def _converted(published: Path, entry: CatalogEntry, url: str) -> StyleFile:
-    """What was fetched as the style that is kept: under the entry's name, with its credits and its origin."""
+    """Return a downloaded file as the style to keep: with the entry's name and credits, and its origin."""
     try:
         style = read_style(published)
     except StyleFileError as error:
-        raise StyleFileError(error.message.replace(str(published), entry.url), error.hint) from None
+        raise StyleFileError(error.message.replace(str(published), entry.url), error.hint) from error
     changes: dict[str, Any] = {"name": entry.name, "downloaded": {"url": url, "sha256": file_hash(published)}}
     if published.suffix != SUFFIX:
         changes["source"] = url
@@ -158,7 +176,7 @@ def _remove(path: Path) -> None:
 
 
 def _origin(path: Path) -> str | None:
-    """The address that a style in the cache was pulled from; None where there is none, or it cannot be told."""
+    """Return the URL that a style in the cache was pulled from; None if it does not exist or does not say."""
     with contextlib.suppress(StyleFileError):
         return read_metadata(path).downloaded.get("url")
     return None
@@ -167,6 +185,8 @@ def _origin(path: Path) -> str | None:
 def _is_fetched(path: Path, entry: CatalogEntry) -> bool:
     try:
         downloaded = load_style_file(path).metadata.downloaded
-    except StyleFileError:
+    except StyleFileError as error:
+        if isinstance(error.__cause__, PermissionError):  # it may be intact
+            raise
         return False
     return bool(entry.sha256) and downloaded.get("sha256") == entry.sha256

@@ -1,4 +1,4 @@
-"""Style files: a trained transformer network with its metadata, as safetensors."""
+"""Style files: the weights and metadata of a trained transformer network, as safetensors."""
 
 import contextlib
 import dataclasses
@@ -17,23 +17,24 @@ from safetensors.numpy import save
 from stylekit.errors import ConfigError, StyleFileError
 from stylekit.networks import architecture
 from stylekit.styles.names import check_style_name
-from stylekit.system.files import atomic_write
+from stylekit.styles.packing import pack, unpack
+from stylekit.system.files import atomic_write, writing
 
 FORMAT = "stylekit-style-1"
 _HASH_KEY = "weights_sha256"
-Weights = dict[str, NDArray[np.floating[Any]]]
+StyleWeights = dict[str, NDArray[np.floating[Any]]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Credits:
-    """Whose work a style is.
+    """Who made a style's painting and weights.
 
     Attributes:
-        title: the painting's title.
-        artist: its painter.
-        year: when it was painted.
-        licence: the licence of the weights.
-        source: where painting or weights come from.
+        title: The painting's title.
+        artist: The painter.
+        year: When it was painted.
+        licence: The license of the weights.
+        source: Where the painting or the weights come from.
     """
 
     title: str = ""
@@ -45,14 +46,14 @@ class Credits:
 
 @dataclass(frozen=True, kw_only=True)
 class StyleMetadata(Credits):
-    """What a style file says about itself, its credits among it.
+    """The metadata of a style file, credits included.
 
     Attributes:
-        name: matches `[a-z0-9][a-z0-9_-]*`.
-        network: `fast` or `johnson`.
-        network_config: the network's settings.
-        trained_with: the recipe: all training settings, steps, losses reached, loss network, version.
-        downloaded: `url` and `sha256` of the published file that it was made from; empty for others.
+        name: The style's name; matches `[a-z0-9][a-z0-9_-]{0,63}`.
+        network: The name of its transformer network; see `networks.architectures`.
+        network_config: The network's settings.
+        trained_with: The recipe: training settings, steps, losses reached, loss network, version.
+        downloaded: The `url` and `sha256` of the published file; empty if the style was not downloaded.
     """
 
     name: str
@@ -67,21 +68,21 @@ class StyleMetadata(Credits):
         return Credits(**{f.name: getattr(self, f.name) for f in dataclasses.fields(Credits)})
 
     def to_strings(self) -> dict[str, str]:
-        """Return safetensors' string map."""
+        """Return the metadata as safetensors stores it: strings by name, objects as JSON."""
         values = {key: v if isinstance(v, str) else json.dumps(v) for key, v in dataclasses.asdict(self).items()}
         return {"format": FORMAT, **values}
 
     @classmethod
     def from_strings(cls, strings: Mapping[str, str]) -> "StyleMetadata":
-        """Read and check safetensors' string map.
+        """Parse and check metadata as safetensors stores it.
 
         Raises:
-            StyleFileError: if it is of another format, incomplete or malformed.
+            StyleFileError: If it has another format, or is incomplete or malformed.
         """
         if strings.get("format") != FORMAT:
             raise StyleFileError(
                 f"Not a style file: its format is {strings.get('format', 'missing')!r}, not {FORMAT!r}.",
-                "Weights of other programs are turned into one by `stylekit styles import FILE --name NAME`.",
+                "Import other programs' weights with `stylekit styles import FILE --name NAME`.",
             )
         values: dict[str, Any] = {f.name: strings[f.name] for f in dataclasses.fields(cls) if f.name in strings}
         try:
@@ -94,39 +95,49 @@ class StyleMetadata(Credits):
         except (ValueError, RecursionError):
             raise StyleFileError("The style file's metadata is not JSON.") from None
         except ConfigError as error:
-            raise StyleFileError(f"The style file's metadata is wrong: {error.message}", error.hint) from None
+            raise StyleFileError(f"The style file's metadata is invalid: {error.message}", error.hint) from error
         return cls(**values)
 
 
 @dataclass(frozen=True)
 class StyleFile:
-    """A style as it lies in a file: metadata and weights by parameter name."""
+    """The content of a style file.
+
+    Attributes:
+        metadata: Name, network, credits and recipe.
+        weights: The network's parameters by name.
+    """
 
     metadata: StyleMetadata
-    weights: Weights
+    weights: StyleWeights
 
 
 def check_weights(weights: Mapping[str, NDArray[Any]], network: str, config: Mapping[str, Any]) -> None:
-    """Make sure that weights are exactly a network's parameters, and finite.
+    """Check that weights are exactly a network's parameters, and finite.
+
+    Args:
+        weights: Arrays by parameter name.
+        network: The network's name.
+        config: The network's settings that differ from its defaults.
 
     Raises:
-        StyleFileError: naming what is missing, unknown, of wrong shape or not finite.
-        ConfigError: if the network or a setting is unknown.
+        StyleFileError: If a parameter is missing, unknown, of the wrong shape or type, or not finite.
+        ConfigError: If the network or a setting is unknown.
     """
     shapes = architecture(network).parameter_shapes(config)
     if missing := sorted(shapes.keys() - weights.keys()):
-        raise StyleFileError(f"Weights of {network} are missing: {_some(missing)}.")
+        raise StyleFileError(f"Missing weights of {network}: {_some(missing)}.")
     if unknown := sorted(weights.keys() - shapes.keys()):
-        raise StyleFileError(f"Weights that {network} does not know: {_some(unknown)}.")
+        raise StyleFileError(f"Weights that do not belong to {network}: {_some(unknown)}.")
     for name, shape in shapes.items():
         array = weights[name]
         if array.shape != shape:
             raise StyleFileError(f"{name} has the shape {array.shape}, not {shape}.")
         if array.dtype not in (np.float16, np.float32, np.float64):
-            raise StyleFileError(f"{name} holds {array.dtype} values, not floating-point numbers.")
+            raise StyleFileError(f"{name} has {array.dtype} values, not floating-point numbers.")
         if not np.isfinite(array).all():
             raise StyleFileError(
-                f"{name} holds values that are not finite.", "The file is damaged, or its training diverged."
+                f"{name} has values that are not finite.", "The file is corrupt, or its training diverged."
             )
 
 
@@ -134,33 +145,65 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def _open(path: Path) -> Any:
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn an `OSError` in the block, in which a style's file is read, into a `StyleFileError`.
+
+    Raises:
+        StyleFileError: If the block raises an `OSError`.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise StyleFileError(f"{path} does not exist.", "Check the path.") from error
+    except OSError as error:
+        hint = "Check its permissions." if isinstance(error, PermissionError) else "Check that it is a file."
+        raise StyleFileError(f"Cannot read {path}: {error.strerror or error}.", hint) from error
+
+
+def open_tensors(path: Path) -> Any:
+    """Open a safetensors file, as `safetensors.safe_open` does.
+
+    Raises:
+        StyleFileError: If the file does not exist, may not be read, or is corrupt.
+    """
+    with reading(path):
+        path.open("rb").close()  # safetensors says that a file does not exist if it may not be read
     try:
         return safe_open(path, framework="numpy")
-    except FileNotFoundError:
-        raise StyleFileError(f"{path} does not exist.", "See `stylekit styles list` for the styles at hand.") from None
-    except (SafetensorError, OSError, ValueError):
+    except (SafetensorError, OSError, ValueError) as error:
         raise StyleFileError(
-            f"{path} is not a safetensors file, or it is damaged.", "Delete it, and fetch or train it anew."
-        ) from None
+            f"{path} is corrupt, or not a safetensors file.", "Pull or train the style again."
+        ) from error
 
 
 @contextlib.contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Put the file's name before what is wrong with it."""
+    """Put the file's name before the message of an error in the block."""
     try:
         yield
     except StyleFileError as error:
-        raise StyleFileError(f"{path}: {error.message}", error.hint) from None
+        raise StyleFileError(f"{path}: {error.message}", error.hint) from error
+
+
+def is_style_file(path: Path) -> bool:
+    """Return whether a safetensors file says that it is a style file, of any version.
+
+    Raises:
+        StyleFileError: If the file does not exist, may not be read, or is corrupt.
+    """
+    with open_tensors(path) as file:
+        strings: dict[str, str] = file.metadata() or {}
+        return strings.get("format", "").startswith(FORMAT.rstrip("0123456789"))
 
 
 def read_metadata(path: Path) -> StyleMetadata:
     """Read a style file's metadata without its weights.
 
     Raises:
-        StyleFileError: if the file is absent, damaged or no style file.
+        StyleFileError: If the file does not exist, may not be read, is corrupt or is not a style file.
     """
-    with _open(path) as file, _naming(path):
+    with open_tensors(path) as file, _naming(path):
         return StyleMetadata.from_strings(file.metadata() or {})
 
 
@@ -168,54 +211,56 @@ def load_style_file(path: Path) -> StyleFile:
     """Read and check a style file. Nothing in it is executed.
 
     Raises:
-        StyleFileError: if the file is absent, damaged, no style file, or does not hold its network's parameters.
+        StyleFileError: If the file does not exist, may not be read, is corrupt, is not a style file, or has other
+            weights than its network.
     """
-    with _open(path) as file:
+    with open_tensors(path) as file:
+        strings = file.metadata() or {}
         with _naming(path):
-            metadata = StyleMetadata.from_strings(file.metadata() or {})
-        try:
-            weights = {name: file.get_tensor(name) for name in list(file.keys())}
-        except (SafetensorError, TypeError, ValueError, KeyError, AttributeError):
-            raise StyleFileError(f"{path} holds tensors of a type that no style has.") from None
-        expected = (file.metadata() or {}).get(_HASH_KEY)
+            metadata = StyleMetadata.from_strings(strings)
+        weights = unpack(read_tensors(file, path))
     with _naming(path):
         check_weights(weights, metadata.network, metadata.network_config)
-        if expected is not None and weights_hash(weights) != expected:
-            raise StyleFileError(
-                "The weights are damaged: their hash is another.", "Delete it, and fetch or train it anew."
-            )
+        if _HASH_KEY in strings and weights_hash(weights) != strings[_HASH_KEY]:
+            raise StyleFileError("The weights are corrupt: checksum mismatch.", "Pull or train the style again.")
     return StyleFile(metadata, weights)
+
+
+def read_tensors(file: Any, path: Path) -> StyleWeights:
+    """Return the tensors of a safetensors file by name.
+
+    Args:
+        file: What `open_tensors` returned.
+        path: The file's path, for errors.
+
+    Raises:
+        StyleFileError: If a tensor has a type that NumPy lacks.
+    """
+    try:
+        return {name: file.get_tensor(name) for name in list(file.keys())}
+    except (SafetensorError, TypeError, ValueError, KeyError, AttributeError) as error:
+        raise StyleFileError(f"{path} has tensors of a type that styles do not use.") from error
 
 
 def save_style_file(style: StyleFile, path: Path) -> None:
     """Write a style file, whole or not at all.
 
     Raises:
-        StyleFileError: if the weights are not the network's, or the file cannot be written.
+        StyleFileError: If the weights are not the network's, or the file cannot be written.
     """
     StyleMetadata.from_strings(style.metadata.to_strings())
     check_weights(style.weights, style.metadata.network, style.metadata.network_config)
-    arrays = {name: np.ascontiguousarray(array) for name, array in style.weights.items()}
-    try:
-        with atomic_write(path) as temporary:
-            # not save_file, which would hide it from other users
-            temporary.write_bytes(save(arrays, {**style.metadata.to_strings(), _HASH_KEY: weights_hash(arrays)}))
-    except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise StyleFileError(
-            f"{path} cannot be written: {reason}.", "Is there room, and may you write there?"
-        ) from None
+    arrays = pack({name: np.ascontiguousarray(array) for name, array in style.weights.items()})
+    strings = {**style.metadata.to_strings(), _HASH_KEY: weights_hash(unpack(arrays))}
+    with writing(path, StyleFileError), atomic_write(path) as temporary:
+        # not by `save_file`, which makes files that other users may not read
+        temporary.write_bytes(save(arrays, strings))
 
 
 def weights_hash(weights: Mapping[str, NDArray[Any]]) -> str:
-    """The SHA-256 over all parameters in the order of their names: a file that rots on its disk is noticed."""
+    """Return the SHA-256 over all parameters, sorted by name, by which a corrupt file is recognized."""
     digest = hashlib.sha256()
     for name in sorted(weights):
         digest.update(f"{name} {weights[name].dtype} {weights[name].shape}".encode())
         digest.update(np.ascontiguousarray(weights[name]).data)
     return digest.hexdigest()
-
-
-def half_precision(weights: Mapping[str, NDArray[Any]]) -> Weights:
-    """Return weights with convolution kernels in half precision, biases and norms in float32."""
-    return {name: array.astype(np.float16 if array.ndim == 4 else np.float32) for name, array in weights.items()}

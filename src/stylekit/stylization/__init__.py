@@ -1,1 +1,1 @@
-"""A style applied to arrays."""
+"""Styles applied to arrays of pixels."""

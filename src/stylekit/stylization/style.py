@@ -1,34 +1,38 @@
-"""A style, ready to be put on photos."""
+"""A style on a device, ready to stylize images."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from PIL import Image
 
-from stylekit.config.checks import check_painting, check_shares
+from stylekit.config.apply import ApplyConfig
+from stylekit.config.checks import check_shares
+from stylekit.config.look import Look
 from stylekit.engines import build_engine
 from stylekit.engines.blended import BlendedEngine
 from stylekit.engines.protocol import Engine
-from stylekit.images.photo import photo_to_image
+from stylekit.images.photo import Photo, photo_to_image
 from stylekit.images.pixels import Pixels
-from stylekit.images.reading import photo_from_image
+from stylekit.images.reading import ImageLike, as_photo
 from stylekit.styles.library import load_style_file_by_name
 from stylekit.styles.style_file import StyleFile, StyleMetadata
-from stylekit.stylization.finishing import finished
+from stylekit.stylization.finishing import finish
 from stylekit.stylization.strokes import reduced, restored, stroke_scale
 from stylekit.stylization.tiling import paint
 from stylekit.system.memory import memory_errors
 
 
 class Style:
-    """A trained style on a device.
+    """A trained style on a device; calling it stylizes an image.
 
     Attributes:
-        metadata: name, artist, recipe and so on.
-        engine: what runs its network.
+        metadata: Name, artist, training recipe and so on.
+        engine: The engine that runs its network.
     """
 
     def __init__(self, metadata: StyleMetadata, engine: Engine) -> None:
+        """Use `load_style` or `blend_styles` instead."""
         self.metadata = metadata
         self.engine = engine
 
@@ -49,7 +53,7 @@ class Style:
         engine: str = "auto",
         threads: int | None = None,
     ) -> "Style":
-        """Prepare several loaded style files as one style, mixed; see `blend_styles`."""
+        """Prepare several loaded style files as one style; see `blend_styles`."""
         used = [(file, share) for file, share in zip(files, shares, strict=True) if share]
         engines = [build_engine(file, device=device, engine=engine, threads=threads) for file, _ in used]
         parts = [file.metadata for file in files]
@@ -62,114 +66,127 @@ class Style:
         )
         return cls(metadata, BlendedEngine(engines, [share for _, share in used]))
 
+    def __repr__(self) -> str:
+        """Return the style's name, its network and where that runs."""
+        engine = self.engine.facts
+        return f"<Style {self.metadata.name!r}: network {self.metadata.network}, {engine.name} on {engine.device}>"
+
     def __call__(
         self,
-        photo: Image.Image,
+        image: ImageLike,
         *,
-        stroke_size: float | None = None,
-        strength: float = 1.0,
-        keep_colors: bool = False,
-        tile: int | None = None,
+        stroke_size: float | None = Look.stroke_size,
+        strength: float = Look.strength,
+        keep_colors: bool = Look.keep_colors,
+        tile: int | None = Look.tile,
     ) -> Image.Image:
-        """Stylise a photo.
+        """Stylize an image.
 
         Args:
-            photo: of any mode; its EXIF orientation and colour profile are applied, its alpha channel kept.
-            stroke_size: strokes in units of the network's own; None fits them to the photo.
-            strength: share of the stylised picture in the result, 0 to 1.
-            keep_colors: whether the photo's chroma is kept under the painting's luma.
-            tile: side in pixels of the tiles in which it is painted; 0 paints it in one piece, None decides by the
-                memory that is free. The result is the same.
+            image: A path, a Pillow image of any mode, or RGB values `(H, W, 3)` of type uint8. Its EXIF orientation and
+                color profile are applied, its transparency is kept.
+            stroke_size: Stroke size relative to the network's own, 0.1 to 100; None fits the strokes to the image.
+            strength: Share of the stylized image in the result, 0 (the photo) to 1.
+            keep_colors: Whether to keep the photo's colors and take only the brushwork.
+            tile: Side in pixels of the tiles in which the image is stylized, to save memory; 0 stylizes it in one
+                piece, None decides by the free memory. The result is the same.
 
         Returns:
-            A picture of the (upright) photo's size: RGBA where the photo has transparency, else RGB.
+            An image of the same (upright) size, RGBA if the image has transparency, else RGB, with its metadata.
 
         Raises:
-            ConfigError: if `stroke_size` or `strength` is out of its range.
-            ImageError: if the photo cannot be decoded.
-            OutOfMemory: if the device has too little memory.
+            ConfigError: If `stroke_size`, `strength` or `tile` is out of its range.
+            ImageError: If the image cannot be read.
+            OutOfMemory: If the device has too little memory.
         """
-        source = photo_from_image(photo)
-        pixels = self.stylize(
-            source.pixels, stroke_size=stroke_size, strength=strength, keep_colors=keep_colors, tile=tile
-        )
-        return photo_to_image(dataclasses.replace(source, pixels=pixels))
+        photo = _photo(image)
+        (pixels,) = self.stylize_batch([photo.pixels], Look(stroke_size, strength, keep_colors, tile))
+        metadata = dataclasses.replace(photo.metadata, recipe=None)  # how the photo itself was painted
+        return photo_to_image(dataclasses.replace(photo, pixels=pixels, metadata=metadata))
 
     def stylize(
         self,
-        pixels: Pixels,
+        image: ImageLike,
         *,
-        stroke_size: float | None = None,
-        strength: float = 1.0,
-        keep_colors: bool = False,
-        tile: int | None = None,
+        stroke_size: float | None = Look.stroke_size,
+        strength: float = Look.strength,
+        keep_colors: bool = Look.keep_colors,
+        tile: int | None = Look.tile,
     ) -> Pixels:
-        """Stylise `(H, W, 3)` RGB values; see `__call__`."""
-        (picture,) = self.stylize_together(
-            [pixels], stroke_size=stroke_size, strength=strength, keep_colors=keep_colors, tile=tile
-        )
-        return picture
+        """Stylize an image as `__call__` does, and return RGB values `(H, W, 3)` of type uint8."""
+        (pixels,) = self.stylize_batch([_photo(image).pixels], Look(stroke_size, strength, keep_colors, tile))
+        return pixels
 
-    def stylize_together(
-        self,
-        photos: Sequence[Pixels],
-        *,
-        stroke_size: float | None = None,
-        strength: float = 1.0,
-        keep_colors: bool = False,
-        tile: int | None = None,
-    ) -> list[Pixels]:
-        """Stylise photos of one size, `(H, W, 3)` each, in one run of the network if memory allows; see `__call__`."""
-        check_painting(stroke_size, strength, tile)
-        with memory_errors(self.engine.device, "Use --max-size 1000, or a larger --stroke-size."):
-            scale = stroke_scale(stroke_size, photos[0])
+    def stylize_batch(self, photos: Sequence[Pixels], look: Look) -> list[Pixels]:
+        """Stylize photos of one size, in one run of the network if memory allows.
+
+        Args:
+            photos: RGB values `(H, W, 3)` each.
+            look: The settings.
+
+        Raises:
+            OutOfMemory: If the device has too little memory.
+        """
+        with memory_errors(self.engine.facts.device, "Use --max-size 1000, or a larger --stroke-size."):
+            scale = stroke_scale(look.stroke_size, photos[0])
             if scale == 1:
-                pictures = paint(self.engine, photos, tile)
+                images = paint(self.engine, photos, look.tile)
             else:
                 small = [reduced(photo, scale) for photo in photos]
-                painted = paint(self.engine, small, tile)
-                pictures = [restored(*sizes) for sizes in zip(painted, small, photos, strict=True)]
+                painted = paint(self.engine, small, look.tile)
+                images = [restored(*sizes) for sizes in zip(painted, small, photos, strict=True)]
             return [
-                finished(picture, photo, strength=strength, keep_colors=keep_colors)
-                for picture, photo in zip(pictures, photos, strict=True)
+                finish(image, photo, strength=look.strength, keep_colors=look.keep_colors)
+                for image, photo in zip(images, photos, strict=True)
             ]
+
+
+def _photo(image: ImageLike) -> Photo:
+    return as_photo(image, max_pixels=ApplyConfig.max_pixels)
 
 
 def _joined(texts: Iterable[str]) -> str:
     return " and ".join(dict.fromkeys(filter(None, texts)))
 
 
-def load_style(style: str, *, device: str = "auto", engine: str = "auto", threads: int | None = None) -> Style:
-    """Load a style, ready to be put on photos.
+def load_style(style: str | Path, *, device: str = "auto", engine: str = "auto", threads: int | None = None) -> Style:
+    """Load a style, ready to stylize images.
 
     Args:
-        style: a style's name (`stylekit styles list` tells them), or a path to a style file or importable weights.
+        style: A style's name (`stylekit styles list` shows them all), or a path to a style file or importable weights.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
-        engine: `torch`, `onnxruntime` (CPU), or `auto`: the fastest that fits the device.
+        engine: `torch`, `onnxruntime` (CPU only), or `auto` for the faster one on the device.
         threads: CPU threads; None leaves the choice to the engine.
 
     Raises:
-        StyleNotFound: if there is no such style.
-        StyleFileError: if its file is damaged.
-        DeviceUnavailable: if the device is missing or full.
+        ConfigError: If the engine or device is unknown, the engine cannot run on it, or `threads` is below 1.
+        StyleNotFound: If the style does not exist.
+        StyleFileError: If its file is corrupt.
+        DeviceUnavailable: If the device is unavailable or out of memory.
     """
     return Style.from_file(load_style_file_by_name(str(style)), device=device, engine=engine, threads=threads)
 
 
 def blend_styles(
-    shares: Mapping[str, float], *, device: str = "auto", engine: str = "auto", threads: int | None = None
+    shares: Mapping[str, float] | Mapping[Path, float],
+    *,
+    device: str = "auto",
+    engine: str = "auto",
+    threads: int | None = None,
 ) -> Style:
-    """Load several styles as one that paints their mixture.
+    """Load several styles as one that mixes their results.
 
     Args:
-        shares: how much of each style, by name or path; only the ratios matter.
-        device: see `load_style`.
-        engine: likewise.
-        threads: likewise.
+        shares: The share of each style, by name or path; only their ratios matter.
+        device: As in `load_style`.
+        engine: As in `load_style`.
+        threads: As in `load_style`.
 
     Raises:
-        ConfigError: if a share is negative or not finite, or none is positive.
-        StyleNotFound, StyleFileError, DeviceUnavailable: as `load_style`.
+        ConfigError: If a share is negative or not finite, or all are 0; or as `load_style`.
+        StyleNotFound: As `load_style`.
+        StyleFileError: As `load_style`.
+        DeviceUnavailable: As `load_style`.
     """
     check_shares(list(shares.values()), len(shares))
     files = [load_style_file_by_name(str(style)) for style in shares]

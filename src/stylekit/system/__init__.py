@@ -1,1 +1,1 @@
-"""The machine: devices, memory, processes, files."""
+"""The machine: devices, memory, processors, worker processes, locks and files."""

@@ -1,6 +1,6 @@
-"""Several processes at one piece of work, as torchrun starts them: which this one is, and what it tells the others.
+"""Processes that share a job, as torchrun starts them: which one this is, and what they exchange.
 
-Which it is stands in the environment, and is told without torch.
+Which one this is comes from environment variables, without torch; only exchanging tensors imports it.
 """
 
 import contextlib
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class World:
-    """The processes that share a piece of work (*ranks*), and which of them this one is.
+    """The processes that share a job (*ranks*), and which of them this one is.
 
-    What they exchange is exchanged inside `joined`. A single process exchanges nothing, and needs no torch for it.
+    What they exchange is exchanged inside `joined`. A single process exchanges nothing and does not need torch.
 
     Attributes:
-        rank: this process's number, from 0.
-        size: how many processes there are.
-        local_rank: this process's number on its machine, from 0.
-        local_size: how many processes there are on its machine.
-        restarts: how often torchrun has started them anew, as this machine counts it.
-        job: torchrun's name for the work.
-        meeting: where the processes find each other; `init_process_group` of torch calls it `init_method`.
+        rank: This process's number, from 0.
+        size: The number of processes.
+        local_rank: This process's number on its machine, from 0.
+        local_size: The number of processes on this machine.
+        restarts: How often torchrun has restarted them; each machine counts for itself.
+        job: torchrun's name for the job.
+        init_method: Where the processes find each other; see torch's `init_process_group`.
     """
 
     rank: int = 0
@@ -38,36 +38,36 @@ class World:
     local_size: int = 1
     restarts: int = 0
     job: str = "none"
-    meeting: str = "env://"
+    init_method: str = "env://"
 
     @property
-    def is_shared(self) -> bool:
-        """Whether there are other processes."""
+    def is_distributed(self) -> bool:
+        """Whether other processes share the job."""
         return self.size > 1
 
     @property
-    def leads(self) -> bool:
-        """Whether this is the process that does what one alone must do: writing and printing."""
+    def is_leader(self) -> bool:
+        """Whether this is the process that does what only one may do: writing and printing."""
         return self.rank == 0
 
     @property
     def threads(self) -> int | None:
-        """This process's share of its machine's CPU threads; None where it has them to itself."""
+        """This process's share of its machine's CPU threads, at least 1; None if no other process shares them."""
         if self.local_size == 1:
             return None
         return max(1, usable_threads() // self.local_size)
 
     @contextlib.contextmanager
     def joined(self, device: str) -> Iterator[None]:
-        """Wait for all processes, which can then exchange tensors until the block ends.
+        """Wait for all processes; inside the block they can exchange tensors.
 
         Args:
-            device: where this process computes. NCCL carries what lies on GPUs, gloo all else.
+            device: Where this process computes. Tensors on CUDA GPUs are exchanged by NCCL, others by gloo.
 
         Raises:
-            RankLost: if they do not find each other.
+            RankLost: If they do not find each other.
         """
-        if not self.is_shared:
+        if not self.is_distributed:
             yield
             return
         import torch
@@ -79,9 +79,9 @@ class World:
             torch.set_num_threads(self.threads)
         backend = "nccl" if device.startswith("cuda") else "gloo"
         with self._peer_errors():
-            store, *_ = next(distributed.rendezvous(self.meeting, self.rank, self.size))  # type: ignore[attr-defined]
-            if self.local_size == self.size:  # else each machine counts its restarts for itself
-                # torchrun's store outlives a restart, and still says where the processes before were to be found.
+            store, *_ = next(distributed.rendezvous(self.init_method, self.rank, self.size))  # type: ignore[attr-defined]
+            if self.local_size == self.size:  # several machines may count their restarts differently
+                # torchrun's store survives a restart, with the addresses of the previous processes.
                 store = distributed.PrefixStore(f"restart {self.restarts}", store)  # type: ignore[attr-defined]
             distributed.init_process_group(backend, store=store, rank=self.rank, world_size=self.size)
         try:
@@ -90,13 +90,20 @@ class World:
             distributed.destroy_process_group()
 
     def average(self, tensors: Sequence["Tensor"]) -> None:
-        """Replace each tensor by its mean over all processes, where it must have the same shape; in one message."""
-        if not self.is_shared:
+        """Replace each tensor by its mean over all processes, in one message.
+
+        Args:
+            tensors: Of the same number and shapes in every process.
+
+        Raises:
+            RankLost: If another process has ended.
+        """
+        if not self.is_distributed:
             return
         import torch
         from torch import distributed
 
-        flat = torch.cat([tensor.reshape(-1) for tensor in tensors]).to(_carrier())
+        flat = torch.cat([tensor.reshape(-1) for tensor in tensors]).to(_exchange_device())
         with self._peer_errors():
             distributed.all_reduce(flat)
         sizes = [tensor.numel() for tensor in tensors]
@@ -104,61 +111,72 @@ class World:
         for tensor, mean in zip(tensors, means, strict=True):
             tensor.copy_(mean.view(tensor.shape))
 
-    def any(self, here: bool) -> bool:
-        """Tell every process whether it is so in any of them."""
-        if not self.is_shared:
-            return here
+    def any(self, flag: bool) -> bool:
+        """Return whether `flag` is true in any of the processes.
+
+        Raises:
+            RankLost: If another process has ended.
+        """
+        if not self.is_distributed:
+            return flag
         import torch
         from torch import distributed
 
-        flag = torch.tensor(int(here), device=_carrier())
+        value = torch.tensor(int(flag), device=_exchange_device())
         with self._peer_errors():
-            distributed.all_reduce(flag, distributed.ReduceOp.MAX)
-            return bool(flag.item())
+            distributed.all_reduce(value, distributed.ReduceOp.MAX)
+            return bool(value.item())
 
-    def from_first(self, content: bytes) -> bytes:
-        """Return, in every process, the bytes that rank 0 was given: one or more."""
-        if not self.is_shared:
+    def broadcast(self, content: bytes) -> bytes:
+        """Return rank 0's content in every process.
+
+        Args:
+            content: One or more bytes; those of other ranks are ignored.
+
+        Raises:
+            RankLost: If another process has ended.
+        """
+        if not self.is_distributed:
             return content
         import torch
         from torch import distributed
 
-        length = torch.tensor(len(content), device=_carrier())
+        length = torch.tensor(len(content), device=_exchange_device())
         with self._peer_errors():
             distributed.broadcast(length, src=0)
-            values = torch.zeros(int(length), dtype=torch.uint8, device=_carrier())
-            if self.leads:
+            values = torch.zeros(int(length), dtype=torch.uint8, device=_exchange_device())
+            if self.is_leader:
                 values.copy_(torch.frombuffer(bytearray(content), dtype=torch.uint8))
             distributed.broadcast(values, src=0)
             return values.cpu().numpy().tobytes()
 
     @contextlib.contextmanager
     def _peer_errors(self) -> Iterator[None]:
-        """Turn what torch says where another process is gone into an error that says so."""
+        """Turn torch's error about a missing process into `RankLost`."""
         try:
             yield
-        except RuntimeError:
+        except RuntimeError as error:
             raise RankLost(
-                f"Another of the {self.size} processes has ended, or cannot be reached.",
-                "What it printed says why; with --max-restarts, torchrun starts all of them again.",
-            ) from None
+                f"Another of the {self.size} processes has exited or cannot be reached.",
+                "Its own output says why. With --max-restarts, torchrun restarts all of them.",
+            ) from error
 
 
 ALONE = World()
 
 
-def _carrier() -> str:
-    """Where tensors must lie to be exchanged."""
+def _exchange_device() -> str:
+    """Return the device on which tensors must be to be exchanged."""
     from torch import distributed
 
     return "cuda" if distributed.get_backend() == "nccl" else "cpu"
 
 
 def read_world() -> World:
-    """Read from the environment what torchrun, or whoever starts several processes, has written there.
+    """Return which of several processes this one is, from the environment variables that torchrun sets.
 
     Raises:
-        ConfigError: if it contradicts itself.
+        ConfigError: If they contradict each other.
     """
     if "WORLD_SIZE" not in os.environ:
         return ALONE
@@ -175,7 +193,7 @@ def read_world() -> World:
         world = World(size=0)
     if not (0 <= world.rank < world.size and world.local_rank >= 0 and world.local_size >= 1):
         raise ConfigError(
-            "WORLD_SIZE is set, and RANK, LOCAL_RANK and LOCAL_WORLD_SIZE do not fit it.",
+            "WORLD_SIZE is set, but RANK, LOCAL_RANK or LOCAL_WORLD_SIZE is missing or does not fit it.",
             "Let torchrun set them, or unset WORLD_SIZE.",
         )
     return world

@@ -1,70 +1,63 @@
-"""Files that several processes write: one at a time, with nothing left behind, and clear errors."""
+"""Locks on files that several processes may write, and actions that happen however a block ends."""
 
 import atexit
 import contextlib
-import errno
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from filelock import BaseFileLock, FileLock
+from filelock import BaseFileLock, FileLock, Timeout
 
-from stylekit.errors import DownloadError
-
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+from stylekit.errors import StylekitError
+from stylekit.system.files import hidden_beside, writing
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Keep other processes that would write `path` waiting until the block ends. Missing folders are made.
+def locked(path: Path, kind: type[StylekitError], hint: str = "", *, wait: bool = True) -> Iterator[None]:
+    """Keep other processes from locking `path` until the block ends. Missing parent folders are created.
+
+    Args:
+        path: The file that is going to be written.
+        kind: The error to raise.
+        hint: What else the user can do, to end a sentence; see `files.writing`.
+        wait: Whether to wait for another process that holds the lock.
 
     Raises:
-        DownloadError: if nothing can be written there.
+        StylekitError: If the lock file cannot be written, or another process holds the lock and `wait` is false; of the
+            class `kind`.
     """
-    with writing(path):
+    lock = FileLock(hidden_beside(path, ".lock"))
+    with writing(path, kind, hint):
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path.parent / f".{path.name}.lock")
-        lock.acquire()
-    with _releasing(lock):
+        try:
+            lock.acquire(blocking=wait)
+        except Timeout as error:
+            remedy = f"Wait for it, or {hint}." if hint else "Wait for it."
+            raise kind(f"{path} is being written by another run.", remedy) from error
+    with _released(lock):
         yield
 
 
 @contextlib.contextmanager
-def _releasing(lock: BaseFileLock) -> Iterator[None]:
-    """Release a lock when the block ends, and remove its file."""
+def _released(lock: BaseFileLock) -> Iterator[None]:
+    """Release a lock when the block ends, and delete its file."""
 
-    def remove() -> None:
-        with contextlib.suppress(OSError):  # Windows deletes no open file
+    def delete() -> None:
+        with contextlib.suppress(OSError):  # Windows cannot delete an open file
             Path(lock.lock_file).unlink()
 
     try:
-        with ending(remove):  # before it is released: who waits for it notices, and locks a new one
+        with finally_do(delete):  # before the release: a process that waits for the lock notices, and locks a new file
             yield
     finally:
         lock.release()
 
 
 @contextlib.contextmanager
-def ending(action: Callable[[], None]) -> Iterator[None]:
-    """Do something at the end of the block, also where the process ends while another thread is in it."""
+def finally_do(action: Callable[[], None]) -> Iterator[None]:
+    """Call `action` when the block ends, even if the process exits while another thread is inside the block."""
     atexit.register(action)
     try:
         yield
     finally:
         atexit.unregister(action)
         action()
-
-
-@contextlib.contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn what the file system says into an error that names the place and the way out."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _NO_ROOM:
-            raise DownloadError(
-                f"There is no room for {path}.", "Make some, or set STYLEKIT_HOME to a folder on another disk."
-            ) from None
-        raise DownloadError(
-            f"{path} cannot be written: {error.strerror or error}.",
-            "Set STYLEKIT_HOME to a folder that you may write to.",
-        ) from None

@@ -1,26 +1,22 @@
-"""How much memory there is, and what happens when it is not enough."""
+"""How much memory a device has free, and one clear error when it runs out."""
 
 import contextlib
 from collections.abc import Iterator
-from pathlib import Path
 
 from stylekit.errors import OutOfMemory
+from stylekit.system.cgroups import control_groups
 
-# What allocators say: torch's for GPUs, its CPU allocators for Linux and macOS, and for Windows; NVIDIA's libraries.
+# What allocators say: torch's on GPUs, its CPU allocators on Linux and macOS, and on Windows; NVIDIA's libraries.
 _MEMORY_PHRASES = (
     *("out of memory", "can't allocate memory", "not enough memory"),
     *("cublas_status_alloc_failed", "cudnn_status_alloc_failed"),
 )
 
-# Of Linux's control groups, version 2 and 1: limit and use of memory, and the files' contents that it would give back.
+# By version of control groups: the files with limit and usage, and the statistic of cached files, which can be evicted.
 _CONTROL_GROUP_FILES = {
-    "": ("memory.max", "memory.current", "inactive_file"),
-    "memory": ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    2: ("memory.max", "memory.current", "inactive_file"),
 }
-
-_CONTROL_GROUPS = Path("/sys/fs/cgroup")
-
-_OWN_CONTROL_GROUPS = Path("/proc/self/cgroup")
 
 
 def free_memory(device: str) -> int:
@@ -37,45 +33,37 @@ def free_memory(device: str) -> int:
 
     if device == "mps":
         return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
-    kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # by torch, for its next tensors
-    return int(torch.cuda.mem_get_info(device)[0] + kept)
+    cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # by torch, for its next tensors
+    return int(torch.cuda.mem_get_info(device)[0] + cached)
 
 
 def _control_group_memory() -> Iterator[int]:
-    """How many bytes each of the control groups that this process is in, such as a container, leaves it."""
-    try:
-        groups = _OWN_CONTROL_GROUPS.read_text().splitlines()
-    except OSError:  # not Linux
-        return
-    for controller, path in (group.split(":", 2)[1:] for group in groups):
-        if controller not in _CONTROL_GROUP_FILES:
-            continue
-        limit, usage, reclaimable = _CONTROL_GROUP_FILES[controller]
-        top = _CONTROL_GROUPS / controller
-        own = top / path.lstrip("/")
-        for folder in (own, *own.parents):  # in a container the path may be the host's, and only the top be there
-            with contextlib.suppress(OSError, ValueError, KeyError):  # there is no limit
-                cached = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())[reclaimable]
-                used = int((folder / usage).read_text()) - int(cached)
-                yield max(0, int((folder / limit).read_text()) - used)
-            if folder == top:
-                break
+    """Yield how many bytes each control group that has a limit leaves this process."""
+    for version, folder in control_groups("memory"):
+        limit, usage, evictable = _CONTROL_GROUP_FILES[version]
+        with contextlib.suppress(OSError, ValueError, KeyError):  # this group sets no limit
+            statistics = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+            used = int((folder / usage).read_text()) - int(statistics[evictable])
+            yield max(0, int((folder / limit).read_text()) - used)
 
 
 @contextlib.contextmanager
-def memory_errors(device: str, advice: str) -> Iterator[None]:
+def memory_errors(device: str, hint: str) -> Iterator[None]:
     """Turn a device's out-of-memory errors inside the block into `OutOfMemory`.
 
     Args:
-        device: the device that the block works on.
-        advice: the error's hint: what would need less memory.
+        device: The device that the block works on.
+        hint: The error's hint: what needs less memory.
+
+    Raises:
+        OutOfMemory: If the device runs out of memory.
     """
     try:
         yield
-    except MemoryError:
-        raise OutOfMemory(f"Out of memory on {device}.", advice) from None
+    except MemoryError as error:
+        raise OutOfMemory(f"Out of memory on {device}.", hint) from error
     except RuntimeError as error:
         text = str(error).lower()
         if type(error).__name__ == "OutOfMemoryError" or any(phrase in text for phrase in _MEMORY_PHRASES):
-            raise OutOfMemory(f"Out of memory on {device}.", advice) from None
+            raise OutOfMemory(f"Out of memory on {device}.", hint) from error
         raise

@@ -1,10 +1,11 @@
-"""Processes that work for threads, and may die of it."""
+"""Worker processes driven by threads; a crash costs only its own task."""
 
+import contextlib
 import multiprocessing
 import signal
 import traceback
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection, wait
 from typing import Generic, TypeVar
 
@@ -12,84 +13,96 @@ _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 
-class Processes(Generic[_Item, _Result]):
-    """Has a function done by processes, as many as threads call at the same time.
+class WorkerPool(Generic[_Item, _Result]):
+    """A function that runs in worker processes: as many as there are threads that call it at the same time.
 
-    Each talks to its caller alone, so that its death, be it in the middle of a result, is seen there and costs nobody
-    else anything.
+    Each worker talks to its caller alone, so that its crash, even in the middle of a result, affects no other.
 
     Args:
-        function: what to do. It, its items and its results must be such that they can be pickled.
-        on_crash: gives the result where a process dies of an item.
+        function: What the workers do. It, its items and its results must be picklable.
+        on_crash: Returns the result of an item that crashed its worker.
     """
 
     def __init__(self, function: Callable[[_Item], _Result], on_crash: Callable[[_Item], _Result]) -> None:
         self._function = function
-        self._on_death = on_crash
-        self._idle: deque[_Process[_Item, _Result]] = deque()
+        self._on_crash = on_crash
+        self._idle: deque[_Worker[_Item, _Result]] = deque()
 
     def __call__(self, item: _Item) -> _Result:
+        """Return `function(item)`, computed by an idle or new worker, or raise its exception."""
         try:
-            process = self._idle.pop()
+            worker = self._idle.pop()
         except IndexError:
-            process = _Process(self._function)
+            worker = _Worker(self._function)
         try:
-            result, error = process.do(item)
-        except (EOFError, OSError, MemoryError):  # it has ended, in the middle of a message or before, or is too much
-            process.end()
-            return self._on_death(item)
-        self._idle.append(process)
+            result, error = worker.run(item)
+        except (EOFError, OSError, MemoryError):  # it crashed before or during its answer, or the answer is too large
+            worker.stop()
+            return self._on_crash(item)
+        self._idle.append(worker)
         if error is not None:
             raise error
         return result
 
     def close(self) -> None:
-        """End all processes; none may be at work."""
-        for process in self._idle:
-            process.end()
+        """Stop all workers. None may be running."""
+        for worker in self._idle:
+            worker.stop()
 
 
-class _Process(Generic[_Item, _Result]):
-    """A process that does a function for its caller."""
+class _Worker(Generic[_Item, _Result]):
+    """A process that calls a function for one caller at a time."""
 
     def __init__(self, function: Callable[[_Item], _Result]) -> None:
-        # Not by fork: it would copy the locks of threads that the copy does not have.
+        # Not "fork", which would copy the locks of threads without the threads.
         context = multiprocessing.get_context("spawn")
-        self._connection, other = context.Pipe()
-        self._process = context.Process(target=_serve, args=(function, other), daemon=True)
-        _leave_interrupts()
-        self._process.start()
-        other.close()  # the process holds the only one, so that its death closes the connection
+        self._connection, worker_end = context.Pipe()
+        self._process = context.Process(target=_serve, args=(function, worker_end), daemon=True)
+        with _interrupts_blocked():
+            self._process.start()
+        worker_end.close()  # the process has the only copy, so that its end closes the connection
 
-    def do(self, item: _Item) -> tuple[_Result, Exception | None]:
-        """Have an item worked on, and wait for its result, or the exception that came instead."""
+    def run(self, item: _Item) -> tuple[_Result, Exception | None]:
+        """Return the function's result for an item, and the exception that it raised instead, if any.
+
+        Raises:
+            EOFError, OSError: If the process ended.
+            MemoryError: If the result is too large.
+        """
         self._connection.send(item)
         if self._connection not in wait([self._connection, self._process.sentinel]):
             raise EOFError
         answer: tuple[_Result, Exception | None] = self._connection.recv()
         return answer
 
-    def end(self) -> None:
-        """End it, if it has not ended."""
+    def stop(self) -> None:
+        """Kill the process if it has not ended."""
         self._connection.close()
         self._process.kill()
         self._process.join()
 
 
-def _leave_interrupts() -> None:
-    """Have processes that this thread starts never see an interrupt, not even before they can say so themselves.
+@contextlib.contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Block SIGINT in the processes that are started in the block, from their first instruction on.
 
-    On a terminal, Ctrl-C goes to them too, and is this process's to handle.
+    Ctrl-C on a terminal reaches them too, but is for the main process to handle.
     """
-    if hasattr(signal, "pthread_sigmask"):  # not on Windows
-        from multiprocessing.resource_tracker import ensure_running
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    from multiprocessing.resource_tracker import ensure_running
 
-        ensure_running()  # with the first process otherwise, and then it would undo the mask
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    ensure_running()  # the first process would start it, and that resets the mask
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous)
 
 
 def _serve(function: Callable[[_Item], _Result], connection: Connection) -> None:
-    """Do a function for whoever is at the other end, until that closes."""
+    """Call a function for each item that comes, and send the result back, until the connection closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         while True:
@@ -100,7 +113,7 @@ def _serve(function: Callable[[_Item], _Result], connection: Connection) -> None
             except MemoryError:
                 raise
             except Exception as error:
-                error.add_note(traceback.format_exc())  # the other end would not see where it came from
+                error.add_note(traceback.format_exc())  # the traceback does not survive pickling
                 answer = None, error
             connection.send(answer)
     except (EOFError, OSError, MemoryError):

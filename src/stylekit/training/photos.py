@@ -1,12 +1,13 @@
-"""Photos as training crops, each drawn from its seed, step and number alone.
+"""Training photos, and random crops of them.
 
-So a resumed training sees what it would have seen, and several processes see together what one alone would see.
+A crop depends on seed, step and number alone. So a resumed training sees the same crops as an uninterrupted one, and
+several processes together see the same crops as one.
 """
 
 import itertools
 import os
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -14,112 +15,133 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from stylekit.config.apply import ApplyConfig
-from stylekit.downloads.download import Progress, fetch
+from stylekit.config.checks import MAX_PIXELS
+from stylekit.downloads.announcement import Download, OnDownload, announced, ignore_download
+from stylekit.downloads.download import fetch
 from stylekit.errors import DatasetError, ImageError
 from stylekit.images.errors import read_errors
 from stylekit.images.formats import READABLE_SUFFIXES
+from stylekit.images.pixels import to_floats
 from stylekit.images.reading import read_photo
+from stylekit.system.files import is_junk, walk_files
 from stylekit.system.paths import cache_dir
 
 COCO_URL = "https://s3.amazonaws.com/images.cocodataset.org/zips/val2017.zip"
 COCO_SHA256 = "4f7e2ccb2866ec5041993c9cf2a952bbed69647b115d0f74da7ce8f4bef82f05"
+COCO_SIZE = 815_585_330  # bytes
 
 Crops = NDArray[np.float32]
 
 _LEAST_PHOTOS = 2
-_LEAST_SHARE = 0.5  # of a photo's shorter side that a crop covers; the most is all of it
-_PLAIN_SHARE = 1 / 8  # of the crops that get a plain sky
-_SKY_SHARE = (0.3, 1.2)  # of the crop that a plain sky covers; 1 and more is all of it
+_LEAST_CROP = 0.5  # side of a crop, relative to a photo's shorter side; at most 1
+_PLAIN_CROPS = 1 / 8  # share of the crops that get a plain sky
+_SKY_HEIGHT = (0.3, 1.2)  # of a plain sky, relative to the crop; 1 and more covers all of it
 _ATTEMPTS = 100
-_MOST_PIXELS = ApplyConfig.max_pixels
+_ANY_PHOTOS = "Give --content a folder or zip archive of photos, or `coco` to download some."
 
 
 class PhotoSource(Protocol):
-    """Photos by number."""
+    """Photos that can be opened by number.
+
+    Attributes:
+        names: Their names, in order.
+    """
 
     names: Sequence[str]
 
     def open(self, index: int) -> BinaryIO:
-        """Open the photo of this number for reading."""
+        """Open the photo with this index in `names` for reading."""
         ...
 
 
 class FolderSource:
-    """The photos of a folder tree, hidden files and folders left out, in the order of their names."""
+    """The photos of a folder and its subfolders, sorted by path; see `walk_files` for what is skipped.
+
+    Args:
+        folder: The folder.
+
+    Raises:
+        OSError: If the folder cannot be read.
+    """
 
     def __init__(self, folder: Path) -> None:
+        os.scandir(folder).close()  # `walk_files` skips folders that cannot be read
         self._folder = folder
-        self.names: Sequence[str] = sorted(self._walk())
-
-    def _walk(self) -> Iterator[str]:
-        for root, folders, files in os.walk(self._folder):
-            folders[:] = [name for name in folders if not name.startswith(".")]
-            for name in files:
-                if not name.startswith(".") and Path(name).suffix.lower() in READABLE_SUFFIXES:
-                    yield (Path(root) / name).relative_to(self._folder).as_posix()
+        photos = walk_files(folder, READABLE_SUFFIXES)
+        self.names: Sequence[str] = sorted(photo.relative_to(folder).as_posix() for photo in photos)
 
     def open(self, index: int) -> BinaryIO:
-        """Open the photo of this number for reading."""
+        """See `PhotoSource`."""
         return (self._folder / self.names[index]).open("rb")
 
 
 class ZipSource:
-    """The photos of a zip archive, read from it without unpacking."""
+    """The photos of a zip archive, sorted by path, which are read without unpacking it.
+
+    Args:
+        archive: The archive.
+
+    Raises:
+        OSError: If the archive cannot be read.
+        BadZipFile: If it is not a zip archive.
+    """
 
     def __init__(self, archive: Path) -> None:
         self._zip = zipfile.ZipFile(archive)
-        self.names: Sequence[str] = sorted(filter(_names_a_photo, self._zip.namelist()))
+        self.names: Sequence[str] = sorted(filter(_is_photo, self._zip.namelist()))
 
     def open(self, index: int) -> BinaryIO:
-        """Open the photo of this number for reading."""
-        return self._zip.open(self.names[index])  # type: ignore[return-value]  # an IO[bytes], as good for Pillow
+        """See `PhotoSource`."""
+        return self._zip.open(self.names[index])  # type: ignore[return-value]  # an IO[bytes], which Pillow takes as well
 
 
-def _names_a_photo(member: str) -> bool:
-    """Whether a zip's member may be a photo: no folder (they end in `/`), nothing hidden, no junk of macOS."""
-    hidden = any(part.startswith((".", "__MACOSX")) for part in member.split("/"))
-    return not hidden and not member.endswith("/") and Path(member).suffix.lower() in READABLE_SUFFIXES
+def _is_photo(member: str) -> bool:
+    """Return whether a zip's member may be a photo rather than a folder (they end in `/`) or junk."""
+    in_junk = any(is_junk(part) for part in member.split("/"))
+    return not in_junk and not member.endswith("/") and Path(member).suffix.lower() in READABLE_SUFFIXES
 
 
-def open_photos(content: str | os.PathLike[str], *, on_progress: Progress = lambda done, total: None) -> PhotoSource:
+def open_photos(content: str | os.PathLike[str], *, on_download: OnDownload = ignore_download) -> PhotoSource:
     """Find training photos.
 
     Args:
-        content: a folder, a zip archive, or `coco` for COCO val2017, which is downloaded once into the cache.
-        on_progress: called after each piece of that download.
+        content: A folder, a zip archive, or `coco` for COCO val2017, which is downloaded once into the cache.
+        on_download: Called before COCO is downloaded.
 
     Raises:
-        DatasetError: if there is no such folder or archive, or it cannot be read.
-        DownloadError: if COCO is not in the cache and cannot be downloaded.
+        DatasetError: If the folder or archive does not exist or cannot be read.
+        DownloadError: If COCO is not cached and cannot be downloaded.
     """
-    if content == "coco":
-        archive = cache_dir() / "photos" / "val2017.zip"
-        fetch(COCO_URL, archive, sha256=COCO_SHA256, on_progress=on_progress)
-        return ZipSource(archive)
     path = Path(content)
-    if path.is_dir():
-        return FolderSource(path)
-    if not path.is_file():
-        raise DatasetError(f"There is no folder {path}.", "Name a folder of photos, or `coco` to download some.")
+    if content == "coco":
+        path = cache_dir() / "photos" / "val2017.zip"
+        on_progress = announced(Download("COCO val2017", COCO_SIZE, path), on_download)
+        fetch(COCO_URL, path, sha256=COCO_SHA256, on_progress=on_progress)
     try:
-        return ZipSource(path)
-    except (zipfile.BadZipFile, OSError):
-        raise DatasetError(f"{path} is neither a folder nor a zip archive.", "Name a folder of photos.") from None
+        return FolderSource(path) if path.is_dir() else ZipSource(path)
+    except FileNotFoundError as error:
+        raise DatasetError(f"{path} does not exist.", _ANY_PHOTOS) from error
+    except (zipfile.BadZipFile, ValueError) as error:
+        raise DatasetError(f"{path} is neither a folder nor a zip archive.", _ANY_PHOTOS) from error
+    except OSError as error:
+        raise DatasetError(f"Cannot read {path}: {error.strerror or error}.", "Check its permissions.") from error
 
 
 class CropSampler:
-    """Random training crops.
+    """Random training crops of photos.
 
     Args:
-        source: the photos.
-        crop_size: side of the crops in pixels.
-        batch_size: crops a step.
-        seed: with the step and the crop's number in it, all that a crop depends on.
-        first: number of the first crop in each step.
+        source: The photos.
+        crop_size: Side of a crop in pixels.
+        batch_size: Crops per step.
+        seed: The seed of all crops.
+        first: Number of the first crop in each step.
 
     Attributes:
-        unreadable: photos that could not be read so far, with the reason.
+        unreadable: The photos that could not be read so far, with the reason.
+
+    Raises:
+        DatasetError: If fewer than two photos can be read.
     """
 
     def __init__(self, source: PhotoSource, *, crop_size: int, batch_size: int, seed: int, first: int = 0) -> None:
@@ -131,15 +153,15 @@ class CropSampler:
         self._require_photos()
 
     def _require_photos(self) -> None:
-        usable = 0
+        readable = 0
         for index in range(len(self._source.names)):
-            usable += self._load(index) is not None
-            if usable == _LEAST_PHOTOS:
+            readable += self._load(index) is not None
+            if readable == _LEAST_PHOTOS:
                 return
-        found = f"{usable} found, {len(self.unreadable)} unreadable"
         raise DatasetError(
-            f"Training needs {_LEAST_PHOTOS} or more readable photos: {found}.",
-            "Name a folder with some hundred photos of all sorts of things, or `coco` to download some.",
+            f"Training needs {_LEAST_PHOTOS} or more readable photos: "
+            f"{readable} found, {len(self.unreadable)} unreadable.",
+            "Give --content a folder with a hundred or more photos of all sorts of things, or `coco` to download some.",
         )
 
     def _load(self, index: int) -> Image.Image | None:
@@ -148,39 +170,39 @@ class CropSampler:
             return None
         try:
             with read_errors(name), self._source.open(index) as file:
-                photo = read_photo(file, name, max_pixels=_MOST_PIXELS, draft_size=2 * self._crop_size)
+                photo = read_photo(file, name, max_pixels=MAX_PIXELS, draft_size=2 * self._crop_size)
         except ImageError as error:
             self.unreadable[name] = error.message
             return None
         return Image.fromarray(photo.pixels)
 
     def batch(self, step: int) -> Crops:
-        """Return the crops of a step: `(B, 3, S, S)`, RGB in [0, 1].
+        """Return the crops of a step, `(B, 3, S, S)`, RGB in [0, 1].
 
-        Some get a plain sky, which may cover them all: a network that never saw an empty one paints blobs on it.
+        Some get a plain sky, which may cover them entirely: a network that has never seen one paints blobs on it.
         """
         return self.crops(step, self._numbers)
 
     def crops(self, step: int, numbers: Iterable[int]) -> Crops:
-        """Return the crops of these numbers in a step; see `batch`."""
+        """Return the crops with these numbers in a step; see `batch`."""
         return np.stack([self._crop(np.random.default_rng((self._seed, step, number))) for number in numbers])
 
     def examples(self, number: int) -> list[Image.Image]:
-        """Return the first readable photos, whole."""
+        """Return the first `number` readable photos, not cropped."""
         photos = (self._load(index) for index in range(len(self._source.names)))
         return list(itertools.islice((photo for photo in photos if photo is not None), number))
 
     def _crop(self, random: np.random.Generator) -> Crops:
         photo = self._draw_photo(random)
-        side = max(1, round(min(photo.size) * random.uniform(_LEAST_SHARE, 1)))
+        side = max(1, round(min(photo.size) * random.uniform(_LEAST_CROP, 1)))
         left, top = (int(random.integers(0, length - side + 1)) for length in photo.size)
         size = (self._crop_size, self._crop_size)
         image = photo.resize(size, Image.Resampling.BICUBIC, box=(left, top, left + side, top + side))
         if random.random() < 0.5:
             image = ImageOps.mirror(image)
-        crop: Crops = np.asarray(image, np.float32).transpose(2, 0, 1) / np.float32(255)
-        if random.random() < _PLAIN_SHARE:
-            rows = min(self._crop_size, round(self._crop_size * random.uniform(*_SKY_SHARE)))
+        crop: Crops = to_floats(np.asarray(image).transpose(2, 0, 1))
+        if random.random() < _PLAIN_CROPS:
+            rows = min(self._crop_size, round(self._crop_size * random.uniform(*_SKY_HEIGHT)))
             crop = np.concatenate([_plain_sky(rows, self._crop_size, random), crop[:, rows:]], axis=1)
         return np.ascontiguousarray(crop)
 
@@ -188,19 +210,19 @@ class CropSampler:
         for _ in range(_ATTEMPTS):
             if (photo := self._load(int(random.integers(len(self._source.names))))) is not None:
                 return photo
-        raise DatasetError("Nearly all training photos are unreadable.", "Name a folder of photos that open.")
+        raise DatasetError("Nearly all training photos are unreadable.", _ANY_PHOTOS)
 
 
 def _plain_sky(height: int, width: int, random: np.random.Generator) -> Crops:
-    """A flat colour that may run into another, with noise between faint and strong.
+    """Return a flat color, or a gradient between two, with faint to strong noise.
 
-    Never without any: instance norm divides by a deviation of zero then, layer by layer, and gradients explode.
+    Without any noise instance normalization would divide by a deviation of zero in every layer, and gradients explode.
     """
     start, end = random.random((2, 3, 1, 1))
     if random.random() < 0.5:
         end = start
     across, down = np.meshgrid(np.linspace(0, 1, width), np.linspace(0, 1, height))
-    colours = start + (end - start) * (down if random.random() < 0.5 else across)
-    noisy = colours + random.normal(0, random.choice([0.01, 0.03, 0.2]), (3, height, width))
+    colors = start + (end - start) * (down if random.random() < 0.5 else across)
+    noisy = colors + random.normal(0, random.choice([0.01, 0.03, 0.2]), (3, height, width))
     sky: Crops = noisy.clip(0, 1).astype(np.float32)
     return sky

@@ -1,5 +1,6 @@
-"""A training's state: network, losses, optimiser and schedule, and one step of it."""
+"""The state of a training (network, losses, optimizer, schedule), and one step of it."""
 
+import copy
 import math
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
@@ -11,56 +12,76 @@ from torch import Tensor, nn
 
 from stylekit.config.train import TrainConfig
 from stylekit.errors import TrainingDiverged
-from stylekit.losses.layers import default_style_layers
-from stylekit.losses.networks import build_loss_network, highest_layer_of
+from stylekit.losses.layers import default_content_layers, default_style_layers
+from stylekit.losses.networks import LossWeights, build_loss_network, highest_layer_of
 from stylekit.losses.perceptual import Losses, PerceptualLoss
+from stylekit.losses.sliced import SlicedLoss
 from stylekit.networks import architecture
 from stylekit.styles.style_file import StyleFile
 from stylekit.system.devices import select_device
 from stylekit.system.distributed import ALONE, World
 from stylekit.system.memory import memory_errors
+from stylekit.system.processors import multiplies_bfloat16
 
 if TYPE_CHECKING:
     from torch.optim.lr_scheduler import LRScheduler
 
 _WARM_UP = 0.1  # share of the steps in which the learning rate rises
-_RECENT = 50  # steps over which the losses reached are averaged
-_LONGEST_GRADIENT = 20.0  # an ordinary one; a nearly flat crop can give one that Adam would not forget for long
-# A network that paints crops as strongly as the painting paints whole photos more faintly: there instance
-# normalisation divides plain parts by the deviation of busy ones. So crops aim at Gram matrices this many times the
-# painting's, by VGG-19's blocks; measured on whole photos of 1,024 px, where the inverse was found without it.
+_DECAY = 0.99  # of the moving average of the weights, which is what the training results in
+# Fresh weights first learn to copy the photo, then the style little by little: a network that is asked for all of a
+# style at once paints inverted photos, or white blobs, and stays there.
+_MOST_COPIES, _COPYING = 250, 0.15  # steps, and share of the steps
+_EASING = 0.5  # share of the steps in which the style comes in
+_FIRST_STYLE = 1 / 3  # share of the style's weight at their beginning
+# Strokes are at relu3_1 and relu4_1; colors, at the lowest layers, are learned without much weight.
+_STYLE_WEIGHTS = {"relu1_1": 0.5, "relu2_1": 0.7, "relu3_1": 1.0, "relu4_1": 1.3, "relu5_1": 0.5}
+_RECENT = 50  # steps over which the final losses are averaged
+_MOST_GRADIENT = 20.0  # a usual norm; a nearly flat crop can give one that Adam would remember for long
+# A network whose crops match the painting makes whole photos too faint: there, instance normalization divides plain
+# areas by the deviation of busy ones. So crops aim at Gram matrices this many times the painting's, by VGG-19's blocks:
+# the inverse of what was measured on whole photos of 1,024 px.
 _STYLE_GAINS = {"relu1": 1.03, "relu2": 1.15, "relu3": 1.15, "relu4": 1.2, "relu5": 1.2}
-_NOISE = 0.02  # deviation of the noise that must not change the picture, of [0, 1]
+_NOISE_DEVIATION = 0.02  # of the noise that must not change the result, for values in [0, 1]
+_NETWORK, _AVERAGE, _OPTIMIZER = "network.", "average.", "optimiser."  # before the tensors' names in checkpoints
 
 
 class Trainer:
-    """Network, losses, optimiser and schedule, and how far they are.
+    """A training: the network, its losses, optimizer and schedule, and the progress so far.
 
     Args:
-        config: settings.
-        painting: `(H, W, 3)` in [0, 1], at the size at which it is to be learnt.
-        loss_weights: the loss network's, by name.
-        world: processes that train one network, each on crops of its own: steps follow their mean gradient.
-        start: a finished style of the same network to begin with; fresh weights without it.
+        config: The settings.
+        painting: `(H, W, 3)` in [0, 1], at the size at which it is learned.
+        loss_weights: The loss network's weights by name.
+        world: The processes that train one network, each on its own crops; steps follow their mean gradient.
+        start: A trained style of the same network to start from; None starts from fresh weights.
 
     Attributes:
-        step: steps taken.
-        seconds: training time so far, kept by the loop.
-        recent: total, content, style and tv of the last steps.
-        style_layers: layers of the style loss with their weights.
-        network_config: the network's settings.
+        config: The settings.
+        world: The processes.
+        step: Steps taken.
+        seconds: Training time so far, which the caller keeps.
+        recent: Total, content, style and tv losses of the last steps.
+        device: The device of network and losses.
+        precision: The data type of network and losses.
+        criterion: The losses.
+        style_layers: Layers of the style loss with their weights.
+        network: The transformer network.
+        average: The moving average of its weights.
+        network_config: The network's settings.
+        optimizer: Adam.
+        schedule: The one-cycle learning rate.
 
     Raises:
-        ConfigError: if a layer or the network is unknown.
-        LossWeightsError: if the weights do not reach the layers.
-        DeviceUnavailable: if the device is missing or full.
+        ConfigError: If a layer or the network is unknown.
+        LossWeightsError: If the weights end below the layers.
+        DeviceUnavailable: If the device is missing or full.
     """
 
     def __init__(
         self,
         config: TrainConfig,
         painting: NDArray[np.float32],
-        loss_weights: dict[str, NDArray[np.float32]],
+        loss_weights: LossWeights,
         world: World = ALONE,
         start: StyleFile | None = None,
     ) -> None:
@@ -71,13 +92,16 @@ class Trainer:
         self.recent: list[list[float]] = []
         self.device = torch.device(select_device(config.device))
         self.precision = _precision(config.precision, self.device)
-        self.layout = torch.channels_last if self.device.type == "cuda" else torch.contiguous_format
+        by_channels = self.device.type == "cuda" or self.precision == torch.bfloat16
+        self._layout = torch.channels_last if by_channels else torch.contiguous_format
         with self._memory_errors():
             self.criterion, self.style_layers = self._build_criterion(painting, loss_weights)
         self.network, self.network_config = self._build_network(start)
-        self.optimiser = torch.optim.Adam(self.network.parameters(), config.learning_rate)
+        self.average = copy.deepcopy(self.network).requires_grad_(False)
+        self._is_fresh = start is None
+        self.optimizer = torch.optim.Adam(self.network.parameters(), config.learning_rate)
         self.schedule: LRScheduler = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimiser,
+            self.optimizer,
             config.learning_rate,
             total_steps=config.steps + 2,
             pct_start=max(_WARM_UP, 2 / (config.steps + 2)),
@@ -85,20 +109,23 @@ class Trainer:
         )
 
     def _build_criterion(
-        self, painting: NDArray[np.float32], loss_weights: dict[str, NDArray[np.float32]]
+        self, painting: NDArray[np.float32], loss_weights: LossWeights
     ) -> tuple[PerceptualLoss, dict[str, float]]:
         config = self.config
-        style_layers = config.style_layers or default_style_layers(highest_layer_of(config.loss_network, loss_weights))
-        layers = {*config.content_layers, *style_layers}
+        highest = highest_layer_of(config.loss_network, loss_weights)
+        style_layers = config.style_layers or {name: _STYLE_WEIGHTS[name] for name in default_style_layers(highest)}
+        content_layers = config.content_layers or default_content_layers(highest)
+        layers = {*content_layers, *style_layers}
         features = build_loss_network(config.loss_network, layers, loss_weights, config.pooling)
         features.get_submodule("features").to(self.precision)
-        features.to(self.device, memory_format=self.layout)  # type: ignore[call-overload]
+        features.to(self.device, memory_format=self._layout)  # type: ignore[call-overload]
         with self._autocast():
             criterion = PerceptualLoss(
                 features,
                 self._tensor(np.ascontiguousarray(painting.transpose(2, 0, 1)[None])),
-                content_layers=config.content_layers,
+                content_layers=content_layers,
                 style_layers=style_layers,
+                style_loss=config.style_loss,
                 content_weight=config.content_weight,
                 style_weight=config.style_weight,
                 tv_weight=config.tv_weight,
@@ -109,15 +136,13 @@ class Trainer:
 
     def _build_network(self, start: StyleFile | None) -> tuple[nn.Module, dict[str, int]]:
         torch.manual_seed(self.config.seed)
-        network_config = architecture(self.config.network).complete(start.metadata.network_config if start else {})
-        if start is None:
-            network = architecture(self.config.network).build(network_config)
-        else:
-            network = architecture(self.config.network).load(network_config, start.weights)
-        return network.to(self.device, memory_format=self.layout), network_config  # type: ignore[call-overload]
+        kind = architecture(self.config.network)
+        network_config = kind.complete(start.metadata.network_config if start else {})
+        network = kind.load(network_config, start.weights) if start else kind.build(network_config)
+        return network.to(self.device, memory_format=self._layout), network_config  # type: ignore[call-overload]
 
     def _tensor(self, array: NDArray[np.float32]) -> Tensor:
-        return torch.from_numpy(array).to(self.device, memory_format=self.layout)
+        return torch.from_numpy(array).to(self.device, memory_format=self._layout)
 
     def _memory_errors(self) -> AbstractContextManager[None]:
         return memory_errors(str(self.device), "Use a smaller --batch-size, --crop-size or --style-size.")
@@ -126,71 +151,104 @@ class Trainer:
         return torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32)
 
     def calibrate(self, crops: NDArray[np.float32]) -> None:
-        """Take content losses relative to the mean energy of these crops, `(B, 3, S, S)`."""
+        """Make content losses relative to the mean energy of these crops, `(B, 3, S, S)`."""
         with self._memory_errors(), self._autocast():
             self.criterion.calibrate([self._tensor(crop[None]) for crop in crops])
 
     def train_step(self, crops: NDArray[np.float32]) -> list[float]:
-        """Take one step on `(B, 3, S, S)` crops and return total, content, style and tv, the means over all processes.
+        """Take one step.
+
+        Args:
+            crops: `(B, 3, S, S)`, RGB in [0, 1].
+
+        Returns:
+            Total, content, style and tv losses, averaged over all processes.
 
         Raises:
-            TrainingDiverged: if the total is not finite; the weights are left as they were, in all processes.
-            RankLost: if another process is gone.
+            TrainingDiverged: If a loss is not finite; the weights stay as they were, in all processes.
+            RankLost: If another process is gone.
         """
         with self._memory_errors():
             photo = self._tensor(crops)
+            copying = self._prepare_losses()
             with self._autocast():
-                picture = self.network(photo)
-                losses: Losses = self.criterion(picture.float(), self.criterion.content_of(photo))
-                objective = losses.total
-                if self.config.stability_weight:
-                    objective = objective + self.config.stability_weight * self._instability(photo, picture)
-            self.optimiser.zero_grad(set_to_none=True)
-            objective.backward()  # type: ignore[no-untyped-call]
-            values = torch.stack([objective.detach(), *(part.detach() for part in losses[1:])])
+                result = self.network(photo)
+                losses: Losses = self.criterion(result.float(), self.criterion.content_of(photo))
+                objective = (result.float() - photo).abs().mean() if copying else losses.total
+                instability = self._instability(photo, result) if self.config.stability_weight else 0.0
+                objective = objective + self.config.stability_weight * instability
+            self.optimizer.zero_grad(set_to_none=True)
+            objective.backward()
+            config = self.config
+            weights = (config.content_weight, config.style_weight, config.tv_weight, config.stability_weight)
+            total = sum(w * part for w, part in zip(weights, (*losses[1:], instability), strict=True))
+            values = torch.stack([torch.as_tensor(part).detach() for part in (total, *losses[1:])])
             self.world.average([*(p.grad for p in self.network.parameters() if p.grad is not None), values])
-            gradient = nn.utils.clip_grad_norm_(self.network.parameters(), _LONGEST_GRADIENT)
-            *reached, length = torch.cat([values, gradient[None]]).tolist()
-        if not all(map(math.isfinite, (*reached, length))):
+            gradient = nn.utils.clip_grad_norm_(self.network.parameters(), _MOST_GRADIENT)
+            *reached, norm = torch.cat([values, gradient[None]]).tolist()
+        if not all(map(math.isfinite, (*reached, norm))):
             raise TrainingDiverged(
                 f"The loss is no longer finite at step {self.step + 1}; the last checkpoint is kept.",
                 "Lower --lr or the weights, or use --precision float32.",
             )
-        self.optimiser.step()
+        self.optimizer.step()
         self.schedule.step()
         self.step += 1
+        self._update_average()
         self.recent = [*self.recent, reached][-_RECENT:]
         return reached
 
-    def _instability(self, photo: Tensor, picture: Tensor) -> Tensor:
-        """How much slight noise changes the picture: the mean squared difference."""
+    def _prepare_losses(self) -> bool:
+        """Make the losses those of this step, and return whether a fresh network is still learning to copy."""
+        config = self.config
+        if isinstance(loss := self.criterion.style_loss, SlicedLoss):
+            loss.reseed(((config.seed * 1_000_003 + self.step) * 65_537 + self.world.rank) % 2**63)
+        if not self._is_fresh:
+            return False
+        copies = min(_MOST_COPIES, round(_COPYING * config.steps))
+        share = min(1.0, max(0, self.step - copies) / max(1, _EASING * config.steps))
+        style_weight = config.style_weight * (_FIRST_STYLE + (1 - _FIRST_STYLE) * share)
+        self.criterion.weights = (config.content_weight, style_weight, config.tv_weight)
+        if isinstance(loss, SlicedLoss):
+            loss.gram_share = SlicedLoss().gram_share * max(0.0, 2 * share - 1)
+        return self.step < copies
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        decay = min(_DECAY, self.step / (self.step + 9))
+        for average, parameter in zip(self.average.parameters(), self.network.parameters(), strict=True):
+            average.lerp_(parameter, 1 - decay)
+
+    def _instability(self, photo: Tensor, result: Tensor) -> Tensor:
+        """Return how much slight noise in the photo changes the result: the mean squared difference."""
         first = self.world.rank * len(photo)
         seeds = ((self.config.seed, self.step, number, 1) for number in range(first, first + len(photo)))
-        noise = np.stack([np.random.default_rng(seed).normal(0, _NOISE, photo.shape[1:]) for seed in seeds])
+        noise = np.stack([np.random.default_rng(seed).normal(0, _NOISE_DEVIATION, photo.shape[1:]) for seed in seeds])
         noisy: Tensor = self.network((photo + self._tensor(noise.astype(np.float32))).clamp(0, 1))
-        difference = noisy.float() - picture.float()
+        difference = noisy.float() - result.float()
         return difference.square().mean()
 
     @torch.no_grad()
-    def stylise(self, photo: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Stylise `(H, W, 3)` in [0, 1]."""
+    def stylize(self, photo: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return a photo `(H, W, 3)` in [0, 1] stylized by the network as it is."""
         with self._memory_errors(), self._autocast():
-            picture = self.network(self._tensor(np.ascontiguousarray(photo.transpose(2, 0, 1)[None])))
-        result: NDArray[np.float32] = picture[0].float().cpu().numpy().transpose(1, 2, 0)
+            results = self.average(self._tensor(np.ascontiguousarray(photo.transpose(2, 0, 1)[None])))
+        result: NDArray[np.float32] = results[0].float().cpu().numpy().transpose(1, 2, 0)
         return result
 
     def weights(self) -> dict[str, NDArray[np.float32]]:
-        """Return the network's parameters by name."""
-        return {name: tensor.detach().cpu().numpy() for name, tensor in self.network.state_dict().items()}
+        """Return the parameters by name: the moving average of the network's."""
+        return {name: tensor.detach().cpu().numpy() for name, tensor in self.average.state_dict().items()}
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Return all that resuming needs: tensors, and JSON's types. Crops need none: they follow from the step."""
-        optimiser = self.optimiser.state_dict()
-        tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
-        for index, entries in optimiser["state"].items():
-            tensors |= {f"optimiser.{index}.{key}": tensor for key, tensor in entries.items()}
+        """Return all that resuming needs, as tensors and as JSON types. Crops follow from the step."""
+        optimizer = self.optimizer.state_dict()
+        tensors = {f"{_NETWORK}{name}": tensor for name, tensor in self.network.state_dict().items()}
+        tensors |= {f"{_AVERAGE}{name}": tensor for name, tensor in self.average.state_dict().items()}
+        for index, entries in optimizer["state"].items():
+            tensors |= {f"{_OPTIMIZER}{index}.{key}": tensor for key, tensor in entries.items()}
         schedule = {"last_epoch": self.schedule.last_epoch}
-        learning_rates = [group["lr"] for group in optimiser["param_groups"]]
+        learning_rates = [group["lr"] for group in optimizer["param_groups"]]
         return tensors, {
             "step": self.step,
             "seconds": self.seconds,
@@ -200,24 +258,24 @@ class Trainer:
         }
 
     def restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-        """Take up what `state` returned."""
+        """Restore what `state` returned."""
         self.step, self.seconds, self.recent = state["step"], state["seconds"], state["recent"]
-        prefixed = "network."
-        self.network.load_state_dict(
-            {k.removeprefix(prefixed): t for k, t in tensors.items() if k.startswith(prefixed)}
-        )
+        for network, prefix in ((self.network, _NETWORK), (self.average, _AVERAGE)):
+            named = {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
+            network.load_state_dict(named or self.network.state_dict())  # older checkpoints have no average
         entries: dict[int, dict[str, Tensor]] = {}
         for key, tensor in tensors.items():
-            if key.startswith("optimiser."):
+            if key.startswith(_OPTIMIZER):
                 _, index, entry = key.split(".")
                 entries.setdefault(int(index), {})[entry] = tensor
-        self.optimiser.load_state_dict({**self.optimiser.state_dict(), "state": entries})
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": entries})
         self.schedule.load_state_dict(state["schedule"])
-        for group, rate in zip(self.optimiser.param_groups, state["learning_rates"], strict=True):
+        for group, rate in zip(self.optimizer.param_groups, state["learning_rates"], strict=True):
             group["lr"] = rate
 
 
 def _precision(precision: str, device: torch.device) -> torch.dtype:
     if precision == "auto":
-        return torch.bfloat16 if device.type == "cuda" else torch.float32
+        is_fast = device.type == "cuda" or (device.type == "cpu" and multiplies_bfloat16())
+        return torch.bfloat16 if is_fast else torch.float32
     return torch.bfloat16 if precision == "bfloat16" else torch.float32

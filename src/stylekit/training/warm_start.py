@@ -1,53 +1,125 @@
-"""Which finished style a training had best begin with."""
+"""The trained style that a training starts from."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from stylekit.config.train import TrainConfig
+from stylekit.errors import ConfigError
 from stylekit.losses.layers import default_style_layers
-from stylekit.losses.networks import build_loss_network
-from stylekit.losses.style import STYLE_LOSSES, Statistics
 from stylekit.losses.weights import find_loss_weights, read_loss_weights
 from stylekit.networks import architecture
+from stylekit.styles.library import locate_style, read_style
 from stylekit.styles.locations import bundled_styles_dir
 from stylekit.styles.names import SUFFIX
-from stylekit.styles.style_file import load_style_file
+from stylekit.styles.style_file import StyleFile, load_style_file
+
+OnCompared = Callable[[int, int], None]  # called with the number of styles compared so far, and of all
 
 
-@torch.no_grad()
-def nearest_style(painting: NDArray[np.float32], photos: NDArray[np.float32], network: str) -> Path | None:
-    """Find the bundled style whose pictures have Gram matrices nearest to a painting's, as the compact network sees it.
+@dataclass(frozen=True)
+class Start:
+    """A style to start from.
+
+    Attributes:
+        file: Its file.
+        style: Its metadata and weights.
+    """
+
+    file: Path
+    style: StyleFile
+
+
+def find_start(config: TrainConfig, resumed_from: str | None) -> Start | None:
+    """Return the style that the settings name, or that a resumed training started from; None for fresh weights.
+
+    Args:
+        config: The training's settings.
+        resumed_from: For a resumed training, the name of the file that it started from; see `RunFolder.read_start`.
+
+    Raises:
+        StyleNotFound: If the style does not exist.
+        StyleFileError: If its file is corrupt.
+        ConfigError: If it is of another network.
+    """
+    if config.init_from == "none" or (config.init_from == "nearest" and not resumed_from):
+        return None
+    file = locate_style(config.init_from) if config.init_from != "nearest" else bundled_styles_dir() / str(resumed_from)
+    style = read_style(file)
+    if style.metadata.network != config.network:
+        raise ConfigError(
+            f"{file.name} is a {style.metadata.network} network, not {config.network}.",
+            f"Use --network {style.metadata.network}, or start from another style.",
+        )
+    return Start(file, style)
+
+
+def find_nearest_start(
+    painting: NDArray[np.float32],
+    photos: NDArray[np.float32],
+    network: str,
+    on_note: Callable[[str], None],
+    on_compared: OnCompared,
+) -> Start | None:
+    """Return the bundled style nearest to a painting, and say which; None if no bundled style is of the network.
+
+    See `nearest_style` for the arguments.
+    """
+    on_note("Looking for the bundled style nearest to the painting …")
+    nearest = nearest_style(painting, photos, network, on_compared)
+    found = f"{nearest.file.stem}, the bundled style nearest to the painting" if nearest else "fresh weights"
+    on_note(f"Starting from {found}.")
+    return nearest
+
+
+def nearest_style(
+    painting: NDArray[np.float32],
+    photos: NDArray[np.float32],
+    network: str,
+    on_compared: OnCompared = lambda compared, styles: None,
+) -> Start | None:
+    """Return the bundled style whose results have Gram matrices nearest to a painting's, by the compact loss network.
 
     Args:
         painting: `(H, W, 3)` in [0, 1].
-        photos: `(B, 3, S, S)` in [0, 1], on which styles are tried.
-        network: the transformer network that is to be trained.
+        photos: `(B, 3, S, S)` in [0, 1], which every style is applied to.
+        network: The transformer network to be trained.
+        on_compared: Called before each comparison.
 
     Returns:
-        The style's file; None where no bundled style has this network.
+        The style; None if no bundled style is of this network.
     """
-    bundled = {path: load_style_file(path) for path in sorted(bundled_styles_dir().glob(f"*{SUFFIX}"))}
-    styles = {path: style for path, style in bundled.items() if style.metadata.network == network}
-    if not styles:
+    import torch
+
+    from stylekit.losses.networks import build_loss_network
+    from stylekit.losses.style import GramLoss, StyleStatistics
+
+    bundled = [Start(path, load_style_file(path)) for path in sorted(bundled_styles_dir().glob(f"*{SUFFIX}"))]
+    candidates = [start for start in bundled if start.style.metadata.network == network]
+    if not candidates:
         return None
     layers = default_style_layers("relu4_1")
     features = build_loss_network("compact", layers, read_loss_weights(find_loss_weights(network="compact")))
-    gram = STYLE_LOSSES["gram"]
+    gram = GramLoss()
 
-    def statistics(picture: Tensor) -> dict[str, Statistics]:
-        activations: dict[str, Tensor] = features(picture, layers)
+    def statistics(image: torch.Tensor) -> dict[str, StyleStatistics]:
+        activations = features(image, layers)
         return {layer: gram.statistics(activations[layer], mapping=features.maps[layer]) for layer in layers}
 
-    wanted = statistics(torch.from_numpy(np.ascontiguousarray(painting.transpose(2, 0, 1)[None])))
+    def distance(start: Start) -> float:
+        config = start.style.metadata.network_config
+        results = architecture(network).load(config, start.style.weights)(torch.from_numpy(photos))
+        reached = statistics(results)
+        distances = [gram.distance(reached[layer], gram.target(wanted[layer])) for layer in layers]
+        return torch.stack(distances).mean().item()
 
-    def distance(path: Path) -> float:
-        about = styles[path].metadata
-        transformer = architecture(about.network).load(about.network_config, styles[path].weights)
-        reached = statistics(transformer(torch.from_numpy(photos)))
-        apart = [gram.distance(reached[layer], gram.target(wanted[layer])) for layer in layers]
-        return torch.stack(apart).mean().item()
-
-    return min(styles, key=distance)
+    with torch.no_grad():
+        wanted = statistics(torch.from_numpy(np.ascontiguousarray(painting.transpose(2, 0, 1)[None])))
+        distances: list[float] = []
+        for start in candidates:
+            on_compared(len(distances), len(candidates))
+            distances.append(distance(start))
+    return candidates[int(np.argmin(distances))]

@@ -1,1 +1,1 @@
-"""Videos and animations between files and frames, and a style applied to them."""
+"""Videos and animations: read, painted frame by frame, and written."""

@@ -9,13 +9,13 @@ from stylekit.errors import ConfigError
 
 @dataclass(frozen=True)
 class VideoCodec:
-    """A way to code moving pictures.
+    """How frames are encoded.
 
     Attributes:
-        encoder: FFmpeg's name of it.
-        crf: the constant rate factor at which strokes are kept.
-        options: what else the encoder is told.
-        tag: what Apple's players know it by in MP4; empty for the usual.
+        encoder: FFmpeg's name of the encoder.
+        crf: The constant rate factor at which brush strokes survive.
+        options: Further options of the encoder.
+        tag: The codec tag that Apple's players expect in MP4; empty for FFmpeg's default.
     """
 
     encoder: str
@@ -25,7 +25,7 @@ class VideoCodec:
 
 
 VIDEO_CODECS = {
-    # Presets that leave a CPU to the network.
+    # Fast presets, which leave the CPU to the network.
     "h264": VideoCodec("libx264", 18, {"preset": "superfast"}),
     "hevc": VideoCodec("libx265", 20, {"preset": "veryfast", "x265-params": "log-level=none"}, tag="hvc1"),
     "vp9": VideoCodec("libvpx-vp9", 24, {"b": "0", "deadline": "realtime", "cpu-used": "6", "row-mt": "1"}),
@@ -34,12 +34,12 @@ VIDEO_CODECS = {
 
 @dataclass(frozen=True)
 class VideoFormat:
-    """A kind of file that holds a video.
+    """A container format.
 
     Attributes:
-        muxer: FFmpeg's name of it.
-        codec: what moving pictures are coded by where nothing else is asked for.
-        codecs: what they can be coded by.
+        muxer: FFmpeg's name of the format.
+        codec: The default codec.
+        codecs: The codecs that the format can hold.
     """
 
     muxer: str
@@ -54,34 +54,39 @@ VIDEO_FORMATS = {
     ".webm": VideoFormat("webm", "vp9", ("vp9",)),
 }
 
-_OLD_VIDEO_SUFFIXES = (".avi", ".flv", ".m2ts", ".mpeg", ".mpg", ".mts", ".ogv", ".wmv", ".3gp")
+_READ_ONLY_SUFFIXES = (".avi", ".flv", ".m2ts", ".mpeg", ".mpg", ".mts", ".ogv", ".wmv", ".3gp")
 
-VIDEO_SUFFIXES: frozenset[str] = frozenset({*VIDEO_FORMATS, *_OLD_VIDEO_SUFFIXES})
+VIDEO_SUFFIXES: frozenset[str] = frozenset({*VIDEO_FORMATS, *_READ_ONLY_SUFFIXES})
 
 ANIMATION_SUFFIXES: frozenset[str] = frozenset({".gif", ".webp"})
 
 
 def video_suffix(path: Path) -> str:
-    """Return the suffix of a video's result: its own, or `.mkv`, which holds any sound, where that is outdated."""
+    """Return the suffix for a video's result: the video's own, or `.mkv` for formats that are not written.
+
+    Matroska can hold the sound of any of them.
+    """
     suffix = path.suffix.lower()
     return suffix if suffix in VIDEO_FORMATS or suffix in ANIMATION_SUFFIXES else ".mkv"
 
 
 def video_codec(path: Path, codec: str) -> str:
-    """Return what a video is coded by: what was asked for, if its file can hold that.
+    """Return the codec for a video file.
 
     Args:
-        path: the video's file.
-        codec: a key of `VIDEO_CODECS`, or `auto`.
+        path: The file, whose suffix is a key of `VIDEO_FORMATS`.
+        codec: A key of `VIDEO_CODECS`, or `auto` for the format's default.
 
     Raises:
-        ConfigError: if it cannot.
+        ConfigError: If the format cannot hold the codec.
     """
     format = VIDEO_FORMATS[path.suffix.lower()]
     if codec == "auto":
         return format.codec
     if codec not in format.codecs:
+        codecs = " or ".join(format.codecs)
         raise ConfigError(
-            f"{path.suffix} files hold no {codec}.", f"Use --codec {' or '.join(format.codecs)}, or another suffix."
+            f"--codec must be {codecs} for {path.suffix} files, not {codec}.",
+            f"Use --codec {codecs}, or another suffix for --output.",
         )
     return codec

@@ -1,4 +1,4 @@
-"""What a video is made of, wherever its frames come from."""
+"""Videos and frames, independent of the library that reads them."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator
@@ -11,14 +11,14 @@ from stylekit.images.pixels import Pixels
 
 
 @dataclass(frozen=True)
-class Colors:
-    """How a video codes colours, by the numbers of ITU-T H.273.
+class ColorCoding:
+    """How a video encodes colors, in the numbers of ITU-T H.273.
 
     Attributes:
-        matrix: from RGB to luma and chroma; 1 is BT.709.
+        matrix: From RGB to luma and chroma; 1 is BT.709.
         range: 1 limited, 2 full.
-        primaries: 2 for those that nobody knows.
-        transfer: likewise.
+        primaries: Of RGB; 2 is unknown.
+        transfer: The transfer function; 2 is unknown.
     """
 
     matrix: int = 1
@@ -29,25 +29,25 @@ class Colors:
 
 @dataclass(frozen=True)
 class Video:
-    """A video as its file describes it. Times are in units of `time_base`.
+    """A video, as its file describes it, and the part of it that is painted. Times are in units of `time_base`.
 
     Attributes:
-        path: the file.
-        width: of an upright frame, in pixels.
-        height: likewise.
-        time_base: a unit of time in seconds.
-        rate: frames a second, on average.
-        length: how many frames there are, as far as the file tells; 0 where it does not.
-        seconds: when the wanted part ends, counted from its beginning, as far as the file tells; 0 where it does not.
-        begin: the first moment that is wanted.
-        end: the first one that is not wanted any more; None goes to the file's end.
-        shift: what is to be subtracted from all times.
-        colors: how colours are coded.
-        turns: quarter turns to the left that make a frame upright.
-        aspect: width of a pixel in units of its height.
-        is_animation: whether it is an animated picture, which has no sound.
-        loop: how often an animation is shown; 0 without end.
-        max_pixels: pixels above which no frame is decoded.
+        path: The file.
+        width: Of an upright frame, in pixels.
+        height: Of an upright frame, in pixels.
+        time_base: The unit of time, in seconds.
+        rate: Frames per second, on average.
+        length: About how many frames the part has; 0 if the file does not say.
+        seconds: How long the part is, by what the file says; 0 if it does not.
+        begin: When the part begins; None if it begins with the file.
+        end: When the part ends, exclusive; None if it ends with the file.
+        shift: What is subtracted from all times, so that the result begins at 0.
+        colors: How colors are encoded.
+        turns: Quarter turns to the left that make a frame upright.
+        aspect: Width of a pixel relative to its height.
+        is_animation: Whether the file is an animated image, which has no sound.
+        loop: How often an animation is shown; 0 is forever.
+        max_pixels: Frames of more pixels are not decoded.
     """
 
     path: Path
@@ -60,7 +60,7 @@ class Video:
     begin: int | None = None
     end: int | None = None
     shift: int = 0
-    colors: Colors = Colors()
+    colors: ColorCoding = ColorCoding()
     turns: int = 0
     aspect: Fraction = Fraction(1)
     is_animation: bool = False
@@ -73,11 +73,11 @@ class Frame:
     """A frame of a video.
 
     Attributes:
-        time: when it is shown, in units of the video's.
-        duration: for how long.
-        pixels: `(H, W, 3)`, upright RGB; None shows the frame before again.
-        alpha: `(H, W)`; None where there is no transparency.
-        is_broken: whether the frame before is shown because this one could not be read.
+        time: When it is shown, in units of the video's `time_base`.
+        duration: How long it is shown, in the same units.
+        pixels: `(H, W, 3)`, upright RGB; None shows the previous frame again.
+        alpha: `(H, W)`, 0 is transparent; None if the frame is opaque.
+        is_broken: Whether the previous frame is shown because this one cannot be decoded.
     """
 
     time: int
@@ -87,8 +87,8 @@ class Frame:
     is_broken: bool = False
 
 
-def lasting(frames: Iterable[Frame]) -> Iterator[Frame]:
-    """Let each frame last until the next one is shown."""
+def until_next(frames: Iterable[Frame]) -> Iterator[Frame]:
+    """Yield frames whose durations reach to the next frame; the last one keeps its own."""
     waiting: Frame | None = None
     for frame in frames:
         if waiting is not None:
@@ -98,12 +98,12 @@ def lasting(frames: Iterable[Frame]) -> Iterator[Frame]:
         yield waiting
 
 
-def part(frames: Iterable[Frame], video: Video) -> Iterator[Frame]:
-    """Take the wanted part of a video: what is on screen when it begins is shown from then on.
+def trim(frames: Iterable[Frame], video: Video) -> Iterator[Frame]:
+    """Yield the frames of the part of a video that is painted; the first is the one on screen when the part begins.
 
     Args:
-        frames: each lasting until the next one.
-        video: what tells the part.
+        frames: All frames, each lasting until the next one.
+        video: The video, which says when the part begins and ends.
     """
     end = None if video.end is None else video.end - video.shift
     on_screen: Frame | None = None
@@ -123,21 +123,21 @@ def part(frames: Iterable[Frame], video: Video) -> Iterator[Frame]:
 
 
 def at_rate(frames: Iterable[Frame], time_base: Fraction, rate: Fraction) -> Iterator[Frame]:
-    """Show the frames of a video at regular times: those in between are left out, and gaps are filled.
+    """Yield frames at a constant rate: surplus ones are dropped, and gaps are filled by showing the previous one again.
 
     Args:
-        frames: each lasting until the next one.
-        time_base: of the frames' times, in seconds.
-        rate: frames a second; the result's times are in units of one of them.
+        frames: Each lasting until the next one.
+        time_base: The unit of the frames' times, in seconds.
+        rate: Frames per second. The results' times are counted in frames.
     """
-    unseen: Frame | None = None  # the last that could be read, until it has been shown
-    is_broken = False  # whether one could not be read, until that has been told
+    pending: Frame | None = None  # the latest decoded frame, until it has been shown
+    is_broken = False  # whether a frame since the last one shown was broken
     for frame in frames:
         is_broken = is_broken or frame.is_broken
         if frame.pixels is not None:
-            unseen = frame
+            pending = frame
         first, end = (ceil(time * time_base * rate) for time in (frame.time, frame.time + frame.duration))
         for time in range(first, end):
-            pixels, alpha = (None, None) if unseen is None else (unseen.pixels, unseen.alpha)
+            pixels, alpha = (None, None) if pending is None else (pending.pixels, pending.alpha)
             yield Frame(time, 1, pixels, alpha, is_broken)
-            unseen, is_broken = None, False
+            pending, is_broken = None, False

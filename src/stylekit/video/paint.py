@@ -1,4 +1,4 @@
-"""A style put on a video: its frames painted, steadily or each for itself, with its sound."""
+"""A style applied to a video: its frames painted without flicker, its sound kept."""
 
 import dataclasses
 import hashlib
@@ -23,30 +23,32 @@ from stylekit.images.pixels import Pixels
 from stylekit.stylization.style import Style
 from stylekit.video.animations import animation_frames, probe_animation, write_animation
 from stylekit.video.formats import ANIMATION_SUFFIXES, VIDEO_CODECS, video_codec
-from stylekit.video.frames import Video, at_rate, lasting, part
-from stylekit.video.pipeline import _one_or_more, _Painted, _painted
+from stylekit.video.frames import Frame, Video, at_rate, trim, until_next
+from stylekit.video.pipeline import PaintedFrame, paint_frames, require_frames
 from stylekit.video.reader import probe_video, video_frames
-from stylekit.video.segments import Memory, Segments
-from stylekit.video.writer import find_companions, join, write_segment
+from stylekit.video.segments import PaintState, Segments
+from stylekit.video.writer import find_copied_streams, join_segments, write_segment
 
-_SEGMENT_SECONDS = 5  # of the video: what is painted anew after a break
-_MOST_MISSING = 1.0  # s at a video's end that are not spoken of
-# Settings on which a result depends; others may change between a break and going on.
+_SEGMENT_SECONDS = 5  # of the video: about what an interruption costs
+_TOLERATED_GAP = 1.0  # seconds by which frames may end before the video does
+# The settings that the result depends on; others may change before an interrupted painting resumes.
 _SETTINGS = ("max_size", "stroke_size", "strength", "keep_colors", "steady", "codec", "crf", "fps", "start", "end")
+
+_Paint = Callable[[PaintState], Generator[PaintedFrame]]
 
 
 @dataclass(frozen=True)
 class VideoReport:
-    """How the painting of a video is getting on, or what came of it.
+    """The progress or result of painting a video.
 
     Attributes:
-        source: the video.
-        frames: how many are painted.
-        length: how many there are, about; 0 where the file does not tell.
-        width: of the result in pixels.
-        height: likewise.
-        seconds: spent so far in this run.
-        notes: what a user may want to know, once it is finished.
+        source: The video.
+        frames: The number of painted frames.
+        length: About how many frames there are; 0 if the file does not say.
+        width: Of the result, in pixels.
+        height: Of the result, in pixels.
+        seconds: The time spent in this run so far.
+        notes: What the user may want to know; empty until the video is finished.
     """
 
     source: Path
@@ -65,144 +67,159 @@ def paint_video(
     config: ApplyConfig,
     *,
     style_key: str = "",
+    recipe: str | None = None,
     on_frame: Callable[[VideoReport], None] = lambda report: None,
 ) -> VideoReport:
-    """Put a style on a video.
+    """Apply a style to a video.
 
-    A video is painted in segments of some seconds, which are kept beside the result until it is finished: when the same
-    is to be painted after a break, it goes on where it was. An animated GIF or WebP is painted in one go. The caller
-    has claim the result.
+    A video is painted in segments of some seconds, which are stored beside the result until it is finished: painting
+    the same again after an interruption resumes. An animated GIF or WebP is painted in one go. The caller must hold the
+    lock on the result; see `locks.locked`.
 
     Args:
-        source: a video, or an animated GIF or WebP.
-        output: the file to write; its suffix sets the format.
-        style: what to paint it with.
-        config: settings.
-        style_key: what tells the style from others, when a broken video goes on.
-        on_frame: called for each frame that is finished.
+        source: A video, or an animated GIF or WebP.
+        output: The file to write; its suffix sets the format.
+        style: The style.
+        config: The settings.
+        style_key: Identifies the style's weights, so that a painting does not resume with others.
+        recipe: How the result is painted, as JSON, to be kept in its metadata unless those are stripped.
+        on_frame: Called after each frame.
 
     Raises:
-        ConfigError: if the format cannot hold the codec that was asked for.
-        ImageError: if the video cannot be read, or the result cannot be written.
-        OutOfMemory: if the device has too little memory.
+        ConfigError: If the format cannot hold the codec in the settings.
+        ImageError: If the video cannot be read, or the result cannot be written.
+        OutOfMemory: If the device has too little memory.
     """
     video = probe(source, config)
-    read = animation_frames if video.is_animation else video_frames
-    frames = part(lasting(read(video)), video)
-    shown = video
-    if config.fps is not None:
-        rate = Fraction(config.fps).limit_denominator(1001)
-        frames = at_rate(frames, video.time_base, rate)
-        shown = dataclasses.replace(
-            video, time_base=1 / rate, rate=rate, length=round(video.length * rate / video.rate)
-        )
-    report = VideoReport(video.path, 0, shown.length, shown.width, shown.height, 0.0)
-    began = time.monotonic()
+    frames, result = _frames(video, config)
+    started = time.monotonic()
 
-    def count(painted: _Painted) -> None:
-        nonlocal report
-        seconds = time.monotonic() - began
-        report = dataclasses.replace(report, frames=painted.memory.frames, seconds=seconds)
-        on_frame(report)
+    def report(state: PaintState, notes: tuple[str, ...] = ()) -> VideoReport:
+        seconds = time.monotonic() - started
+        return VideoReport(source, state.frames, result.length, result.width, result.height, seconds, notes)
 
-    paint = partial(_painted, _one_or_more(frames, video.path.name), style, config, count)
+    def paint(state: PaintState) -> Generator[PaintedFrame]:
+        some = require_frames(frames, source.name)
+        return paint_frames(some, style, config, state, on_frame=lambda state: on_frame(report(state)))
+
     notes: tuple[str, ...] = ()
     if output.suffix.lower() in ANIMATION_SUFFIXES:
-        memory = _write_animation(paint, output, shown, config)
+        state = _write_animation(paint, output, result, config, recipe)
     else:
-        segments = Segments(output, _key(video.path, style_key, config))
-        memory, notes = _write_video(paint, segments, output, video, shown, config)
-    notes = (*_notes(memory, video, shown), *notes)
-    return dataclasses.replace(report, frames=memory.frames, seconds=time.monotonic() - began, notes=notes)
+        segments = Segments(output, _key(source, style_key, config))
+        state, notes = _write_video(paint, segments, output, video, result, config, recipe)
+    return report(state, (*_notes(state, video, result), *notes))
 
 
 def probe(source: Path, config: ApplyConfig) -> Video:
-    """Look at a video, or an animated GIF or WebP.
+    """Read what a video, or an animated GIF or WebP, says about itself.
 
     Raises:
-        ImageError: if it cannot be read.
+        ImageError: If it cannot be read.
     """
     probe = probe_animation if source.suffix.lower() in ANIMATION_SUFFIXES else probe_video
     return probe(source, start=config.start, end=config.end, max_size=config.max_size, max_pixels=config.max_pixels)
 
 
-def _notes(memory: Memory, video: Video, shown: Video) -> Iterator[str]:
-    """Tell what a video lacked."""
-    if memory.broken:
-        frames_are = "frame" if memory.broken == 1 else "frames"
-        yield f"{memory.broken} broken {frames_are}: the frame before is shown again"
-    missing = video.seconds - float(memory.end * shown.time_base)
-    if missing > _MOST_MISSING:
-        yield f"the pictures end {missing:.1f} seconds before the video is said to: is it cut short?"
+def _frames(video: Video, config: ApplyConfig) -> tuple[Iterator[Frame], Video]:
+    """Return the frames to paint, and the video with the length, rate and time base of the result."""
+    read = animation_frames if video.is_animation else video_frames
+    frames = trim(until_next(read(video)), video)
+    if config.fps is None:
+        return frames, video
+    rate = Fraction(config.fps).limit_denominator(1001)
+    length = round(video.length * rate / video.rate)
+    result = dataclasses.replace(video, time_base=1 / rate, rate=rate, length=length)
+    return at_rate(frames, video.time_base, rate), result
 
 
-_Paint = Callable[[Memory], Generator[_Painted]]
+def _notes(state: PaintState, video: Video, result: Video) -> Iterator[str]:
+    """Yield what was missing in a video."""
+    if state.broken:
+        frames = "frame" if state.broken == 1 else "frames"
+        yield f"{state.broken} corrupt {frames}: the previous frame is shown instead"
+    gap = video.seconds - float(state.end * result.time_base)
+    if gap > _TOLERATED_GAP:
+        yield f"the frames end {gap:.1f} seconds before the file says they should: is it truncated?"
 
 
-def _write_animation(paint: _Paint, output: Path, video: Video, config: ApplyConfig) -> Memory:
-    memory = Memory()
+def _write_animation(paint: _Paint, output: Path, result: Video, config: ApplyConfig, recipe: str | None) -> PaintState:
+    """Paint and write an animated GIF or WebP, and return the state after it."""
+    state = PaintState()
 
-    def pictures() -> Iterator[tuple[Fraction, Pixels, Pixels | None]]:
-        nonlocal memory
-        with closing(paint(memory)) as frames:
-            for painted in frames:
-                memory = painted.memory
-                yield memory.end * video.time_base, painted.picture, painted.alpha
+    def frames() -> Iterator[tuple[Fraction, Pixels, Pixels | None]]:
+        nonlocal state
+        with closing(paint(state)) as painted_frames:
+            for painted in painted_frames:
+                state = painted.state
+                yield state.end * result.time_base, painted.image, painted.alpha
 
-    write_animation(pictures(), output, video, quality=config.quality, overwrite=config.overwrite)
-    return memory
+    recipe = None if config.strip_metadata else recipe
+    write_animation(frames(), output, result, quality=config.quality, recipe=recipe, overwrite=config.overwrite)
+    return state
 
 
 def _write_video(
-    paint: _Paint, segments: Segments, output: Path, video: Video, shown: Video, config: ApplyConfig
-) -> tuple[Memory, tuple[str, ...]]:
+    paint: _Paint,
+    segments: Segments,
+    output: Path,
+    video: Video,
+    result: Video,
+    config: ApplyConfig,
+    recipe: str | None,
+) -> tuple[PaintState, tuple[str, ...]]:
+    """Paint the segments that are missing, and join them with the video's sound and subtitles.
+
+    Returns:
+        The state after the last frame, and notes.
+    """
     codec = video_codec(output, config.codec)
     crf = VIDEO_CODECS[codec].crf if config.crf is None else config.crf
-    companions, notes = find_companions(video, output)
-    if segments.is_damaged:
-        notes = ("what was painted before a break was damaged, and is painted anew", *notes)
+    copied_streams, notes = find_copied_streams(video, output)
+    if segments.is_corrupt:
+        notes = ("the frames painted before the interruption were corrupt, and were painted again", *notes)
 
-    def write(frames: Iterable[_Painted], path: Path) -> Memory:
-        memory = Memory()
+    def write(painted_frames: Iterable[PaintedFrame], path: Path) -> PaintState:
+        state = PaintState()
 
-        def pictures() -> Iterator[tuple[int, Pixels]]:
-            nonlocal memory
-            for painted in frames:
-                memory = painted.memory
+        def frames() -> Iterator[tuple[int, Pixels]]:
+            nonlocal state
+            for painted in painted_frames:
+                state = painted.state
                 yield painted.time, _opaque(painted)
 
-        write_segment(pictures(), path, shown, codec=codec, crf=crf)
-        return memory
+        write_segment(frames(), path, result, codec=codec, crf=crf)
+        return state
 
-    most = max(1, round(_SEGMENT_SECONDS * shown.rate))
-    with closing(paint(segments.memory)) as frames:
-        for first in frames:
-            segments.add(partial(write, chain([first], islice(frames, most - 1))))
-    end = segments.memory.end * shown.time_base
-    join(
+    longest = max(1, round(_SEGMENT_SECONDS * result.rate))
+    with closing(paint(segments.state)) as painted_frames:
+        for first in painted_frames:
+            segments.add(partial(write, chain([first], islice(painted_frames, longest - 1))))
+    join_segments(
         segments.paths,
         video,
         output,
-        companions=companions,
-        end=end,
+        copied_streams=copied_streams,
+        end=segments.state.end * result.time_base,
         strip_metadata=config.strip_metadata,
+        recipe=recipe,
         overwrite=config.overwrite,
     )
     segments.clear()
-    return segments.memory, notes
+    return segments.state, notes
 
 
-def _opaque(painted: _Painted) -> Pixels:
-    """Return a picture without transparency, which videos have none of."""
+def _opaque(painted: PaintedFrame) -> Pixels:
+    """Return a frame's image on white, because videos have no transparency."""
     if painted.alpha is None:
-        return painted.picture
-    image = Image.fromarray(painted.picture)
+        return painted.image
+    image = Image.fromarray(painted.image)
     image.putalpha(Image.fromarray(painted.alpha))
     return np.asarray(on_white(image))
 
 
 def _key(source: Path, style_key: str, config: ApplyConfig) -> str:
-    """Tell by what a video would become the same."""
+    """Return hexadecimal digits that identify everything the result depends on."""
     file = source.stat()
     settings = {name: getattr(config, name) for name in _SETTINGS}
     parts = [__version__, os.path.realpath(source), file.st_size, file.st_mtime_ns, style_key, settings]

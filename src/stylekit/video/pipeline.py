@@ -1,4 +1,4 @@
-"""Frames through the stages of painting."""
+"""The stages of painting a video: frames are read, compared, stylized and steadied in threads of their own."""
 
 import dataclasses
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -13,136 +13,143 @@ from stylekit.engines.smoothed import SmoothedEngine
 from stylekit.errors import ImageError
 from stylekit.images.pixels import Pixels
 from stylekit.stylization.style import Style
-from stylekit.system.prefetch import ahead, prefetch
+from stylekit.system.prefetch import buffered, prefetch
 from stylekit.video.frames import Frame
-from stylekit.video.segments import Memory
-from stylekit.video.steadiness import Change, steadied, watched
+from stylekit.video.segments import PaintState
+from stylekit.video.steadiness import Change, compare_frame, keep_still_parts
 
-_AHEAD = 2  # frames that wait between two stages
+_BUFFER = 2  # frames that wait between two stages
+
+_Compared = tuple[Frame, Change | None]  # without a change where frames are not compared, or the previous one repeats
+_Stylized = tuple[Frame, Change | None, Pixels | None, tuple[UsedStatistics, ...]]  # no image: the previous one repeats
 
 
 @dataclass(frozen=True)
-class _Painted:
-    """A frame that is painted, with what the next one goes on from."""
+class PaintedFrame:
+    """A painted frame.
+
+    Attributes:
+        time: When it is shown, in units of the result's time.
+        image: `(H, W, 3)` RGB.
+        state: The state from which the next frame is painted.
+    """
 
     time: int
-    picture: Pixels
-    alpha: Pixels | None
-    memory: Memory
+    image: Pixels
+    state: PaintState
+
+    @property
+    def alpha(self) -> Pixels | None:
+        """`(H, W)`, 0 is transparent; None if the frame is opaque."""
+        return self.state.alpha
 
 
-def _one_or_more(frames: Iterator[Frame], name: str) -> Iterator[Frame]:
-    """Pass frames on; none at all are an error."""
+def require_frames(frames: Iterator[Frame], name: str) -> Iterator[Frame]:
+    """Yield the frames of the video called `name`.
+
+    Raises:
+        ImageError: If there are none.
+    """
     first = next(frames, None)
     if first is None:
-        raise ImageError(f"{name} has no frames in that time.", "Check --start and --end.")
+        raise ImageError(f"{name} has no frames between --start and --end.", "Check --start and --end.")
     yield first
     yield from frames
 
 
-def _painted(
-    frames: Iterator[Frame], style: Style, config: ApplyConfig, count: Callable[[_Painted], None], memory: Memory
-) -> Generator[_Painted]:
-    """Paint frames: while one is read, others are compared, stylised, steadied and written."""
-    wanted = ahead(islice(frames, memory.frames, None), _AHEAD)
-    changes = ahead(_changes(wanted, memory.seen, config.steady), _AHEAD)
-    stylized = ahead(_stylized(changes, style, config, memory.statistics), _AHEAD)
-    with closing(ahead(_kept(stylized, memory), _AHEAD)) as pictures:
-        for painted in pictures:
+def paint_frames(
+    frames: Iterator[Frame],
+    style: Style,
+    config: ApplyConfig,
+    state: PaintState,
+    on_frame: Callable[[PaintState], None],
+) -> Generator[PaintedFrame]:
+    """Yield painted frames. While one is in use, the next ones are read, compared, stylized and steadied.
+
+    Args:
+        frames: All frames of the video, those that are painted already included.
+        style: The style.
+        config: The settings.
+        state: The state after the frames that are painted already.
+        on_frame: Called with the new state after each frame has been used.
+    """
+    unpainted = buffered(islice(frames, state.frames, None), _BUFFER)
+    compared = buffered(_compare(unpainted, state.reference, config.steady), _BUFFER)
+    stylize = _stylize_in_turn(compared, style, config, state) if config.steady else _stylize(compared, style, config)
+    with closing(buffered(_steady(buffered(stylize, _BUFFER), state), _BUFFER)) as painted_frames:
+        for painted in painted_frames:
             yield painted
-            count(painted)
+            on_frame(painted.state)
 
 
-def _changes(frames: Iterable[Frame], seen: Pixels | None, steady: float) -> Iterator[tuple[Frame, Change | None]]:
-    """Compare each frame with those before."""
+def _compare(frames: Iterable[Frame], reference: Pixels | None, steady: float) -> Iterator[_Compared]:
+    """Compare each frame with the ones before."""
     for frame in frames:
         if frame.pixels is None or not steady:
             yield frame, None
             continue
-        change = watched(frame.pixels, seen, steady)
-        seen = change.seen
+        change = compare_frame(frame.pixels, reference, steady)
+        reference = change.reference
         yield frame, change
 
 
-_Stylized = tuple[Frame, Change | None, Pixels | None, tuple[UsedStatistics, ...]]
-
-
-def _stylized(
-    changes: Iterable[tuple[Frame, Change | None]],
-    style: Style,
-    config: ApplyConfig,
-    statistics: tuple[UsedStatistics, ...],
+def _stylize_in_turn(
+    compared: Iterable[_Compared], style: Style, config: ApplyConfig, state: PaintState
 ) -> Iterator[_Stylized]:
-    """Stylise frames; those that repeat the one before have no picture."""
-    return _smoothly(changes, style, config, statistics) if config.steady else _each(changes, style, config)
-
-
-def _smoothly(
-    changes: Iterable[tuple[Frame, Change | None]],
-    style: Style,
-    config: ApplyConfig,
-    statistics: tuple[UsedStatistics, ...],
-) -> Iterator[_Stylized]:
-    """Stylise frames one after another, each with statistics that follow from those of the last."""
-    engine = SmoothedEngine(style.engine, config.steady, statistics)
-    style = Style(style.metadata, engine)
-    for frame, change in changes:
+    """Stylize frames one after another, each with statistics that follow those of the previous one."""
+    engine = SmoothedEngine(style.engine, config.steady, state.statistics)
+    smoothed = Style(style.metadata, engine)
+    for frame, change in compared:
         if change is not None and change.is_cut:
             engine.forget()
-        yield _without_pixels(frame), change, _stylize(frame, style, config), engine.last
+        image = _image(frame, smoothed, config)
+        yield _without_pixels(frame), change, image, engine.statistics
 
 
-def _each(changes: Iterable[tuple[Frame, Change | None]], style: Style, config: ApplyConfig) -> Iterator[_Stylized]:
-    """Stylise frames of which none follows from the last, and so several at the same time."""
+def _stylize(compared: Iterable[_Compared], style: Style, config: ApplyConfig) -> Iterator[_Stylized]:
+    """Stylize frames independently, several at the same time."""
     idle: SimpleQueue[Style] = SimpleQueue()
     engines = style.engine.replicas()
     for engine in engines:
         idle.put(Style(style.metadata, engine))
 
-    def stylized(item: tuple[Frame, Change | None]) -> _Stylized:
-        mine = idle.get()
+    def stylize(item: _Compared) -> _Stylized:
+        frame, change = item
+        own = idle.get()
         try:
-            frame, change = item
-            return _without_pixels(frame), change, _stylize(frame, mine, config), ()
+            return _without_pixels(frame), change, _image(frame, own, config), ()
         finally:
-            idle.put(mine)
+            idle.put(own)
 
-    with closing(prefetch(stylized, changes, workers=len(engines), ahead=len(engines))) as frames:
-        yield from frames
+    with closing(prefetch(stylize, compared, workers=len(engines), buffer=len(engines))) as stylized:
+        yield from stylized
+
+
+def _image(frame: Frame, style: Style, config: ApplyConfig) -> Pixels | None:
+    """Return a frame's stylized image; None if it repeats the previous one."""
+    return None if frame.pixels is None else style.stylize_batch([frame.pixels], config.look)[0]
 
 
 def _without_pixels(frame: Frame) -> Frame:
-    """What is still wanted of a frame once it is stylised."""
+    """Return a frame without its pixels, which take memory and are not needed any more."""
     return dataclasses.replace(frame, pixels=None)
 
 
-def _stylize(frame: Frame, style: Style, config: ApplyConfig) -> Pixels | None:
-    if frame.pixels is None:
-        return None
-    return style.stylize(
-        frame.pixels,
-        stroke_size=config.stroke_size,
-        strength=config.strength,
-        keep_colors=config.keep_colors,
-        tile=config.tile,
-    )
-
-
-def _kept(stylized: Iterable[_Stylized], memory: Memory) -> Iterator[_Painted]:
-    """Keep of the last picture what has not changed."""
-    picture, alpha = memory.picture, memory.alpha
+def _steady(stylized: Iterable[_Stylized], state: PaintState) -> Iterator[PaintedFrame]:
+    """Keep the parts of the previous result that have not changed."""
+    image, alpha = state.image, state.alpha
     for frame, change, new, statistics in stylized:
         if new is not None:
             alpha = frame.alpha
-            picture = new if change is None else steadied(new, picture, change)
-        assert picture is not None  # no video begins with a frame that repeats the one before
-        memory = Memory(
-            picture,
-            seen=memory.seen if change is None else change.seen,
+            image = new if change is None else keep_still_parts(new, image, change)
+        assert image is not None  # the first frame of a video never repeats a previous one
+        state = PaintState(
+            image,
+            reference=state.reference if change is None else change.reference,
             statistics=statistics,
-            frames=memory.frames + 1,
-            broken=memory.broken + frame.is_broken,
+            frames=state.frames + 1,
+            broken=state.broken + frame.is_broken,
             end=frame.time + frame.duration,
             alpha=alpha,
         )
-        yield _Painted(frame.time, picture, alpha, memory)
+        yield PaintedFrame(frame.time, image, state)

@@ -1,4 +1,4 @@
-"""A video in parts that outlive the process: what is painted is not painted again."""
+"""The finished segments of a video, stored on disk so that an interrupted painting resumes."""
 
 import contextlib
 import glob
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from stylekit.images.errors import write_errors
 from stylekit.images.pixels import Pixels
@@ -21,21 +21,21 @@ _STATISTICS = "statistics_"
 
 
 @dataclass(frozen=True)
-class Memory:
-    """What the painting of a video goes on from.
+class PaintState:
+    """What the painting of the next frame depends on.
 
     Attributes:
-        picture: the last one; None at the beginning.
-        seen: what is remembered of the photos; see `steadiness.Change`. None where nothing is.
-        statistics: what the network's normalisations used; see `Engine.run_after`.
-        frames: how many there have been.
-        broken: how many of them could not be read.
-        end: when the last one ends, in units of the video's time.
-        alpha: the last picture's; None where there is no transparency.
+        image: The latest painted frame; None at the start.
+        reference: What the next frame is compared with; see `steadiness.Change`. None if frames are not compared.
+        statistics: Those that the network's normalizations used last; see `Engine.run_after`.
+        frames: The number of painted frames.
+        broken: How many of them could not be decoded.
+        end: When the latest one ends, in units of the result's time.
+        alpha: The latest frame's alpha; None if it is opaque.
     """
 
-    picture: Pixels | None = None
-    seen: Pixels | None = None
+    image: Pixels | None = None
+    reference: Pixels | None = None
     statistics: tuple[NDArray[np.float32], ...] = ()
     frames: int = 0
     broken: int = 0
@@ -44,17 +44,17 @@ class Memory:
 
 
 class Segments:
-    """The finished parts of a video, in a hidden folder beside it, and from what the next one goes on.
+    """The finished segments of a video, in a hidden folder beside it, and the state from which to paint the next one.
 
     Args:
-        output: the video.
-        key: hexadecimal digits that tell videos from one another that are to become this one, by what they come from
-            and how.
+        output: The video.
+        key: Hexadecimal digits that identify the source and the settings. Segments of the same video with another key
+            are deleted.
 
     Attributes:
-        paths: the finished segments, in order.
-        memory: what the next segment goes on from.
-        is_damaged: whether there were finished segments that could not be used.
+        paths: The finished segments, in order.
+        state: The state after the last of them.
+        is_corrupt: Whether finished segments were found but could not be used.
     """
 
     def __init__(self, output: Path, key: str) -> None:
@@ -65,56 +65,55 @@ class Segments:
                 shutil.rmtree(folder, ignore_errors=True)
         clear_stale(self._folder)
         self.paths = sorted(self._folder.glob("*.nut"))
-        remembered = self._remembered() if self.paths else Memory()
-        self.is_damaged = remembered is None
-        if remembered is None:
+        stored = self._load_state() if self.paths else PaintState()
+        self.is_corrupt = stored is None
+        if stored is None:
             self.clear()
-        self.memory = remembered or Memory()
+        self.state = stored or PaintState()
 
-    def _remembered(self) -> Memory | None:
-        """Read from what the next segment goes on; None where that, or a segment, is damaged."""
+    def _load_state(self) -> PaintState | None:
+        """Return the state after the last segment; None if that, or a segment, is corrupt."""
         try:
-            arrays = load_file(self._memory_of(self.paths[-1]))
+            arrays = load_file(self._state_file(self.paths[-1]))
             frames, broken, end, size = (int(arrays[name].item()) for name in ("frames", "broken", "end", "bytes"))
         except (OSError, SafetensorError, KeyError, ValueError):
             return None
-        if size != self._bytes(self.paths):
+        if size != _total_size(self.paths):
             return None
         statistics = tuple(arrays[name] for name in sorted(arrays) if name.startswith(_STATISTICS))
-        picture, seen, alpha = (arrays.get(name) for name in ("picture", "seen", "alpha"))
-        return Memory(picture, seen, statistics, frames, broken, end, alpha)
+        image, reference, alpha = (arrays.get(name) for name in ("picture", "seen", "alpha"))
+        return PaintState(image, reference, statistics, frames, broken, end, alpha)
 
-    def add(self, write: Callable[[Path], Memory]) -> None:
-        """Have the next segment written.
+    def add(self, write: Callable[[Path], PaintState]) -> None:
+        """Add the next segment.
 
         Args:
-            write: given the file to write, returns from what the segment after it goes on.
+            write: Writes the segment to the path that it is given, and returns the state after it.
+
+        Raises:
+            ImageError: If the segment cannot be written. Earlier segments are kept.
         """
         path = self._folder / f"{len(self.paths):06}.nut"
         try:
-            memory = write(self._unfinished)
+            state = write(self._unfinished)
             with write_errors(path):
-                self._finish(path, memory)
+                self._finish(path, state)
         except BaseException:
-            with contextlib.suppress(OSError):  # the folder is left where it holds finished segments
+            with contextlib.suppress(OSError):  # the folder stays if it holds finished segments
                 self._unfinished.unlink(missing_ok=True)
                 self._folder.rmdir()
             raise
-        self.memory = memory
+        self.state = state
 
-    def _finish(self, path: Path, memory: Memory) -> None:
-        """Let a segment count, once it and its memory would outlive a power cut."""
-        arrays = {name: value for name, value in vars(memory).items() if value is not None and name != "statistics"}
-        arrays |= {f"{_STATISTICS}{number:03}": value for number, value in enumerate(memory.statistics)}
-        arrays["bytes"] = self._bytes([*self.paths, self._unfinished])
-        with atomic_write(self._memory_of(path)) as temporary:
-            save_file({name: np.ascontiguousarray(value) for name, value in arrays.items()}, temporary)
-            flush_to_disk(temporary)
+    def _finish(self, path: Path, state: PaintState) -> None:
+        """Make a segment count, after it and its state would survive a power cut."""
+        with atomic_write(self._state_file(path)) as temporary:
+            temporary.write_bytes(save(_arrays(state, _total_size([*self.paths, self._unfinished]))))
         flush_to_disk(self._unfinished)
-        self._unfinished.replace(path)  # only now does the segment count: it has what follows it
+        self._unfinished.replace(path)  # from here on it counts
         flush_to_disk(self._folder)
-        for before in self.paths[-1:]:
-            self._memory_of(before).unlink()
+        for previous in self.paths[-1:]:
+            self._state_file(previous).unlink()
         self.paths.append(path)
 
     @property
@@ -122,14 +121,23 @@ class Segments:
         return self._folder / "unfinished"
 
     def clear(self) -> None:
-        """Remove all of them."""
+        """Delete all segments."""
         shutil.rmtree(self._folder, ignore_errors=True)
         self.paths = []
 
     @staticmethod
-    def _bytes(paths: Iterable[Path]) -> int:
-        return sum(path.stat().st_size for path in paths)
-
-    @staticmethod
-    def _memory_of(segment: Path) -> Path:
+    def _state_file(segment: Path) -> Path:
         return segment.with_suffix(".safetensors")
+
+
+def _arrays(state: PaintState, size: int) -> dict[str, NDArray[np.generic]]:
+    """Return a state, and the total size of the segments up to it, as a safetensors file holds them."""
+    arrays = {"picture": state.image, "seen": state.reference, "alpha": state.alpha}
+    numbers = {"frames": state.frames, "broken": state.broken, "end": state.end, "bytes": size}
+    statistics = {f"{_STATISTICS}{number:03}": array for number, array in enumerate(state.statistics)}
+    present = {name: array for name, array in (arrays | numbers | statistics).items() if array is not None}
+    return {name: np.ascontiguousarray(array) for name, array in present.items()}
+
+
+def _total_size(paths: Iterable[Path]) -> int:
+    return sum(path.stat().st_size for path in paths)

@@ -1,4 +1,4 @@
-"""Videos by PyAV: pictures as segments of a video, and segments joined with the sound of the video they come from."""
+"""Videos written by PyAV: frames as segments, and segments joined with the sound and subtitles of their source."""
 
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,7 +16,8 @@ from stylekit.images.pixels import Pixels
 from stylekit.system.files import atomic_write, flush_to_disk
 from stylekit.video.formats import VIDEO_CODECS, VIDEO_FORMATS
 from stylekit.video.frames import Video
-from stylekit.video.reader import load_av, new_reformatter, opened, swscale_colors
+from stylekit.video.reader import load_av, new_reformatter, open_video, swscale_colors
+from stylekit.video.recipes import with_recipe
 
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
@@ -24,34 +25,34 @@ if TYPE_CHECKING:
     from av.stream import Stream
     from av.video.stream import VideoStream
 
-_SEGMENT_FORMAT = "nut"  # which knows any codec, and any unit of time exactly
-_FAST_START = {"movflags": "+faststart"}  # what a player needs first comes first
-_OF_THE_FILE = {"major_brand", "minor_version", "compatible_brands", "encoder"}  # rather than of the video
+_SEGMENT_FORMAT = "nut"  # holds any codec, and times in any unit exactly
+_FAST_START = {"movflags": "+faststart"}  # what players need first comes first
+_FILE_METADATA = {"major_brand", "minor_version", "compatible_brands", "encoder"}  # about the file, not the video
 
 
-def write_segment(pictures: Iterable[tuple[int, Pixels]], path: Path, video: Video, *, codec: str, crf: int) -> None:
-    """Encode pictures as a segment of a video, so that segments can be joined as they are.
+def write_segment(frames: Iterable[tuple[int, Pixels]], path: Path, video: Video, *, codec: str, crf: int) -> None:
+    """Encode frames as a segment of a video; segments can be joined without re-encoding.
 
     Args:
-        pictures: each with its time, `(H, W, 3)`; the last row or column is cut off where they are odd in number, and
-            doubled where there is no other.
-        path: the file to write, whole or not at all.
-        video: what time, rate, colours and aspect are taken from.
-        codec: a key of `formats.VIDEO_CODECS`.
-        crf: the codec's constant rate factor; lower is better.
+        frames: Times and images `(H, W, 3)`. Of an odd number of rows or columns the last one is cropped; a single one
+            is doubled.
+        path: The file to write, whole or not at all.
+        video: Sets the unit of time, rate, color coding and aspect.
+        codec: A key of `formats.VIDEO_CODECS`.
+        crf: The codec's constant rate factor; lower is better.
 
     Raises:
-        ImageError: if it cannot be written.
+        ImageError: If it cannot be written.
     """
     av = load_av(path.name)
     coding = VIDEO_CODECS[codec]
     colors = swscale_colors(video.colors, "dst")
     stream = None
     reformatter = new_reformatter()
-    with _created(path, _SEGMENT_FORMAT) as container:
-        for time, picture in pictures:
+    with _new_container(path, _SEGMENT_FORMAT) as container:
+        for time, image in frames:
             with write_errors(path):
-                rgb = av.VideoFrame.from_ndarray(_even(picture), "rgb24")
+                rgb = av.VideoFrame.from_ndarray(_even(image), "rgb24")
                 frame = reformatter.reformat(rgb, format="yuv420p", **colors)
                 frame.pts, frame.time_base = time, video.time_base
                 if stream is None:
@@ -59,7 +60,7 @@ def write_segment(pictures: Iterable[tuple[int, Pixels]], path: Path, video: Vid
                     stream = container.add_stream(coding.encoder, rate=video.rate, options=options)
                     stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, "yuv420p"
                     stream.time_base = video.time_base
-                    _describe(stream.codec_context, video)
+                    _set_up_encoder(stream.codec_context, video)
                 container.mux(stream.encode(frame))
         if stream is not None:
             with write_errors(path):
@@ -67,12 +68,12 @@ def write_segment(pictures: Iterable[tuple[int, Pixels]], path: Path, video: Vid
 
 
 @contextmanager
-def _created(
+def _new_container(
     path: Path, muxer: str, options: Mapping[str, str] | None = None, *, overwrite: bool = True
 ) -> Iterator[Any]:
-    """Open a video's file to write, whole or not at all; it is on the disk before it is in its place.
+    """Yield a video file to write to, which appears whole or not at all, after it has reached the disk.
 
-    Errors of opening and closing are those of writing; what goes wrong in between may be another's fault.
+    Only errors of opening and closing it are errors of writing: others in the block may have other causes.
     """
     av = load_av(path.name)
     with ExitStack() as stack:
@@ -82,120 +83,125 @@ def _created(
         try:
             yield container
         except BaseException:
-            with suppress(Exception):  # it is given up
+            with suppress(Exception):  # the file is abandoned
                 container.close()
             raise
         with write_errors(path):
             container.close()
             flush_to_disk(temporary)
-            stack.close()  # which moves it into its place
+            stack.close()  # moves it into place
             flush_to_disk(path.parent)
 
 
-def _even(picture: Pixels) -> Pixels:
-    height, width = picture.shape[:2]
-    doubled = np.pad(picture, ((0, height == 1), (0, width == 1), (0, 0)), "edge") if 1 in (height, width) else picture
+def _even(image: Pixels) -> Pixels:
+    """Return an image with an even number of rows and columns."""
+    height, width = image.shape[:2]
+    doubled = np.pad(image, ((0, height == 1), (0, width == 1), (0, 0)), "edge") if 1 in (height, width) else image
     return doubled[: max(2, height // 2 * 2), : max(2, width // 2 * 2)]
 
 
-def _describe(context: Any, video: Video) -> None:
+def _set_up_encoder(context: Any, video: Video) -> None:
     context.time_base = video.time_base
-    context.max_b_frames = 0  # each packet is shown when it is read, so that segments follow one another
+    context.max_b_frames = 0  # packets in the order of their frames, so that segments can follow one another
     context.colorspace, context.color_range = video.colors.matrix, video.colors.range
     context.color_primaries, context.color_trc = video.colors.primaries, video.colors.transfer
     context.sample_aspect_ratio = video.aspect
 
 
-def join(
+def join_segments(
     segments: Sequence[Path],
     video: Video,
     output: Path,
     *,
-    companions: Sequence[int] = (),
+    copied_streams: Sequence[int] = (),
     end: Fraction,
     strip_metadata: bool,
+    recipe: str | None = None,
     overwrite: bool = True,
 ) -> None:
-    """Join segments, and the sound and the subtitles of the video they come from; nothing is encoded anew.
+    """Join segments, and the sound and subtitles of their source, without re-encoding.
 
     Args:
-        segments: in order.
-        video: what they come from.
-        output: the file to write, whole or not at all; its suffix sets the format.
-        companions: numbers of the video's streams of sound and subtitles that are to be joined, by `find_companions`.
-        end: second in which the last picture ends.
-        strip_metadata: whether title, place and so on are left out.
-        overwrite: whether an existing file is replaced.
+        segments: The segments, in order.
+        video: Their source.
+        output: The file to write, whole or not at all; its suffix sets the format.
+        copied_streams: The numbers of the source's streams to copy, from `find_copied_streams`.
+        end: The second at which the last frame ends.
+        strip_metadata: Whether to leave out title, location, recipe and so on.
+        recipe: How the video was painted, as JSON; it becomes a line of the comment.
+        overwrite: Whether an existing file is replaced.
 
     Raises:
-        ImageError: if something cannot be read or written.
-        OutputExists: if the file exists and `overwrite` is false.
+        ImageError: If something cannot be read or written.
+        OutputExists: If the file exists and `overwrite` is false.
     """
     muxer = VIDEO_FORMATS[output.suffix.lower()].muxer
     is_mp4 = muxer in ("mp4", "mov")
     with ExitStack() as stack:
-        source = None if video.is_animation else stack.enter_context(opened(video.path))
-        first = stack.enter_context(opened(segments[0])).streams.video[0]
+        source = None if video.is_animation else stack.enter_context(open_video(video.path))
+        first = stack.enter_context(open_video(segments[0])).streams.video[0]
         options = _FAST_START if is_mp4 else {}
-        container = stack.enter_context(_created(output, muxer, options, overwrite=overwrite))
+        container = stack.enter_context(_new_container(output, muxer, options, overwrite=overwrite))
         with write_errors(output):
             stream = container.add_stream_from_template(first, opaque=True)
             if is_mp4 and (tag := VIDEO_CODECS[first.codec_context.codec.canonical_name].tag):
                 stream.codec_context.codec_tag = tag
-            packets = _packets(segments, stream, end)
+            packets = _segment_packets(segments, stream, end)
+            if not strip_metadata:
+                metadata = {} if source is None else _video_metadata(source.metadata)
+                container.metadata.update(with_recipe(metadata, recipe))
             if source is not None:
-                if not strip_metadata:
-                    container.metadata.update(_worth_keeping(source.metadata))
-                streams = {source.streams[number]: _copied(source.streams[number], container) for number in companions}
-                packets = merge(packets, _others(source, streams, video), key=_moment)
+                copies = {source.streams[n]: _add_copy(source.streams[n], container) for n in copied_streams}
+                packets = merge(packets, _copied_packets(source, copies, video), key=_decoding_time)
         for packet in packets:
             with write_errors(output):
                 container.mux(packet)
 
 
-def _worth_keeping(metadata: Mapping[str, str]) -> dict[str, str]:
-    return {key: value for key, value in metadata.items() if key not in _OF_THE_FILE}
+def _video_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
+    """Return the metadata that describes a video rather than its file."""
+    return {key: value for key, value in metadata.items() if key not in _FILE_METADATA}
 
 
-def find_companions(video: Video, output: Path) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """Find out which sound and subtitles of a video its new file can hold, by trying.
+def find_copied_streams(video: Video, output: Path) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Find, by a trial, the sound and subtitles of a video that its result can hold.
 
     Args:
-        video: the video.
-        output: the file that is to be written.
+        video: The video.
+        output: The result's file.
 
     Returns:
-        The numbers of their streams, and a short phrase for each that is left out.
+        The numbers of their streams, and a short phrase for each stream that is dropped.
 
     Raises:
-        ImageError: if the video cannot be read.
+        ImageError: If the video cannot be read.
     """
     if video.is_animation:
         return (), ()
     muxer = VIDEO_FORMATS[output.suffix.lower()].muxer
-    found: list[int] = []
+    numbers: list[int] = []
     notes: list[str] = []
-    with opened(video.path) as source:
+    with open_video(video.path) as source:
         for stream in (*source.streams.audio, *source.streams.subtitles):
-            if _is_held(video.path, stream.index, muxer):
-                found.append(stream.index)
+            if _can_copy(video.path, stream.index, muxer):
+                numbers.append(stream.index)
             else:
                 kind = "sound" if stream.type == "audio" else "subtitles"
                 context = stream.codec_context  # None where FFmpeg has no decoder
-                codec = "unknown codec" if context is None else context.codec.canonical_name
-                notes.append(f"{kind} left out: {muxer} holds no {codec}")
-    return tuple(found), tuple(notes)
+                codec = "an unknown codec" if context is None else context.codec.canonical_name
+                notes.append(f"{kind} dropped: {muxer} cannot hold {codec}")
+    return tuple(numbers), tuple(notes)
 
 
-def _is_held(path: Path, number: int, muxer: str) -> bool:
-    """Tell whether a kind of file can hold a video's stream: of its sound, also the first packet."""
+def _can_copy(path: Path, number: int, muxer: str) -> bool:
+    """Return whether a format can hold a video's stream. Of sound, the first packet is tried too."""
     av = load_av(path.name)
-    with opened(path) as source:
+    with open_video(path) as source:
         stream = source.streams[number]
         packets = list(islice(source.demux(stream), 1)) if stream.type == "audio" else []
         try:
             with av.open(io.BytesIO(), "w", muxer) as trial:
-                copy = _copied(stream, trial)
+                copy = _add_copy(stream, trial)
                 trial.start_encoding()
                 for packet in packets:
                     packet.stream = copy
@@ -205,21 +211,21 @@ def _is_held(path: Path, number: int, muxer: str) -> bool:
     return True
 
 
-def _copied(stream: "Stream", container: "OutputContainer") -> "Stream":
-    """Give a file a stream like another file's."""
+def _add_copy(stream: "Stream", container: "OutputContainer") -> "Stream":
+    """Add a stream like another file's to a file, and return it."""
     copy: Stream = container.add_stream_from_template(stream, opaque=True)
     copy.metadata.update(stream.metadata)
     copy.disposition = stream.disposition
     return copy
 
 
-def _packets(segments: Sequence[Path], stream: "VideoStream", end: Fraction) -> Iterator["Packet[Any]"]:
-    """Give the segments' packets, each lasting until the next one."""
+def _segment_packets(segments: Sequence[Path], stream: "VideoStream", end: Fraction) -> Iterator["Packet[Any]"]:
+    """Yield the segments' packets, each lasting until the next one."""
     waiting: Packet[Any] | None = None
     for path in segments:
-        with opened(path) as segment:
+        with open_video(path) as segment:
             for packet in segment.demux(video=0):
-                if packet.pts is None:  # the one that asks a decoder for what it holds back
+                if packet.pts is None:  # the last one, which only flushes decoders
                     continue
                 packet.stream = stream
                 if waiting is not None and waiting.pts is not None:
@@ -231,25 +237,33 @@ def _packets(segments: Sequence[Path], stream: "VideoStream", end: Fraction) -> 
         yield waiting
 
 
-def _others(source: "InputContainer", companions: Mapping["Stream", "Stream"], video: Video) -> Iterator["Packet[Any]"]:
-    """Give the packets of sound and subtitles that belong to the wanted part of the video, bit by bit as they are."""
-    if not companions:
+def _copied_packets(
+    source: "InputContainer", copies: Mapping["Stream", "Stream"], video: Video
+) -> Iterator["Packet[Any]"]:
+    """Yield the packets of sound and subtitles within the part of the video that is painted, byte for byte.
+
+    Args:
+        source: The video's file.
+        copies: The copy of each stream.
+        video: The video, which says when the part begins and ends.
+    """
+    if not copies:
         return
     begin, end = (None if time is None else time * video.time_base for time in (video.begin, video.end))
     if begin is not None:
         source.seek(int(begin * 1_000_000))
-    for packet in source.demux(*companions):
+    for packet in source.demux(*copies):
         if packet.pts is None or packet.dts is None:
             continue
-        moment = packet.pts * packet.time_base
-        if (begin is not None and moment < begin) or (end is not None and moment >= end):
+        second = packet.pts * packet.time_base
+        if (begin is not None and second < begin) or (end is not None and second >= end):
             continue
         shift = round(video.shift * video.time_base / packet.time_base)
         packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
-        packet.stream = companions[packet.stream]
+        packet.stream = copies[packet.stream]
         yield packet
 
 
-def _moment(packet: "Packet[Any]") -> Fraction:
-    """When a packet is to be read, in seconds."""
+def _decoding_time(packet: "Packet[Any]") -> Fraction:
+    """Return when a packet is decoded, in seconds."""
     return (packet.dts or 0) * packet.time_base

@@ -1,10 +1,10 @@
-"""The network `fast`: nearly all work at a quarter of the resolution."""
+"""The network `fast`, which does most of its work at a quarter of the resolution."""
 
 from typing import TYPE_CHECKING
 
 from stylekit.networks.architecture import Architecture
 from stylekit.networks.fast.facts import FAST_BORDER_REST, fast_border, fast_shapes
-from stylekit.networks.shapes import SIDE_MULTIPLE, Shape
+from stylekit.networks.shapes import LEAST_SIDE, SIDE_MULTIPLE, Shape
 
 if TYPE_CHECKING:
     from torch import nn
@@ -36,8 +36,10 @@ class _Fast(Architecture):
 
         add_fast(graph, **settings)
 
-    def cell_side(self, cells: int, side: int) -> int:
-        return SIDE_MULTIPLE  # its features also have the cells of the border that no convolution has eaten yet
+    def grid(self, cells: int, side: int) -> tuple[int, int]:
+        """See `Architecture`: some of the border has been taken by convolutions before any of its features."""
+        padded = max(-(-side // SIDE_MULTIPLE) * SIDE_MULTIPLE, LEAST_SIDE)
+        return SIDE_MULTIPLE, (cells - padded // SIDE_MULTIPLE) // 2
 
 
 FAST = _Fast()

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from stylekit.networks.architecture import Architecture
-from stylekit.networks.johnson.facts import johnson_shapes
+from stylekit.networks.johnson.facts import JOHNSON_ONNX_OPERATIONS, johnson_shapes
 from stylekit.networks.shapes import Shape
 
 if TYPE_CHECKING:
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
 
 class _Johnson(Architecture):
     name = "johnson"
-    is_published_as_onnx = True
+    onnx_operations = JOHNSON_ONNX_OPERATIONS
 
     def _shapes(self, **settings: int) -> dict[str, Shape]:
         return johnson_shapes()
 
     def _receptive_radius(self, **settings: int) -> int:
-        quarter, half, full = 5 * 2, 1 + 1, 4 + 1 + 1 + 4  # cells that 3x3 and 9x9 kernels reach at each resolution
+        quarter, half, full = 5 * 2, 1 + 1, 4 + 1 + 1 + 4  # the radii of the kernels at each resolution
         return 4 * quarter + 2 * half + full
 
     def _bytes_per_pixel(self, **settings: int) -> int:
-        return 500  # measured on a CPU: 370 to 460, in four tensors of 32 channels; a GPU holds twice as many, halved
+        return 500  # measured on a CPU: 370 to 460, for four tensors of 32 channels; a GPU has eight, of half the size
 
     def _module(self, **settings: int) -> "nn.Module":
         from stylekit.networks.johnson.module import Johnson

@@ -1,11 +1,21 @@
-"""What `johnson` looks like from outside."""
+"""Facts about `johnson` that need no torch: its shapes, and what published graphs of it look like."""
 
 from stylekit.networks.shapes import Shape, convolution_shapes, norm_shapes
 
-JOHNSON_VARIANCE_FLOOR = 1e-5  # torch's own, which the published weights know
+JOHNSON_VARIANCE_FLOOR = 1e-5  # torch's default, with which the published weights were trained
+
+# Operations in other programs' ONNX graphs, and how many: each exporter pads, resizes, crops and scales in its own way.
+JOHNSON_ONNX_OPERATIONS: dict[str, int | None] = {
+    **{"Conv": 16, "InstanceNormalization": 15, "Relu": 10, "Add": 5},
+    **dict.fromkeys(("Pad", "Resize", "Upsample", "Clip", "Identity", "Dropout", "Constant", "ConstantOfShape")),
+    **dict.fromkeys(("Shape", "Size", "Gather", "Slice", "Split", "Concat", "Expand", "Tile", "Transpose", "Reshape")),
+    **dict.fromkeys(("Squeeze", "Unsqueeze", "Flatten", "Cast", "Range", "Where", "Equal", "Min", "Max", "Mod")),
+    **dict.fromkeys(("Sub", "Mul", "Div", "Neg", "Floor", "Ceil", "Round")),
+}
 
 
 def johnson_shapes() -> dict[str, Shape]:
+    """Return the shapes of the parameters by name, those of normalizations in the order in which they run."""
     shapes: dict[str, Shape] = {}
     for i, (inputs, outputs, kernel) in enumerate([(3, 32, 9), (32, 64, 3), (64, 128, 3)], start=1):
         shapes |= convolution_shapes(f"conv{i}.conv2d", inputs, outputs, kernel) | norm_shapes(f"in{i}", outputs)

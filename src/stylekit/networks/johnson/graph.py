@@ -8,7 +8,7 @@ from stylekit.networks.shapes import SIDE_MULTIPLE
 
 
 def add_johnson(graph: OnnxGraph) -> None:
-    """Add the network; see `Architecture`."""
+    """Add the network's nodes to a graph, from the tensor `photo` to the tensor `picture`."""
 
     def layer(x: str, convolution: str, norm: str, stride: int = 1) -> str:
         return graph.norm(graph.padded_convolution(x, f"{convolution}.conv2d", stride), norm, JOHNSON_VARIANCE_FLOOR)
@@ -29,20 +29,21 @@ def add_johnson(graph: OnnxGraph) -> None:
 
 
 def _doubled_and_convolved(graph: OnnxGraph, x: str, name: str) -> str:
-    """Doubling by repetition, reflection padding and a 3x3 convolution, with 4/9 of the multiplications.
+    """Double features by repetition, pad by reflection and convolve by 3x3, with 4/9 of the multiplications.
 
-    Each of the four quarters of the result, its even and odd rows and columns, depends on two by two values; where the
-    doubled picture goes on by reflection, what was doubled goes on by its edge. Odd rows and columns come first, as
-    the valid ones of the convolutions begin and end with one that lies outside and is cut off.
+    Each quarter of the result, its even or odd rows and columns, depends on two by two values. Reflecting the doubled
+    features is the same as repeating the edge of the original ones. Odd rows and columns come first, because the
+    convolutions' valid results begin and end with one outside of the image, which is cropped.
     """
     x = graph.padded(x, 1, "edge")
-    sums = [np.array(taps) for taps in ([[1, 1, 0], [0, 0, 1]], [[1, 0, 0], [0, 1, 1]])]  # which fall on each value
-    weight, bias = graph.in_blocks(name, sums)
-    return graph.trimmed(graph.blocks_laid_out(graph.node("Conv", x, weight, bias), 2, graph.width(name)), 1)
+    # The sums of the taps that fall on the same value, for odd and for even rows or columns.
+    sums = [np.array(taps) for taps in ([[1, 1, 0], [0, 0, 1]], [[1, 0, 0], [0, 1, 1]])]
+    weight, bias = graph.block_kernels(name, sums)
+    return graph.trimmed(graph.depth_to_space(graph.node("Conv", x, weight, bias), 2, graph.width(name)), 1)
 
 
 def _convolved_by_blocks(graph: OnnxGraph, x: str, name: str, side: int = SIDE_MULTIPLE) -> str:
-    """A convolution to three channels, as one to all pixels of a block at once: three alone leave vectors empty."""
-    weight, bias = graph.in_blocks(name, shifts(graph.kernel_side(name), side))
+    """Convolve to three channels, all pixels of a block at once: three channels would leave vectors half empty."""
+    weight, bias = graph.block_kernels(name, shifts(graph.kernel_side(name), side))
     x = graph.node("Conv", graph.padded(x, graph.kernel_side(name) // 2), weight, bias, strides=[side] * 2)
-    return graph.blocks_laid_out(x, side, graph.width(name))
+    return graph.depth_to_space(x, side, graph.width(name))

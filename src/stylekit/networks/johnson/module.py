@@ -1,11 +1,12 @@
-"""The image transformation network of Johnson et al. 2016, with instance normalisation (Ulyanov et al. 2016).
+"""The image transformation network of Johnson et al. 2016, with instance normalization (Ulyanov et al. 2016).
 
-Parameter names, layers and value range are those of pytorch/examples' fast_neural_style, so that the weights
-published for it load. Departs from Johnson's supplement as that code does: upsampling by nearest neighbours instead
-of transposed convolutions, reflection padding throughout, no scaled tanh at the end.
+Parameter names, layers and value range are those of pytorch/examples' fast_neural_style, so that weights published for
+it can be loaded. Like that code, it departs from Johnson's supplement: it upsamples by nearest neighbors instead of
+transposed convolutions, pads by reflection throughout, and has no scaled tanh at the end.
 
-In evaluation on a CPU its last three convolutions are computed at lower resolutions, with the same result: 5.3 s a
-megapixel instead of 6.5. Channels-last takes 6.4 s there, and instance norm and ReLU in one `addcmul` twice as long.
+In evaluation on a CPU, the last three convolutions are computed at lower resolutions, with the same result: 5.3 s per
+megapixel instead of 6.5. Channels-last takes 6.4 s, and instance normalization with ReLU in one `addcmul` twice as
+long.
 """
 
 import torch
@@ -28,7 +29,7 @@ class _Convolution(nn.Module):
 
 
 class _DoubledConvolution(_Convolution):
-    """A convolution of what has been doubled by repetition."""
+    """A convolution of features that are doubled by repetition first."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs, 3)
@@ -36,9 +37,9 @@ class _DoubledConvolution(_Convolution):
     def forward(self, x: Tensor) -> Tensor:
         if self.training or x.device.type != "cpu":
             return super().forward(F.interpolate(x, scale_factor=2.0, mode="nearest"))
-        # Even and odd rows and columns each depend on two by two values: 4/9 of the multiplications. Where the doubled
-        # picture goes on by reflection, what was doubled goes on by its edge.
-        sums = x.new_tensor([[[1, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 0, 1]]])  # of the three taps on either value
+        # Even and odd rows and columns each depend on two by two values: 4/9 of the multiplications. Reflecting the
+        # doubled features is the same as repeating the edge of the original ones.
+        sums = x.new_tensor([[[1, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 0, 1]]])  # of the taps that fall on the same value
         batch, _, height, width = x.shape
         x = F.pad(x, (1,) * 4, mode="replicate")
         out = x.new_empty(batch, self.conv2d.out_channels, 2 * height, 2 * width)
@@ -51,12 +52,12 @@ class _DoubledConvolution(_Convolution):
 
 
 class _LastConvolution(_Convolution):
-    """A convolution to so few channels that most of a vector stays empty."""
+    """A convolution to so few channels that most of a processor's vector would stay empty."""
 
     def forward(self, x: Tensor) -> Tensor:
         if self.training or x.device.type != "cpu":
             return super().forward(x)
-        side = SIDE_MULTIPLE  # all pixels of a block are made at once, as channels
+        side = SIDE_MULTIPLE  # all pixels of a block are computed at once, as channels
         shifted = [
             F.pad(self.conv2d.weight, (column, side - 1 - column, row, side - 1 - row))
             for row in range(side)
@@ -82,7 +83,7 @@ class _Residual(nn.Module):
 
 
 class Johnson(nn.Module):
-    """Johnson's network: `(B, 3, H, W)` in [0, 1] to the same size, RGB, about [0, 1]; 1,679,235 parameters."""
+    """Johnson's network, from `(B, 3, H, W)`, RGB in [0, 1], to the same shape, about in [0, 1]; 1.68 M parameters."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -100,8 +101,9 @@ class Johnson(nn.Module):
         self.deconv3 = _LastConvolution(32, 3, 9)
 
     def forward(self, photo: Tensor) -> Tensor:
+        """Return the stylized photos."""
         height, width = photo.shape[-2:]
-        x = pad_to_multiple(photo) * 255  # the published weights know values from 0 to 255
+        x = pad_to_multiple(photo) * 255  # the published weights are for values from 0 to 255
         x = F.relu(self.in1(self.conv1(x)), inplace=True)
         x = F.relu(self.in2(self.conv2(x)), inplace=True)
         x = F.relu(self.in3(self.conv3(x)), inplace=True)

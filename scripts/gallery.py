@@ -1,8 +1,8 @@
-"""Paint the gallery: every bundled style on the same photos.
+"""Make the gallery: every bundled style on the same photos.
 
-    python benchmarks/gallery.py
+    python scripts/gallery.py
 
-Writes `docs/gallery.md`, a picture for each style and photo into `docs/images/gallery/`, and the README's sheet of all
+Writes `docs/gallery.md`, an image for each style and photo in `docs/images/gallery/`, and the README's sheet of all
 styles, `docs/images/gallery.jpg`.
 """
 
@@ -13,50 +13,63 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from stylekit import load_style
-from stylekit.styles.catalog import CatalogEntry, styles_at_hand
+from stylekit.styles.catalog import CatalogEntry, local_styles
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 PHOTOS = (DOCS / "images" / "harbour.jpg", DOCS / "images" / "still-life.jpg")
-WIDTH = 720  # of the gallery's pictures
+WIDTH = 720  # pixels of the gallery's images
 SHEET_COLUMNS = 4
 SHEET_WIDTH = 1600
 CAPTION_HEIGHT = 26
 
 
 def paint(entries: Sequence[CatalogEntry], folder: Path) -> dict[tuple[str, str], Image.Image]:
-    """Paint each photo in each style at its own size, and keep it reduced."""
+    """Stylize each photo in each style at its own size; write the results, and return them, reduced to `WIDTH`.
+
+    Args:
+        entries: The styles.
+        folder: Where the results go.
+
+    Returns:
+        The results, by name of the style and of the photo.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    pictures = {}
+    results = {}
     for entry in entries:
         style = load_style(entry.name)
         for path in PHOTOS:
             with Image.open(path) as photo:
-                picture = reduced(style(photo), WIDTH)
-            picture.save(folder / f"{path.stem}-{entry.name}.jpg", quality=85)
-            pictures[entry.name, path.stem] = picture
+                result = reduced(style(photo), WIDTH)
+            result.save(folder / f"{path.stem}-{entry.name}.jpg", quality=85)
+            results[entry.name, path.stem] = result
             print(f"{entry.name} on {path.stem}", flush=True)
-    return pictures
+    return results
 
 
-def reduced(picture: Image.Image, width: int) -> Image.Image:
-    """A picture at another width."""
-    return picture.resize((width, round(picture.height * width / picture.width)), Image.Resampling.LANCZOS)
+def reduced(image: Image.Image, width: int) -> Image.Image:
+    """Return an image at another width."""
+    return image.resize((width, round(image.height * width / image.width)), Image.Resampling.LANCZOS)
 
 
 def credit(entry: CatalogEntry) -> str:
-    """Whose painting a style was trained from."""
+    """Return the title, painter and year of a style's painting."""
     about = entry.credits
     return ", ".join(part for part in (about.title, about.artist, about.year) if part)
 
 
 def page(entries: Sequence[CatalogEntry]) -> str:
-    """The gallery's Markdown."""
+    """Return the gallery's Markdown."""
     lines = [
         "# Gallery",
         "",
-        "Every style in the package on the same two photos, painted with `stylekit apply PHOTO --style NAME` by",
-        "`python benchmarks/gallery.py`. All were trained with `stylekit train` from paintings in the public domain;",
-        "`stylekit styles info NAME` shows how.",
+        "Every bundled style on the same two photos:",
+        "",
+        "```",
+        "stylekit apply PHOTO --style NAME",
+        "```",
+        "",
+        "All were trained with `stylekit train` from paintings in the public domain;",
+        "`stylekit styles info NAME --verbose` shows how. The page is written by `python scripts/gallery.py`.",
         "",
         " ".join(f"![{path.stem}](images/{path.name})" for path in PHOTOS),
     ]
@@ -67,28 +80,28 @@ def page(entries: Sequence[CatalogEntry]) -> str:
 
 
 def sheet(styles: Mapping[str, Sequence[Image.Image]]) -> Image.Image:
-    """All styles in rows, each with its pictures one above the other and its name below them."""
+    """Return a sheet of all styles in rows, each with its images in a column and its name below them."""
     width = SHEET_WIDTH // SHEET_COLUMNS
-    cells = {name: [reduced(picture, width) for picture in pictures] for name, pictures in styles.items()}
-    height = max(sum(picture.height for picture in cell) for cell in cells.values()) + CAPTION_HEIGHT
+    cells = {name: [reduced(image, width) for image in images] for name, images in styles.items()}
+    height = max(sum(image.height for image in cell) for cell in cells.values()) + CAPTION_HEIGHT
     whole = Image.new("RGB", (SHEET_WIDTH, -(-len(cells) // SHEET_COLUMNS) * height), "white")
     draw, font = ImageDraw.Draw(whole), ImageFont.load_default(size=16)
     for number, (name, cell) in enumerate(cells.items()):
         left, top = number % SHEET_COLUMNS * width, number // SHEET_COLUMNS * height
-        for picture in cell:
-            whole.paste(picture, (left, top))
-            top += picture.height
+        for image in cell:
+            whole.paste(image, (left, top))
+            top += image.height
         draw.text((left + width / 2, top + CAPTION_HEIGHT / 2), name, "black", font, anchor="mm")
     return whole
 
 
 def main() -> None:
-    """Write page, pictures and sheet."""
+    """Write the page, the images and the sheet."""
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
-    entries = [entry for entry in styles_at_hand() if entry.where == "bundled"]
-    pictures = paint(entries, DOCS / "images" / "gallery")
+    entries = [entry for entry in local_styles() if entry.where == "bundled"]
+    results = paint(entries, DOCS / "images" / "gallery")
     (DOCS / "gallery.md").write_text(page(entries), encoding="utf-8")
-    shown = {entry.name: [pictures[entry.name, path.stem] for path in PHOTOS] for entry in entries}
+    shown = {entry.name: [results[entry.name, path.stem] for path in PHOTOS] for entry in entries}
     sheet(shown).save(DOCS / "images" / "gallery.jpg", quality=88)
 
 

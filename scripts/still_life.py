@@ -1,11 +1,11 @@
 """Render the gallery's still life: fruit, a bowl and a glazed jug on a wooden table, lit by a window on the left.
 
-The picture is wholly our own making: every shape, colour and grain comes from this script, no outside asset is used.
-It is a small path tracer that needs only NumPy and Pillow, takes about two minutes on one core, and runs as
+    python scripts/still_life.py docs/images/still-life.jpg
 
-    python docs/images/still-life.py docs/images/still-life.jpg
+Every shape, color and grain comes from this script; it uses no other asset. It is a small path tracer that needs only
+NumPy and Pillow and takes about two minutes on one core.
 
-Two options serve previews: `--width 200 --samples 8`. Lengths are metres; x points right, y away from the camera and
+For previews, add `--width 200 --samples 8`. Lengths are in meters; x points right, y away from the camera and
 z up. Vectors are arrays whose first axis is (x, y, z), so that one call treats many rays.
 """
 
@@ -36,7 +36,7 @@ NEAR = 2e-4
 
 
 def tint(*rgb: float) -> Array:
-    """Give a colour as a column."""
+    """Give a color as a column."""
     return np.array(rgb, F)[:, None]
 
 
@@ -369,7 +369,7 @@ NAPKIN = Cloth()
 
 
 def trace(origin: Array, way: Array, limit: Array | None = None) -> tuple[Array, Index]:
-    """Follow rays to the first thing they meet; with limits, only tell whether something lies before them."""
+    """Follow rays to the first thing they meet; with limits, only whether there is something before them."""
     blocked_only = limit is not None
     t = np.full(origin.shape[1], 1e3, F) if limit is None else limit.copy()
     what = np.full(t.shape, NOTHING)
@@ -450,46 +450,46 @@ MEAN = np.array([*GROUND.values(), *(PLAIN[thing.look] for thing in THINGS)], F)
 
 
 def wood(p: Array) -> tuple[Array, Array]:
-    """Give the table's colour and its unevenness: planks along x, each with its own grain."""
+    """Give the table's color and its unevenness: planks along x, each with its own grain."""
     plank = np.floor(p[1] / 0.135 + 0.35)
     within = np.abs((p[1] / 0.135 + 0.35) % 1 - 0.5)
     q = np.stack([p[0] + 1.7 * plank, p[1], 5.3 * plank])
     broad = fractal(q * tint(2.2, 9, 1))
     ring = 0.5 + 0.5 * np.sin(tau * (p[1] * 21 + 2.6 * broad[0] + 0.35 * noise(q * tint(9, 60, 1))[0]))
-    fibre = fractal(q * tint(14, 420, 1), 2)
+    fiber = fractal(q * tint(14, 420, 1), 2)
     pore = ease(0.22, 0.6, noise(q * tint(32, 900, 1))[1])
-    tone = np.clip(0.45 + 0.30 * broad[1] + 0.24 * (ring**2 - 0.4) + 0.20 * fibre[0] + 0.3 * noise(q * 0.9)[2], 0, 1)
-    colour = blend(tone, tint(0.36, 0.20, 0.095), tint(0.125, 0.056, 0.024))
-    colour = colour * (1 - 0.4 * pore) * (1 - 0.85 * ease(0.489, 0.4955, within))
-    rough = np.stack([0.1 * broad[2], fibre[1], 0 * tone]) * F(0.035)
+    tone = np.clip(0.45 + 0.30 * broad[1] + 0.24 * (ring**2 - 0.4) + 0.20 * fiber[0] + 0.3 * noise(q * 0.9)[2], 0, 1)
+    color = blend(tone, tint(0.36, 0.20, 0.095), tint(0.125, 0.056, 0.024))
+    color = color * (1 - 0.4 * pore) * (1 - 0.85 * ease(0.489, 0.4955, within))
+    rough = np.stack([0.1 * broad[2], fiber[1], 0 * tone]) * F(0.035)
     rough[1] += 0.3 * ease(0.478, 0.495, within) * np.sign((p[1] / 0.135 + 0.35) % 1 - 0.5)
-    return colour, rough
+    return color, rough
 
 
 def pottery(thing: Thing, p: Array) -> tuple[Array, Array]:
-    """Give the colour and the unevenness of jug, bottle and bowl at places in their own frame."""
+    """Give the color and the unevenness of jug, bottle and bowl at places in their own frame."""
     look, base = thing.look, tint(*PLAIN[thing.look])
     z = p[2] + F((thing.shape.low + thing.shape.high) / 2)
     if look == "jug":
         spots = ease(0.45, 0.7, noise(p * 420)[0]) * 0.5
         flow = fractal(p * tint(30, 30, 9))[1]
-        colour = blend(np.clip(0.5 + 0.8 * flow, 0, 1), base * 1.25, base * 0.7) * (1 - spots)
+        color = blend(np.clip(0.5 + 0.8 * flow, 0, 1), base * 1.25, base * 0.7) * (1 - spots)
         if isinstance(thing.shape, Profile):
             bare = ease(0.030, 0.027, z + 0.004 * flow)
-            colour = blend(bare, colour, tint(0.34, 0.20, 0.11))
-            colour = blend(ease(0.272, 0.281, z) * 0.6, colour, tint(0.30, 0.19, 0.10))
-        return colour, 0.012 * noise(p * 60)
+            color = blend(bare, color, tint(0.34, 0.20, 0.11))
+            color = blend(ease(0.272, 0.281, z) * 0.6, color, tint(0.30, 0.19, 0.10))
+        return color, 0.012 * noise(p * 60)
     if look == "bottle":  # what light goes through gathers on the side away from the window
         through = ease(-0.1, 1.0, (p[0] + 0.35 * p[1]) / F(0.0385)) * ease(0.006, 0.02, z)
         return blend(through, base * 0.35, tint(0.11, 0.17, 0.035)), 0.006 * noise(p * 40)
     speck = ease(0.5, 0.7, noise(p * 500)[0])
     rim = ease(0.0822, 0.0845, z)
-    colour = blend(0.75 * speck, base * (1 + 0.05 * fractal(p * 40)), tint(0.20, 0.14, 0.09))
-    return blend(0.7 * rim, colour, tint(0.27, 0.17, 0.10)), 0.01 * noise(p * 60)
+    color = blend(0.75 * speck, base * (1 + 0.05 * fractal(p * 40)), tint(0.20, 0.14, 0.09))
+    return blend(0.7 * rim, color, tint(0.27, 0.17, 0.10)), 0.01 * noise(p * 60)
 
 
 def fruit(thing: Thing, p: Array) -> tuple[Array, Array]:
-    """Give a fruit's colour and its unevenness at places in its own frame."""
+    """Give a fruit's color and its unevenness at places in its own frame."""
     look, base = thing.look, tint(*PLAIN[thing.look])
     own = p + 3.1 * tint(thing.x, thing.y, 1) * 10
     z = p[2] + F((thing.shape.low + thing.shape.high) / 2)
@@ -500,30 +500,30 @@ def fruit(thing: Thing, p: Array) -> tuple[Array, Array]:
         streak = fractal(around * 5.5 + tint(0, 0, 1) * (0.55 * z) + 9 * thing.x, 4)
         shade = 0.7 * mottle[0] + 0.75 * streak[0] - 0.25 * z + 0.55 * p[0]
         if look == "apple":
-            colour = blend(ease(-0.75, 0.15, shade + 0.42), tint(0.66, 0.42, 0.09), tint(0.42, 0.035, 0.022))
-            colour = colour * (1 + 0.3 * streak[1])
+            color = blend(ease(-0.75, 0.15, shade + 0.42), tint(0.66, 0.42, 0.09), tint(0.42, 0.035, 0.022))
+            color = color * (1 + 0.3 * streak[1])
         else:
-            colour = blend(ease(0.1, 1.1, shade), base * (1 + 0.15 * mottle[1]), tint(0.55, 0.16, 0.05))
-        colour = blend(0.55 * ease(0.52, 0.66, noise(own * 15)[0]), colour, tint(0.72, 0.58, 0.30))
-        colour = blend(ease(0.38, 0.10, r + 0.12 * streak[2]) * (z > 0), colour, tint(0.34, 0.27, 0.07))
-        colour = blend(ease(0.14, 0.06, r) * (z < 0), colour, tint(0.10, 0.06, 0.03))
-        colour = blend(ease(0.085, 0.065, r) * (z > 0.5), colour, tint(0.10, 0.055, 0.028))
-        return colour, 0.035 * noise(own * 6) + 0.02 * mottle
+            color = blend(ease(0.1, 1.1, shade), base * (1 + 0.15 * mottle[1]), tint(0.55, 0.16, 0.05))
+        color = blend(0.55 * ease(0.52, 0.66, noise(own * 15)[0]), color, tint(0.72, 0.58, 0.30))
+        color = blend(ease(0.38, 0.10, r + 0.12 * streak[2]) * (z > 0), color, tint(0.34, 0.27, 0.07))
+        color = blend(ease(0.14, 0.06, r) * (z < 0), color, tint(0.10, 0.06, 0.03))
+        color = blend(ease(0.085, 0.065, r) * (z > 0.5), color, tint(0.10, 0.055, 0.028))
+        return color, 0.035 * noise(own * 6) + 0.02 * mottle
     if look == "pear":
         blush = ease(-0.1, 0.9, p[0] + 0.5 * mottle[0])
-        colour = blend(0.75 * blush, base * (1 + 0.16 * mottle[1]), tint(0.55, 0.22, 0.06))
-        colour = blend(0.7 * ease(0.25, 0.62, noise(own * 24)[0]), colour, tint(0.22, 0.14, 0.04))
-        colour = blend(
-            0.8 * ease(0.25, 0.8, fractal(own * 3.1)[2] + 0.7 * ease(1.0, 1.7, z)), colour, tint(0.27, 0.16, 0.06)
+        color = blend(0.75 * blush, base * (1 + 0.16 * mottle[1]), tint(0.55, 0.22, 0.06))
+        color = blend(0.7 * ease(0.25, 0.62, noise(own * 24)[0]), color, tint(0.22, 0.14, 0.04))
+        color = blend(
+            0.8 * ease(0.25, 0.8, fractal(own * 3.1)[2] + 0.7 * ease(1.0, 1.7, z)), color, tint(0.27, 0.16, 0.06)
         )
-        colour = blend(ease(1.70, 1.76, z), colour, tint(0.10, 0.06, 0.03))
-        return colour, 0.06 * noise(own * 9) + 0.05 * noise(own * 30)
+        color = blend(ease(1.70, 1.76, z), color, tint(0.10, 0.06, 0.03))
+        return color, 0.06 * noise(own * 9) + 0.05 * noise(own * 30)
     pits = noise(own * 15) + 0.6 * noise(own * 27)
-    colour = base * (1 + 0.10 * mottle[0] + 0.07 * pits[2])
+    color = base * (1 + 0.10 * mottle[0] + 0.07 * pits[2])
     if look == "orange":
-        colour = blend(ease(0.13, 0.09, r) * (z > 0), colour, tint(0.20, 0.17, 0.05))
-        return colour, 0.17 * pits
-    colour = blend(ease(1.0, 1.3, np.abs(z)) * 0.5, colour, tint(0.50, 0.42, 0.06))
+        color = blend(ease(0.13, 0.09, r) * (z > 0), color, tint(0.20, 0.17, 0.05))
+        return color, 0.17 * pits
+    color = blend(ease(1.0, 1.3, np.abs(z)) * 0.5, color, tint(0.50, 0.42, 0.06))
     if look == "half":
         face = z > -0.012
         turn = np.arctan2(p[1], p[0]) * F(10 / tau)
@@ -533,13 +533,13 @@ def fruit(thing: Thing, p: Array) -> tuple[Array, Array]:
         pulp = blend(sacs, tint(0.80, 0.56, 0.05), tint(0.90, 0.76, 0.24))
         inner = blend(flesh, tint(0.86, 0.80, 0.56), pulp)
         inner = blend(ease(0.895, 0.925, r), inner, tint(0.80, 0.58, 0.05))
-        return np.where(face, inner, colour), np.where(face, 0.22 * flesh * noise(own * 11), 0.13 * pits)
-    return colour, 0.13 * pits
+        return np.where(face, inner, color), np.where(face, 0.22 * flesh * noise(own * 11), 0.13 * pits)
+    return color, 0.13 * pits
 
 
 def surface(p: Array, way: Array, what: Index, fine: bool) -> tuple[Array, Array, Array, Array]:
-    """Give colour, normal, and the reflection's strength and roughness where rays meet things."""
-    colour, normal = MEAN[:, what], np.zeros_like(p)
+    """Give color, normal, and the reflection's strength and roughness where rays meet things."""
+    color, normal = MEAN[:, what], np.zeros_like(p)
     gloss, rough = np.zeros_like(p[0]), np.zeros_like(p[0])
     for number in np.unique(what):
         at = np.flatnonzero(what == number)
@@ -551,7 +551,7 @@ def surface(p: Array, way: Array, what: Index, fine: bool) -> tuple[Array, Array
             n = thing.normal(own)
             gloss[at], rough[at] = GLOSS[thing.look]
             if fine:
-                colour[:, at], uneven = (pottery if thing.look in ("jug", "bottle", "bowl") else fruit)(thing, own)
+                color[:, at], uneven = (pottery if thing.look in ("jug", "bottle", "bowl") else fruit)(thing, own)
         elif number == CLOTH:
             n = NAPKIN.normal(q)
             if fine:
@@ -562,26 +562,26 @@ def surface(p: Array, way: Array, what: Index, fine: bool) -> tuple[Array, Array
                 weave = np.sin(u * F(tau / 0.0021)) * np.sin(v * F(tau / 0.0021))
                 slub = noise(np.stack([u * 60, v * 900, 0 * u]))[0] + noise(np.stack([u * 900, v * 60, 0 * u]))[0]
                 tone = blend(0.85 * stripe, MEAN[:, [CLOTH]], tint(0.10, 0.17, 0.30))
-                colour[:, at] = tone * (1 + 0.05 * weave + 0.06 * slub)
+                color[:, at] = tone * (1 + 0.05 * weave + 0.06 * slub)
                 uneven = 0.10 * noise(q * 500)
         elif number == TABLE:
             n = np.zeros_like(q)
             n[2] = 1
             gloss[at], rough[at] = 0.65, 0.16
             if fine:
-                colour[:, at], uneven = wood(q)
+                color[:, at], uneven = wood(q)
         else:
             n = np.zeros_like(q)
             n[1] = -1
             if fine:
                 stain = fractal(q * 2.4)
-                colour[:, at] = MEAN[:, [BACK]] * (1 + 0.10 * stain[0] + 0.05 * fractal(q * 14)[1])
+                color[:, at] = MEAN[:, [BACK]] * (1 + 0.10 * stain[0] + 0.05 * fractal(q * 14)[1])
                 uneven = 0.05 * fractal(q * 18)
         normal[:, at] = unit(n + uneven)
-    return colour, normal, gloss * (0.04 + 0.96 * (1 - np.clip(-dot(normal, way), 0, 1)) ** 5), rough
+    return color, normal, gloss * (0.04 + 0.96 * (1 - np.clip(-dot(normal, way), 0, 1)) ** 5), rough
 
 
-# The picture -------------------------------------------------------------------------------------------------------
+# The image ---------------------------------------------------------------------------------------------------------
 
 
 def look(origin: Array, way: Array, u: Array) -> Array:
@@ -593,7 +593,7 @@ def look(origin: Array, way: Array, u: Array) -> Array:
     seen = np.flatnonzero(~gone)
     way, what, u = way[:, seen], what[seen], u[:, seen]
     p = origin[:, seen] + t[seen] * way
-    colour, n, gloss, rough = surface(p, way, what, True)
+    color, n, gloss, rough = surface(p, way, what, True)
     direct = from_window(p, n, u[0:2])
 
     shiny = np.flatnonzero(gloss > 0)
@@ -613,14 +613,14 @@ def look(origin: Array, way: Array, u: Array) -> Array:
     dice = np.concatenate([u[6:8], u[6:8, shiny]], axis=1)[:, at]
     gain[:, at] = second * (from_window(q, m, dice) + ROOM * (0.6 + 0.4 * m[2]) * 0.8)
 
-    result = colour * (direct + gain[:, : len(seen)])
+    result = color * (direct + gain[:, : len(seen)])
     result[:, shiny] += gloss[shiny] * gain[:, len(seen) :]
     light[:, seen] = result
     return light
 
 
 def render(width: int, samples: int) -> Array:
-    """Trace the picture, tile by tile."""
+    """Trace the image, tile by tile."""
     height = width * 3 // 4
     eye = tint(*EYE)
     ahead = unit(tint(*TARGET) - eye)
@@ -629,7 +629,7 @@ def render(width: int, samples: int) -> Array:
     net = np.array([[i / samples, int(f"{i:016b}"[::-1], 2) / 65536] for i in range(samples)], F)
     rng = np.random.default_rng(11)
     orders = np.stack([rng.permutation(samples) for _ in range(6)])
-    picture = np.zeros((3, width * height), F)
+    image = np.zeros((3, width * height), F)
     band = 90000
     for first in range(0, width * height, band):
         pixel = np.arange(first, min(first + band, width * height))
@@ -641,12 +641,12 @@ def render(width: int, samples: int) -> Array:
             way = ahead + F(HALF_HEIGHT) * (F(4 / 3) * x.astype(F) * right + y.astype(F) * up)
             radius, turn = F(LENS) * np.sqrt(u[10]), F(tau) * u[11]
             origin = eye + radius * (np.cos(turn) * right + np.sin(turn) * up)
-            picture[:, pixel] += look(origin, unit(eye + F(FOCUS) * way - origin), u[:8]) / samples
-    return picture.reshape(3, height, width)
+            image[:, pixel] += look(origin, unit(eye + F(FOCUS) * way - origin), u[:8]) / samples
+    return image.reshape(3, height, width)
 
 
 def develop(light: Array) -> Image.Image:
-    """Turn light into a print: exposure, darker corners, a video's curve and a little grain."""
+    """Turn light into a print: exposure, darker corners, the tone curve of film and a little grain."""
     _, height, width = light.shape
     y, x = np.meshgrid(np.linspace(-0.75, 0.75, height), np.linspace(-1, 1, width), indexing="ij")
     exposed = light * (1.0 - 0.22 * (x * x + y * y)) * 1.15

@@ -1,11 +1,11 @@
-"""Render the README's sample photo: a small harbour under hills, with a wide sky.
+"""Render the README's sample photo: a small harbor under hills, with a wide sky.
 
-The picture is wholly our own making: every shape, colour and cloud comes from this script, no outside asset is used.
-It needs Blender as a module (`pip install bpy` on Python 3.11), takes some minutes on two cores, and runs as
+    python scripts/harbour.py docs/images/harbour.jpg
 
-    python docs/images/harbour.py docs/images/harbour.jpg
+Every shape, color and cloud comes from this script; it uses no other asset. It needs Blender as a module (`pip install
+bpy` on Python 3.11) and takes some minutes on two cores.
 
-Two options serve previews: `--width 300 --samples 16`. Lengths are metres; x points right, y away from the camera and
+For previews, add `--width 300 --samples 16`. Lengths are in meters; x points right, y away from the camera and
 z up.
 """
 
@@ -32,7 +32,7 @@ SKY_SCALE = 0.1
 EYE_HEIGHT, QUAY_HEIGHT = 8.5, 1.9
 HALF_VIEW, CLOUD_ELEVATION = radians(33), radians(27)  # how far land, sea and clouds are built to the sides, and up
 
-# The waterline, walked with the land on the left: a quay, the head of the harbour, then a wild coast.
+# The waterline, walked with the land on the left: a quay, the head of the harbor, then a wild coast.
 SHORE_KNOTS = np.array(
     [
         (-34, -40), (-31, 10), (-30, 60), (-31, 110), (-27, 150), (-10, 186), (22, 207), (55, 220), (74, 240),
@@ -94,7 +94,7 @@ def value_noise(x: Array, y: Array, lattice: Array) -> Array:
 
 
 def fractal(x: Array, y: Array, octaves: int, seed: int, ridged: bool = False, gain: float = 0.5) -> Array:
-    """Sum octaves of noise, each turned against the last; the result lies between -1 and 1."""
+    """Sum octaves of noise, each rotated against the previous one; the result is between -1 and 1."""
     lattice = np.random.default_rng(seed).uniform(-1, 1, (256, 256))
     total, weight, reach = np.zeros_like(x), 1.0, 0.0
     for _ in range(octaves):
@@ -127,10 +127,10 @@ class Shape:
         self.faces += [tuple(start + index for index in face) for face in faces]
         self.slots += [self.materials.index(material)] * len(faces)
 
-    def box(self, centre: Point, size: Point, material: Any) -> None:
+    def box(self, center: Point, size: Point, material: Any) -> None:
         """Add an upright box."""
         corners = [
-            [c + s * d / 2 for c, s, d in zip(centre, size, (dx, dy, dz), strict=True)]
+            [c + s * d / 2 for c, s, d in zip(center, size, (dx, dy, dz), strict=True)]
             for dz in (-1, 1)
             for dx, dy in ((-1, -1), (1, -1), (1, 1), (-1, 1))
         ]
@@ -188,7 +188,7 @@ def put_grid(name: str, points: Array, material: Any) -> None:
 
 
 def view_grid(nearest: float, farthest: float, rows: int, columns: int) -> tuple[Array, Array]:
-    """Spread ground points over the view so that they lie about evenly on the picture."""
+    """Spread ground points over the view so that they are about evenly spaced in the image."""
     distance = np.geomspace(nearest, farthest, rows)[:, None]
     azimuth = np.linspace(-HALF_VIEW, HALF_VIEW, columns)[None, :]
     return distance * np.sin(azimuth), distance * np.cos(azimuth)
@@ -227,7 +227,7 @@ class Nodes:
         return self("Math", dict(enumerate(values)), operation=operation)
 
     def mix(self, factor: Any, first: Any, second: Any, blend: str = "MIX") -> Any:
-        """Blend two colours."""
+        """Blend two colors."""
         node = self.node("Mix", {"Factor": factor, 6: first, 7: second}, data_type="RGBA", blend_type=blend)
         return node.outputs[2]
 
@@ -236,7 +236,7 @@ class Nodes:
         return self("MapRange", {0: value, 1: low, 2: high}, interpolation_type="SMOOTHSTEP")
 
     def noise(self, scale: float, detail: float = 5.0, stretch: Point = (1, 1, 1)) -> Any:
-        """Add fractal noise over the scene's space; `scale` counts features per metre."""
+        """Add fractal noise over the scene's space; `scale` counts features per meter."""
         place = self.node("NewGeometry").outputs["Position"]
         place = self("Mapping", {"Vector": place, "Scale": tuple(scale * s for s in stretch)})
         return self("TexNoise", {"Vector": place, "Scale": 1.0, "Detail": detail, "Roughness": 0.6})
@@ -245,12 +245,12 @@ class Nodes:
         """Turn a height into a surface normal."""
         return self("Bump", {"Height": height, "Distance": distance, "Strength": 1.0})
 
-    def surface(self, colour: Any, roughness: Any = 0.8, **more: Any) -> Any:
+    def surface(self, color: Any, roughness: Any = 0.8, **more: Any) -> Any:
         """Add the general surface shader; `more` names further inputs."""
-        return self("BsdfPrincipled", {"Base Color": colour, "Roughness": roughness, **more})
+        return self("BsdfPrincipled", {"Base Color": color, "Roughness": roughness, **more})
 
     def finish(self, shader: Any) -> None:
-        """Set the surface behind the haze that lies between it and the camera."""
+        """Put the haze between the surface and the camera in front of the surface."""
         distance = self.node("CameraData").outputs["View Distance"]
         veil = self.math("SUBTRACT", 1.0, self.math("POWER", 2.718, self.math("MULTIPLY", distance, -1 / 9000)))
         haze = self("Emission", {"Color": (0.50, 0.63, 0.80), "Strength": 1.0})
@@ -263,38 +263,38 @@ def new_material(name: str) -> tuple[Any, Nodes]:
     return material, Nodes(material.node_tree)
 
 
-def paint(name: str, colour: Any, roughness: float = 0.5, stain: float = 0.25) -> Any:
+def paint(name: str, color: Any, roughness: float = 0.5, stain: float = 0.25) -> Any:
     """Make a painted surface, a little uneven and weathered."""
     material, nodes = new_material(name)
     wear = nodes.ramp(nodes.noise(0.9, stretch=(1, 1, 0.5)), 0.3, 0.75)
-    dark = tuple(c * (1 - stain) for c in colour)
-    nodes.finish(nodes.surface(nodes.mix(wear, colour, dark), roughness))
+    dark = tuple(c * (1 - stain) for c in color)
+    nodes.finish(nodes.surface(nodes.mix(wear, color, dark), roughness))
     return material
 
 
-def plaster(colour: Any) -> Any:
+def plaster(color: Any) -> Any:
     """Make a lime-washed wall: blotched, streaked from above, rough."""
     material, nodes = new_material("plaster")
     blotches = nodes.ramp(nodes.noise(0.45), 0.35, 0.7)
     streaks = nodes.ramp(nodes.noise(1.0, stretch=(2.2, 2.2, 0.12)), 0.45, 0.8)
-    pale = tuple(0.85 * c + 0.05 for c in colour)
-    worn = nodes.mix(blotches, colour, pale)
-    worn = nodes.mix(nodes.math("MULTIPLY", streaks, 0.4), worn, tuple(0.45 * c for c in colour))
+    pale = tuple(0.85 * c + 0.05 for c in color)
+    worn = nodes.mix(blotches, color, pale)
+    worn = nodes.mix(nodes.math("MULTIPLY", streaks, 0.4), worn, tuple(0.45 * c for c in color))
     normal = nodes.bump(nodes.noise(6.0), 0.03)
     nodes.finish(nodes.surface(worn, 0.9, Normal=normal))
     return material
 
 
-def roof_tiles(colour: Any) -> Any:
+def roof_tiles(color: Any) -> Any:
     """Make a roof of half-round clay tiles, which run down the slope."""
     material, nodes = new_material("tiles")
     place = nodes.node("TexCoord").outputs["Object"]
     rolls = nodes("TexWave", {"Vector": place, "Scale": 1.1, "Distortion": 0.3}, bands_direction="X")
     rows = nodes("TexWave", {"Vector": place, "Scale": 0.9, "Distortion": 0.6}, bands_direction="Y", wave_profile="SAW")
     single = nodes.node("TexVoronoi", {"Vector": place, "Scale": 2.6}).outputs["Color"]
-    tone = nodes.mix(nodes.ramp(nodes.noise(0.5), 0.3, 0.7), colour, tuple(0.55 * c for c in colour))
+    tone = nodes.mix(nodes.ramp(nodes.noise(0.5), 0.3, 0.7), color, tuple(0.55 * c for c in color))
     tone = nodes.mix(0.35, tone, nodes.mix(1.0, tone, single, "MULTIPLY"))
-    tone = nodes.mix(nodes.math("MULTIPLY", nodes.ramp(rolls, 0.5, 0.0), 0.6), tone, tuple(0.3 * c for c in colour))
+    tone = nodes.mix(nodes.math("MULTIPLY", nodes.ramp(rolls, 0.5, 0.0), 0.6), tone, tuple(0.3 * c for c in color))
     height = nodes.math("ADD", rolls, nodes.math("MULTIPLY", rows, 0.5))
     nodes.finish(nodes.surface(tone, 0.85, Normal=nodes.bump(height, 0.06)))
     return material
@@ -307,7 +307,7 @@ def glass() -> Any:
     return material
 
 
-def masonry(colour: Any) -> Any:
+def masonry(color: Any) -> Any:
     """Make a wall of rough blocks, wet and weedy near the water."""
     material, nodes = new_material("masonry")
     place = nodes.node("NewGeometry").outputs["Position"]
@@ -320,9 +320,9 @@ def masonry(colour: Any) -> Any:
         feature="DISTANCE_TO_EDGE",
     )
     joint = nodes.ramp(gaps, 0.0, 0.12)
-    tone = nodes.mix(nodes.math("MULTIPLY", nodes.noise(1.5), 0.9), colour, tuple(0.4 * c for c in colour))
+    tone = nodes.mix(nodes.math("MULTIPLY", nodes.noise(1.5), 0.9), color, tuple(0.4 * c for c in color))
     tone = nodes.mix(0.3, tone, nodes.mix(1.0, tone, cells.outputs["Color"], "MULTIPLY"))
-    tone = nodes.mix(joint, tuple(0.25 * c for c in colour), tone)
+    tone = nodes.mix(joint, tuple(0.25 * c for c in color), tone)
     height = nodes.node("SeparateXYZ", {0: place}).outputs["Z"]
     wavering = nodes.math("ADD", height, nodes.math("MULTIPLY", nodes.noise(0.7), 0.6))
     tone = nodes.mix(nodes.ramp(wavering, 1.05, 0.7), tone, (0.028, 0.032, 0.016))
@@ -369,11 +369,11 @@ def ground() -> Any:
     return material
 
 
-def foliage(colour: Any) -> Any:
+def foliage(color: Any) -> Any:
     """Make leaves, which differ from tree to tree and let some light through."""
     material, nodes = new_material("foliage")
     tree = nodes.node("ObjectInfo").outputs["Random"]
-    tone = nodes.mix(tree, colour, (colour[0] * 2.0, colour[1] * 1.5, colour[2] * 1.1))
+    tone = nodes.mix(tree, color, (color[0] * 2.0, color[1] * 1.5, color[2] * 1.1))
     leaf = nodes("BsdfDiffuse", {"Color": tone})
     through = nodes("BsdfTranslucent", {"Color": nodes.mix(1.0, tone, (1.2, 1.3, 0.5), "MULTIPLY")})
     nodes.finish(nodes("MixShader", {0: 0.3, 1: leaf, 2: through}))
@@ -414,7 +414,7 @@ SHORE, INLAND = shore_line()
 
 
 def inland_distance(x: Array, y: Array) -> Array:
-    """Measure how far points lie inland of the waterline (negative: out on the water)."""
+    """Measure how far points are inland of the waterline (negative: out on the water)."""
     best, side = np.full(x.shape, np.inf), np.zeros(x.shape)
     for (px, py), (nx, ny) in zip(SHORE, INLAND, strict=True):
         dx, dy = x - px, y - py
@@ -446,7 +446,7 @@ def build_land() -> None:
 
 
 def build_quay() -> None:
-    """Build the harbour wall with its coping, the paved front, bollards, lamps and parasols."""
+    """Build the harbor wall with its coping, the paved front, bollards, lamps and parasols."""
     count = 24 * QUAY_KNOTS + 6
     line, inward = SHORE[:count], INLAND[:count]
     profiles = (
@@ -511,17 +511,17 @@ class Palette:
     """The materials that houses share."""
 
     def __init__(self) -> None:
-        self.plasters = [plaster(colour) for colour in PLASTER]
+        self.plasters = [plaster(color) for color in PLASTER]
         self.roofs = [roof_tiles(c) for c in ((0.42, 0.17, 0.08), (0.36, 0.13, 0.065), (0.45, 0.22, 0.12))]
-        self.shutters = [paint("shutter", colour, 0.6) for colour in SHUTTERS]
+        self.shutters = [paint("shutter", color, 0.6) for color in SHUTTERS]
         self.trim, self.wood = paint("trim", (0.74, 0.70, 0.62), 0.7), paint("door", (0.10, 0.05, 0.025))
         self.iron, self.glass = paint("rail", (0.03, 0.03, 0.03)), glass()
         self.awnings = [paint("awning", c, 0.9) for c in ((0.55, 0.07, 0.05), (0.75, 0.70, 0.58), (0.06, 0.20, 0.14))]
 
 
-def wall_box(shape: Shape, place: Place, centre: Point, size: Point, material: Any) -> None:
+def wall_box(shape: Shape, place: Place, center: Point, size: Point, material: Any) -> None:
     """Add a box in a wall's own frame: along the wall, up it, and out of it."""
-    (u, v, w), (du, dv, dw) = centre, size
+    (u, v, w), (du, dv, dw) = center, size
     corners = [
         place(u + i * du / 2, v + j * dv / 2, w + k * dw)
         for k in (0, 1)
@@ -587,9 +587,9 @@ def gable_roof(
         shape.add(top + raised, [*edges, (0, 1, 2, 3)], trim)
 
 
-def house(wide: float, deep: float, storeys: int, shops: bool, palette: Palette, rng: Random) -> Any:
-    """Build one house; its front faces -y and its floor lies at z = 0."""
-    shape, high = Shape(), 3.1 * storeys + 0.6
+def house(wide: float, deep: float, stories: int, shops: bool, palette: Palette, rng: Random) -> Any:
+    """Build one house; its front faces -y and its floor is at z = 0."""
+    shape, high = Shape(), 3.1 * stories + 0.6
     wall, tiles, shutter = rng.choice(palette.plasters), rng.choice(palette.roofs), rng.choice(palette.shutters)
     shape.box((0, 0, high / 2 - 3), (wide, deep, high + 6), wall)
     gable_roof(shape, wide, deep, high, deep * rng.uniform(0.19, 0.27), wall, tiles, palette.trim)
@@ -600,14 +600,14 @@ def house(wide: float, deep: float, storeys: int, shops: bool, palette: Palette,
     ]
     for number, (place, length) in enumerate(faces):
         columns = max(2, int(length / 2.7))
-        for storey in range(storeys):
-            if storey == 0 and number == 0 and shops:
+        for story in range(stories):
+            if story == 0 and number == 0 and shops:
                 ground_floor(shape, place, length, palette, rng)
                 continue
             for column in range(columns):
-                u, v = length * ((column + 0.5) / columns - 0.5), 3.1 * storey + 1.85
-                window(shape, place, u, v, 1.55 if storey < 3 else 1.2, shutter, palette, rng)
-                if number == 0 and storey and rng.random() < 0.14:
+                u, v = length * ((column + 0.5) / columns - 0.5), 3.1 * story + 1.85
+                window(shape, place, u, v, 1.55 if story < 3 else 1.2, shutter, palette, rng)
+                if number == 0 and story and rng.random() < 0.14:
                     balcony(shape, place, u, v - 1.05, palette)
     if rng.random() < 0.6:
         wall_box(shape, faces[0][0], (0, 3.35, 0), (wide, 0.22, 0.1), palette.trim)
@@ -647,7 +647,7 @@ def church(palette: Palette) -> Any:
 
 
 def town_rows() -> list[tuple[float, float, float, float, float, int, bool]]:
-    """Lay out the houses in rows along the waterfront: x, y, turn, width, depth, storeys, shops below."""
+    """Lay out the houses in rows along the waterfront: x, y, turn, width, depth, stories, shops below."""
     rng, plots = Random(11), []
     count = 24 * QUAY_KNOTS
     for row, back in enumerate((17.0, 37.0, 56.0, 76.0, 98.0)):
@@ -659,9 +659,9 @@ def town_rows() -> list[tuple[float, float, float, float, float, int, bool]]:
             i = int(np.searchsorted(length, at + wide / 2).clip(0, count - 1))
             x, y = line[i] + rng.uniform(-0.6, 0.6) * (1 + row) * INLAND[i]
             turn = atan2(INLAND[i, 1], INLAND[i, 0]) - pi / 2
-            storeys = rng.choice((3, 3, 4, 4, 5)) if row == 0 else rng.choice((2, 3, 3))
+            stories = rng.choice((3, 3, 4, 4, 5)) if row == 0 else rng.choice((2, 3, 3))
             if row == 0 or rng.random() > 0.12 * row:
-                plots.append((x, y, turn, wide, rng.uniform(8.5, 10.5), storeys, row == 0))
+                plots.append((x, y, turn, wide, rng.uniform(8.5, 10.5), stories, row == 0))
             at += wide + (0.02 if row == 0 and rng.random() < 0.88 else rng.uniform(1.5, 2.5 + 3 * row))
     return plots
 
@@ -671,11 +671,11 @@ def build_town() -> Array:
     palette, rng = Palette(), Random(5)
     church_place = np.array([-2.0, 262.0])
     taken = [church_place, church_place + np.array([4, 10])]
-    for x, y, turn, wide, deep, storeys, shops in town_rows():
+    for x, y, turn, wide, deep, stories, shops in town_rows():
         if np.hypot(church_place[0] + 4 - x, church_place[1] + 6 - y) < 21:
             continue
         z = QUAY_HEIGHT if shops else float(land_height(np.array([x]), np.array([y]))[0]) + 0.3
-        put(house(wide, deep, storeys, shops, palette, rng), (x, y, z), turn)
+        put(house(wide, deep, stories, shops, palette, rng), (x, y, z), turn)
         taken.append(np.array([x, y]))
     x, y = church_place
     put(church(palette), (x, y, float(land_height(np.array([x]), np.array([y]))[0])), 0.12)
@@ -683,7 +683,7 @@ def build_town() -> Array:
 
 
 def build_breakwater() -> None:
-    """Pile up the mole that closes the harbour, with the lighthouse on its head."""
+    """Pile up the mole that closes the harbor, with the lighthouse on its head."""
     rng, nprng = Random(3), np.random.default_rng(3)
     stone = masonry((0.34, 0.31, 0.27))
     boulders = []
@@ -729,8 +729,8 @@ def lighthouse() -> Any:
     iron, pane = paint("gallery", (0.05, 0.05, 0.05)), glass()
     shape.tube((0, 0, -1), (0, 0, 1.2), 4.2, masonry((0.42, 0.38, 0.32)), tip=4.0)
     levels = [(1.2, 2.4), (7.5, 2.05), (10.5, 1.9), (14.5, 1.7)]
-    for (low, r0), (high, r1), colour in zip(levels, levels[1:], (white, red, white), strict=False):
-        shape.tube((0, 0, low), (0, 0, high), r0, colour, tip=r1)
+    for (low, r0), (high, r1), color in zip(levels, levels[1:], (white, red, white), strict=False):
+        shape.tube((0, 0, low), (0, 0, high), r0, color, tip=r1)
     shape.tube((0, 0, 14.5), (0, 0, 14.9), 2.5, white)
     shape.tube((0, 0, 14.9), (0, 0, 16.9), 1.15, pane)
     shape.tube((0, 0, 16.9), (0, 0, 17.2), 1.5, red)
@@ -754,22 +754,22 @@ def lighthouse() -> Any:
 # Trees -------------------------------------------------------------------------------------------------------------
 
 
-def tree(lobes: Array, leaves: int, leaf_size: float, trunk: float, colour: Any, seed: int) -> Any:
-    """Build a tree from leaf cards spread over lobes, each a row of centre (x, y, z) and radii (across, up)."""
+def tree(lobes: Array, leaves: int, leaf_size: float, trunk: float, color: Any, seed: int) -> Any:
+    """Build a tree from leaf cards spread over lobes, each a row of center (x, y, z) and radii (across, up)."""
     rng = np.random.default_rng(seed)
     shape, bark = Shape(), paint("bark", (0.10, 0.075, 0.05))
     shape.tube((0, 0, -1), (0, 0, trunk), 0.16, bark, tip=0.08)
-    green = foliage(colour)
+    green = foliage(color)
     for x, y, z, across, up in lobes:
         way = rng.normal(size=(leaves, 3))
         way /= np.linalg.norm(way, axis=1, keepdims=True)
-        centres = (x, y, z) + way * (across, across, up) * rng.uniform(0.55, 1.05, (leaves, 1))
+        centers = (x, y, z) + way * (across, across, up) * rng.uniform(0.55, 1.05, (leaves, 1))
         lean = way + rng.normal(scale=0.6, size=(leaves, 3))
         first = np.cross(lean, rng.normal(size=(leaves, 3)))
         first *= leaf_size / np.linalg.norm(first, axis=1, keepdims=True)
         second = np.cross(lean, first)
         second *= 0.7 * leaf_size / np.linalg.norm(second, axis=1, keepdims=True)
-        for c, a, b in zip(centres, first, second, strict=True):
+        for c, a, b in zip(centers, first, second, strict=True):
             shape.add([c - a - b, c + a - b, c + a + b, c - a + b], [(0, 1, 2, 3)], green)
     return shape.mesh("tree")
 
@@ -847,12 +847,12 @@ def hull(shape: Shape, long: float, beam: float, board: float, stern: float, pai
         shape.add([*rings[0], (rings[0][0][0], 0, rings[0][-1][2])], [range(len(section) + 1)], side)
 
 
-def yacht(long: float, colour: Any, sails: bool, rng: Random) -> Any:
+def yacht(long: float, color: Any, sails: bool, rng: Random) -> Any:
     """Build a sailing boat, under sail or with its sails stowed."""
     shape, board = Shape(), 0.105 * long
     white, teak = paint("gelcoat", (0.80, 0.80, 0.78), 0.25, 0.08), paint("teak", (0.32, 0.20, 0.11))
     metal, pane = paint("mast", (0.74, 0.74, 0.72), 0.35, 0.05), glass()
-    side = paint("hull", colour, 0.18, 0.06)
+    side = paint("hull", color, 0.18, 0.06)
     cover = paint("cover", rng.choice(((0.03, 0.07, 0.20), (0.30, 0.05, 0.05), (0.55, 0.50, 0.40))), 0.9)
     hull(shape, long, 0.31 * long, board, 0.62, (paint("keel", (0.20, 0.03, 0.025)), side, white, teak))
     shape.box((0.06 * long, 0, board + 0.3), (0.36 * long, 0.17 * long, 0.7), white)
@@ -900,13 +900,13 @@ def yacht(long: float, colour: Any, sails: bool, rng: Random) -> Any:
     return shape.mesh("yacht")
 
 
-def fishing_boat(long: float, colour: Any, rng: Random) -> Any:
+def fishing_boat(long: float, color: Any, rng: Random) -> Any:
     """Build a fishing boat with a wheelhouse, gallows, nets and crates."""
     shape, board = Shape(), 0.13 * long
     white, wood = paint("wheelhouse", (0.78, 0.76, 0.70), 0.4, 0.2), paint("planks", (0.33, 0.22, 0.13))
     trim = paint("rail", rng.choice(((0.78, 0.76, 0.70), (0.65, 0.30, 0.04), (0.03, 0.10, 0.24))), 0.4)
     metal, pane = paint("steel", (0.30, 0.28, 0.25)), glass()
-    side = paint("planking", colour, 0.4, 0.25)
+    side = paint("planking", color, 0.4, 0.25)
     hull(shape, long, 0.36 * long, board, 0.72, (paint("antifouling", (0.22, 0.05, 0.03)), side, trim, wood))
     roof = board + 2.35
     shape.box((0.08 * long, 0, board + 1.05), (0.21 * long, 0.19 * long, 2.4), white)
@@ -934,12 +934,12 @@ def fishing_boat(long: float, colour: Any, rng: Random) -> Any:
     return shape.mesh("fishing boat")
 
 
-def dinghy(colour: Any) -> Any:
+def dinghy(color: Any) -> Any:
     """Build a rowing boat with its thwarts."""
     shape, wood = Shape(), paint("thwart", (0.36, 0.23, 0.12))
     paints = (
         paint("dinghy bottom", (0.15, 0.04, 0.03)),
-        paint("dinghy", colour, 0.4),
+        paint("dinghy", color, 0.4),
         wood,
         paint("boards", (0.22, 0.15, 0.09)),
     )
@@ -964,9 +964,9 @@ def build_jetty() -> None:
 def build_boats() -> None:
     """Moor the boats along the quay, at the jetty and on buoys, and send some out to sail."""
     rng = Random(13)
-    sailing = [yacht(long, colour, False, rng) for long, colour in zip((9.5, 11, 12.5, 10, 8.5), HULLS, strict=False)]
-    fishing = [fishing_boat(long, colour, rng) for long, colour in zip((8, 9.5, 7.5, 11), HULLS[2:], strict=False)]
-    rowing = [dinghy(colour) for colour in HULLS]
+    sailing = [yacht(long, color, False, rng) for long, color in zip((9.5, 11, 12.5, 10, 8.5), HULLS, strict=False)]
+    fishing = [fishing_boat(long, color, rng) for long, color in zip((8, 9.5, 7.5, 11), HULLS[2:], strict=False)]
+    rowing = [dinghy(color) for color in HULLS]
     for i in range(66, 24 * QUAY_KNOTS - 16, 4):
         x, y = SHORE[i] - 6.8 * INLAND[i]
         turn = atan2(INLAND[i, 1], INLAND[i, 0]) + rng.uniform(-0.08, 0.08)
@@ -1102,13 +1102,13 @@ class Clouds:
         return 0.45 * np.exp(-depth) + 0.35 * np.exp(-0.28 * depth) + 0.20 * np.exp(-0.07 * depth)
 
     def render(self, azimuth: Array, elevation: Array, steps: int = 80) -> Array:
-        """March rays from the camera through the layer and give each ray's colour, premultiplied, and cover."""
+        """March rays from the camera through the layer and give each ray's color, premultiplied, and cover."""
         rng = np.random.default_rng(67)
         east, north, up = np.sin(azimuth) * np.cos(elevation), np.cos(azimuth) * np.cos(elevation), np.sin(elevation)
         near, far = self.BASE / up, self.TOP / up
         step = (far - near) / steps
         jitter = rng.uniform(0, 1, azimuth.shape)
-        colour, clear, travelled = np.zeros((*azimuth.shape, 3)), np.ones(azimuth.shape), np.zeros(azimuth.shape)
+        color, clear, traveled = np.zeros((*azimuth.shape, 3)), np.ones(azimuth.shape), np.zeros(azimuth.shape)
         for i in range(steps):
             t = near + (i + jitter) * step
             x, y, z = east * t, north * t, up * t
@@ -1119,17 +1119,17 @@ class Clouds:
             ambient = (0.22 + 0.26 * level)[:, None] * np.array([0.80, 0.92, 1.12])
             light = sun[:, None] * SUN_LIGHT * 0.24 + ambient
             absorbed = clear[seen] * (1 - np.exp(-density[seen] * step[seen] * self.THICKNESS))
-            colour[seen] += absorbed[:, None] * light
-            travelled[seen] += absorbed * t[seen]
+            color[seen] += absorbed[:, None] * light
+            traveled[seen] += absorbed * t[seen]
             clear[seen] -= absorbed
         cover = 1 - clear
-        veil = 1 - np.exp(-travelled / np.maximum(cover, 1e-6) / 20000)
-        colour = colour * (1 - veil)[:, None] + cover[:, None] * veil[:, None] * np.array([0.62, 0.72, 0.86])
-        return np.column_stack([colour, cover])
+        veil = 1 - np.exp(-traveled / np.maximum(cover, 1e-6) / 20000)
+        color = color * (1 - veil)[:, None] + cover[:, None] * veil[:, None] * np.array([0.62, 0.72, 0.86])
+        return np.column_stack([color, cover])
 
 
 def cirrus(azimuth: Array, elevation: Array) -> Array:
-    """Draw thin high cloud, combed out by the wind: colour, premultiplied, and cover."""
+    """Draw thin high cloud, combed out by the wind: color, premultiplied, and cover."""
     reach = 8.0 / np.tan(elevation)
     x, y = reach * np.sin(azimuth), reach * np.cos(azimuth)
     along, across = 0.90 * x + 0.44 * y, -0.44 * x + 0.90 * y
@@ -1140,20 +1140,20 @@ def cirrus(azimuth: Array, elevation: Array) -> Array:
     return np.column_stack([cover[:, None] * np.array([1.32, 1.24, 1.14]), cover])
 
 
-def cloud_picture(width: int) -> Any:
+def cloud_image(width: int) -> Any:
     """Paint the clouds ahead into an image over azimuth and elevation."""
     height = int(width * CLOUD_ELEVATION / (2 * HALF_VIEW))
     columns = np.linspace(-HALF_VIEW, HALF_VIEW, width)
-    picture = np.zeros((height, width, 4), np.float32)
+    pixels = np.zeros((height, width, 4), np.float32)
     clouds = Clouds()
     for row, elevation in enumerate(np.linspace(0, CLOUD_ELEVATION, height)):
         if elevation > radians(1.2):
             front = clouds.render(columns, np.full(width, elevation))
             back = cirrus(columns, np.full(width, elevation))
-            picture[row] = front + (1 - front[:, 3:]) * back
+            pixels[row] = front + (1 - front[:, 3:]) * back
     image = bpy.data.images.new("clouds", width, height, alpha=True, float_buffer=True, is_data=True)
     image.alpha_mode = "PREMUL"
-    image.pixels.foreach_set(picture.ravel())
+    image.pixels.foreach_set(pixels.ravel())
     image.pack()
     return image
 
@@ -1179,9 +1179,7 @@ def build_sky(cloud_width: int) -> None:
     across = nodes.math("MULTIPLY_ADD", azimuth, 0.5 / HALF_VIEW, 0.5)
     up = nodes.math("DIVIDE", nodes.math("ARCSINE", way["Z"]), CLOUD_ELEVATION)
     place = nodes("CombineXYZ", {0: across, 1: up})
-    clouds = nodes.node(
-        "TexImage", {0: place}, image=cloud_picture(cloud_width), extension="CLIP", interpolation="Cubic"
-    )
+    clouds = nodes.node("TexImage", {0: place}, image=cloud_image(cloud_width), extension="CLIP", interpolation="Cubic")
     clear = nodes.math("SUBTRACT", 1.0, clouds.outputs["Alpha"])
     sky = nodes("VectorMath", {0: blue, 1: nodes("CombineXYZ", {0: clear, 1: clear, 2: clear})}, operation="MULTIPLY")
     sky = nodes("VectorMath", {0: sky, 1: clouds.outputs["Color"]}, operation="ADD")
@@ -1189,7 +1187,7 @@ def build_sky(cloud_width: int) -> None:
 
 
 def set_camera() -> None:
-    """Stand a little above the water, look level, and shift the lens up so that the horizon lies low."""
+    """Stand a little above the water, look level, and shift the lens up so that the horizon is low."""
     camera = bpy.data.cameras.new("camera")
     camera.lens, camera.sensor_width, camera.shift_y, camera.clip_end = 40, 36, 0.105, 1e5
     thing = bpy.data.objects.new("camera", camera)
@@ -1210,7 +1208,7 @@ def without_metadata(jpeg: bytes) -> bytes:
 
 
 def render(path: Path, width: int, samples: int) -> None:
-    """Develop the picture as a JPEG without metadata."""
+    """Write the image as a JPEG without metadata."""
     scene = bpy.context.scene
     scene.render.engine = "CYCLES"
     scene.cycles.samples, scene.cycles.use_adaptive_sampling, scene.cycles.adaptive_threshold = samples, True, 0.03
@@ -1228,7 +1226,7 @@ def render(path: Path, width: int, samples: int) -> None:
 
 
 def main() -> None:
-    """Build the harbour and take the picture."""
+    """Build the harbor and render the image."""
     parser = argparse.ArgumentParser(description="Render the sample photo.")
     parser.add_argument("path", type=Path, help="the JPEG to write")
     parser.add_argument("--width", type=int, default=1200)

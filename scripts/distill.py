@@ -1,13 +1,14 @@
-"""Distil VGG-19 into the compact loss network that the package ships.
+"""Distill VGG-19 into the compact loss network that the package ships.
 
-    python benchmarks/distill.py PHOTOS --paintings FILE... --output FILE [--start FILE] [--loss-weights FILE]
+    python scripts/distill.py PHOTOS --paintings FILE... --output FILE [--start FILE] [--loss-weights FILE]
 
-It begins with a choice of VGG-19's own channels, those from which the others follow best linearly, with convolutions
-fitted to them by least squares; or with those of a compact network that is there, as far as they fit in. Then all is
-trained together to reproduce VGG-19's activations through a linear map at each layer, on photos, paintings, stylised
-photos and spoilt ones, and on what optimisation by the network itself makes of photos, for an optimiser seeks out where
-it is wrong: made anew in each round. There its Gram matrices are to differ from the painting's as VGG-19's do. It
-prints the relative squared errors of activations and of Gram matrices, on other crops of the photos and paintings.
+It starts from the channels of VGG-19 from which the others can best be predicted linearly, with convolutions fitted to
+them by least squares, or from those convolutions of a compact network that fit. Then the whole network is trained to
+reproduce VGG-19's activations through a linear map at each layer: on photos, paintings, stylized photos, distorted
+ones, and on images that the network itself has optimized, since an optimizer finds out where a loss network is wrong.
+The latter are made again in each round, and there the difference of its Gram matrices from the painting's is to be
+VGG-19's. It prints the relative squared errors of activations and Gram matrices on other crops of the photos and
+paintings.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from stylekit._version import __version__
+from stylekit.config.checks import MAX_PIXELS
 from stylekit.images.reading import load_photo
 from stylekit.losses.compact import CompactFeatures
 from stylekit.losses.layers import COMPACT_LAYERS, COMPACT_POOLED, COMPACT_WIDTHS, VGG19_LAYERS
@@ -42,51 +44,56 @@ from stylekit.system.files import file_hash
 from stylekit.training.photos import CropSampler, open_photos
 
 SOURCE = "Distilled by the stylekit authors from VGG-19 (Simonyan and Zisserman 2014, Oxford VGG, CC BY 4.0)."
-KINDS = ("photo", "spoilt", "painted", "made", "aim")
-MADE, AIM = 3, 4  # a picture that optimisation has made, and the painting it was to be like
-SIDE = 160  # of the pictures, in pixels
+KINDS = ("photo", "distorted", "painted", "optimized", "target")
+OPTIMIZED, TARGET = 3, 4  # an optimized image, and its painting
+SIDE = 160  # pixels of the images
 SAMPLES = 12  # batches to which the first weights are fitted
-CHECKED_SEED = 1  # of the other pictures
-CHECKS = 8  # batches of other pictures, on which errors are measured
-MADE_PER_ROUND = 8
-MADE_TO_CHECK = 2
-EVALUATIONS = (10, 30, 80)  # after which an optimisation's picture is taken
-RIDGE = 1e-5  # of least squares, to the mean square of what is fitted
-GRAM_WEIGHT = 5.0  # of Gram matrices' relative error to activations'
-LEFT_WEIGHT = 0.3  # of the relative error of what is left between a made picture's Gram matrices and the painting's
-LEAST_LEFT = 0.01  # of the square of the painting's Gram matrix; errors of less do not count for more
-PLAIN = 0.2  # share of the batch's energy in what errors are relative to
-RATE = 3e-3  # of Adam, to the root mean square of the weights
+CHECK_SEED = 1  # of the images on which errors are measured
+CHECKS = 8  # batches of them
+OPTIMIZED_PER_ROUND = 8
+OPTIMIZED_TO_CHECK = 2
+EVALUATIONS = (10, 30, 80)  # after which an optimization's image is used
+RIDGE = 1e-5  # of least squares, relative to the mean square of the inputs
+GRAM_WEIGHT = 5.0  # of the relative error of Gram matrices; that of activations has 1
+REST_WEIGHT = 0.3  # of the relative error of the difference between an optimized image's and its painting's Gram matrix
+LEAST_REST = 0.01  # of the square of the painting's Gram matrix: the least that this error is relative to
+BATCH_SHARE = 0.2  # of the batch's energy in the energy that errors are relative to
+RATE = 3e-3  # of Adam, relative to the root mean square of the weights
 WARM_UP = 50  # steps
 COOLING = 0.6  # share of the steps in which the learning rate falls to nothing
 
 
-# Pictures -----------------------------------------------------------------------------------------------------------
+# Images -------------------------------------------------------------------------------------------------------------
 
 
-class Pictures:
-    """Batches of pictures in [0, 1], one of each kind.
+class Images:
+    """Batches of images in [0, 1], one of each kind.
+
+    Args:
+        photos: A folder, a zip archive, or `coco`.
+        paintings: Files of paintings.
+        seed: The seed of all images.
 
     Attributes:
-        made: what optimisation has made, each with the painting it was to be like.
+        optimized: Optimized images, each with its painting.
     """
 
     def __init__(self, photos: str, paintings: list[Path], seed: int) -> None:
         self.random = np.random.default_rng(seed)
-        self.made: list[tuple[Tensor, Tensor]] = []
+        self.optimized: list[tuple[Tensor, Tensor]] = []
         self._sampler = CropSampler(open_photos(photos), crop_size=SIDE, batch_size=1, seed=seed)
-        self._paintings = [Image.fromarray(load_photo(path, max_pixels=2**31).pixels) for path in paintings]
+        self._paintings = [Image.fromarray(load_photo(path, max_pixels=MAX_PIXELS).pixels) for path in paintings]
         styles = [load_style_file_by_name(name) for name in style_names()]
         self._networks = [
             architecture(style.metadata.network).load(style.metadata.network_config, style.weights) for style in styles
         ]
 
     def photos(self, step: int, number: int = 1) -> Tensor:
-        """Crops of photos, `(B, 3, S, S)`."""
+        """Return crops of photos, `(B, 3, S, S)`."""
         return torch.from_numpy(self._sampler.crops(step, range(number)))
 
     def painting(self) -> Tensor:
-        """A crop of a painting, at another scale each time."""
+        """Return a random crop of a random painting."""
         image = self._paintings[self.random.integers(len(self._paintings))]
         side = int(min(image.size) * self.random.uniform(0.2, 0.8))
         left, top = (int(self.random.integers(0, length - side + 1)) for length in image.size)
@@ -94,21 +101,22 @@ class Pictures:
         return torch.from_numpy(np.array(resized)).permute(2, 0, 1)[None].float() / 255
 
     def batch(self, step: int) -> Tensor:
-        """One picture of each kind, `(5, 3, S, S)`; paintings where none is made yet."""
+        """Return one image of each kind, `(5, 3, S, S)`; two paintings if no image has been optimized yet."""
         photos = self.photos(step, 3)
-        made = self.made[self.random.integers(len(self.made))] if self.made else (self.painting(), self.painting())
-        return torch.cat([photos[:1], self._spoilt(photos[1:2]), self._painted(photos[2:]), *made])
+        choices = self.optimized or [(self.painting(), self.painting())]
+        pair = choices[self.random.integers(len(choices))]
+        return torch.cat([photos[:1], self._distorted(photos[1:2]), self._painted(photos[2:]), *pair])
 
     @torch.no_grad()
     def _painted(self, photo: Tensor) -> Tensor:
-        """A painting, or a photo as a style paints it."""
+        """Return a painting or a stylized photo."""
         if self.random.random() < 0.5:
             return self.painting()
         result: Tensor = self._networks[self.random.integers(len(self._networks))](photo)
         return result.clamp(0, 1)
 
-    def _spoilt(self, photo: Tensor) -> Tensor:
-        """A picture with noise, too sharp, of too much contrast or colour; or nothing but noise."""
+    def _distorted(self, photo: Tensor) -> Tensor:
+        """Return an image with noise, too much sharpness, contrast or color, or nothing but noise."""
         source = photo if self.random.random() < 0.7 else self.painting()
         kind, strength = self.random.integers(5), self.random.uniform()
         noise = torch.from_numpy(self.random.normal(0, 1, source.shape).astype(np.float32))
@@ -119,18 +127,18 @@ class Pictures:
         elif kind == 2:
             source = 0.5 + (1.5 + 3 * strength) * (source - source.mean())
         elif kind == 3:
-            grey = source.mean(1, keepdim=True)
-            source = grey + (1.5 + 4 * strength) * (source - grey)
+            gray = source.mean(1, keepdim=True)
+            source = gray + (1.5 + 4 * strength) * (source - gray)
         else:
             size = int(2 ** self.random.uniform(1, np.log2(SIDE)))
             source = F.interpolate(0.5 + 0.5 * noise[..., :size, :size], SIDE, mode="bicubic")
         return source.clamp(0, 1)
 
 
-def optimised(network: CompactFeatures, pictures: Pictures, number: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """What optimisation makes of a photo, or of noise, for a painting: at several moments, each with the painting."""
-    random = pictures.random
-    photo, painting = pictures.photos(10**6 + number), pictures.painting()
+def optimized(network: CompactFeatures, images: Images, number: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Optimize a photo, or noise, for a painting; yield the image after some evaluations, each with the painting."""
+    random = images.random
+    photo, painting = images.photos(10**6 + number), images.painting()
     loss = PerceptualLoss(
         network,
         painting,
@@ -142,18 +150,18 @@ def optimised(network: CompactFeatures, pictures: Pictures, number: int) -> Iter
         style_loss=str(random.choice(["gram", "moments"])),
     )
     content = loss.content_of(photo)
-    descent = Lbfgs()
-    descent.resize(photo if random.random() < 0.8 else torch.rand_like(photo))
+    optimizer = Lbfgs()
+    optimizer.restart(photo if random.random() < 0.8 else torch.rand_like(photo))
     for before, after in itertools.pairwise((0, *EVALUATIONS)):
-        descent.run(lambda picture: loss(picture, content), after - before, lambda losses: None)
-        yield descent.picture, painting
+        optimizer.run(lambda image: loss(image, content), after - before, lambda losses: None)
+        yield optimizer.image, painting
 
 
 # First weights ------------------------------------------------------------------------------------------------------
 
 
 class LeastSquares:
-    """`outputs ≈ inputs · W`, from the sums over all samples."""
+    """A least-squares fit of `outputs ≈ inputs · W`, from sums over all samples."""
 
     def __init__(self) -> None:
         self._inner: Tensor = torch.zeros((), dtype=torch.float64)
@@ -172,37 +180,37 @@ class LeastSquares:
 
 
 def rows(activations: Tensor) -> Tensor:
-    """`(B, C, H, W)` as `(B·H·W, C)`."""
+    """Return `(B, C, H, W)` as `(B·H·W, C)`."""
     return activations.movedim(1, -1).flatten(0, 2)
 
 
-def telling_channels(moments: Tensor, number: int) -> list[int]:
-    """Choose channels, one by one, that leave least of all channels' energy unexplained.
+def informative_channels(moments: Tensor, number: int) -> list[int]:
+    """Choose channels greedily so that they leave the least energy of all channels unexplained.
 
     Args:
-        moments: `(C, C)`, the activations' second moments.
-        number: how many.
+        moments: The activations' second moments, `(C, C)`.
+        number: The number of channels to choose.
     """
-    left, least = moments.clone(), 1e-9 * moments.diagonal().mean()
+    rest, least = moments.clone(), 1e-9 * moments.diagonal().mean()
     chosen: list[int] = []
     for _ in range(number):
-        gains = left.square().sum(0) / left.diagonal().clamp_min(least)
+        gains = rest.square().sum(0) / rest.diagonal().clamp_min(least)
         gains[chosen] = -1
         chosen.append(channel := int(gains.argmax()))
-        left -= torch.outer(left[channel], left[channel]) / left[channel, channel].clamp_min(least)
+        rest -= torch.outer(rest[channel], rest[channel]) / rest[channel, channel].clamp_min(least)
     return chosen
 
 
 def fitted_convolution(inputs: list[Tensor], outputs: list[Tensor], width: int) -> tuple[Tensor, Tensor]:
-    """Fit weight and bias of a convolution to the most telling channels of what is to come out.
+    """Fit a convolution's weight and bias to the most informative channels of its wanted outputs.
 
     Args:
         inputs: `(B, I, H + 2, W + 2)` each.
-        outputs: `(B, O, H, W)` each, before they are rectified.
-        width: how many channels.
+        outputs: `(B, O, H, W)` each, before ReLU.
+        width: The number of channels.
     """
     rectified = [rows(F.relu(x)) for x in outputs]
-    chosen = telling_channels(torch.stack([(x.T @ x).double() / len(x) for x in rectified]).sum(0), width)
+    chosen = informative_channels(torch.stack([(x.T @ x).double() / len(x) for x in rectified]).sum(0), width)
     fit = LeastSquares()
     for x, wanted in zip(inputs, outputs, strict=True):
         patches = F.unfold(x, 3).movedim(1, -1).flatten(0, 1)
@@ -216,7 +224,9 @@ def first_weights(vgg: VggFeatures, batches: list[Tensor], start: Mapping[str, T
     """Choose channels and fit the compact network's convolutions to them, layer by layer.
 
     Args:
-        start: weights of convolutions that fit in, to be taken as they are.
+        vgg: The network to distill.
+        batches: Images to fit to.
+        start: Weights of convolutions, which are used as they are if their shapes fit.
     """
     weights: dict[str, Tensor] = {}
     ours = theirs = [(batch - vgg.mean) / vgg.deviation for batch in batches]
@@ -227,7 +237,7 @@ def first_weights(vgg: VggFeatures, batches: list[Tensor], start: Mapping[str, T
             theirs = [module(x) for x in theirs]
         before = [vgg.features[last](x) for x in theirs]
         theirs = [F.relu(x) for x in before]
-        if before[0].shape[-1] > ours[0].shape[-1]:  # maxima are pooled earlier here
+        if before[0].shape[-1] > ours[0].shape[-1]:  # here max pooling comes earlier
             before = [F.max_pool2d(x, 2) for x in before]
         weight, bias = (start.get(f"features.{layer}.{part}", torch.empty(0)).float() for part in ("weight", "bias"))
         padded = [F.pad(x, (1, 1, 1, 1), mode="constant" if weights else "replicate") for x in ours]
@@ -250,7 +260,7 @@ class Student(nn.Module):
     """The compact network with its maps to VGG-19's channels.
 
     Args:
-        weights: the network's; its maps are not looked at.
+        weights: The network's weights; its maps are ignored.
     """
 
     def __init__(self, weights: dict[str, Tensor]) -> None:
@@ -261,7 +271,7 @@ class Student(nn.Module):
 
     @torch.no_grad()
     def fit_maps(self, vgg: VggFeatures, batches: list[Tensor]) -> None:
-        """Set the maps to the least squares' solution."""
+        """Set the maps to the least-squares solution."""
         fits = {layer: LeastSquares() for layer in COMPACT_LAYERS}
         for batch in batches:
             features, wanted = self._network(batch), vgg(batch)
@@ -270,10 +280,18 @@ class Student(nn.Module):
         self._maps = nn.ParameterDict({layer: nn.Parameter(fit.solve().T.contiguous()) for layer, fit in fits.items()})
 
     def errors(self, batch: Tensor, wanted: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """Relative squared errors of activations and of Gram matrices by picture and layer, `(B, L)` each, and of what
-        is left between Gram matrices of a made picture and its painting, by layer."""
+        """Return relative squared errors by image and layer.
+
+        Args:
+            batch: One image of each kind.
+            wanted: VGG-19's activations of them.
+
+        Returns:
+            The errors of activations, `(B, L)`; of Gram matrices, `(B, L)`; and of the difference between the optimized
+            image's and its painting's Gram matrix, `(L,)`.
+        """
         features = self._network(batch)
-        points, grams, lefts = [], [], []
+        points, grams, rests = [], [], []
         for layer in COMPACT_LAYERS:
             mapping, target = self._maps[layer], wanted[layer]
             wide = F.conv2d(features[layer], mapping[..., None, None])
@@ -281,14 +299,14 @@ class Student(nn.Module):
             ours = gram_matrix(features[layer], mapping=mapping)
             points.append(_relative((wide - target).square().mean((1, 2, 3)), target.square().mean((1, 2, 3))))
             grams.append(_relative((ours - gram).square().sum((1, 2)), gram.square().sum((1, 2))))
-            left, our_left = gram[MADE] - gram[AIM], ours[MADE] - ours[AIM]
-            least = LEAST_LEFT * gram[AIM].square().sum()
-            lefts.append((our_left - left).square().sum() / (left.square().sum() + least))
-        return torch.stack(points, 1), torch.stack(grams, 1), torch.stack(lefts)
+            rest, our_rest = gram[OPTIMIZED] - gram[TARGET], ours[OPTIMIZED] - ours[TARGET]
+            least = LEAST_REST * gram[TARGET].square().sum()
+            rests.append((our_rest - rest).square().sum() / (rest.square().sum() + least))
+        return torch.stack(points, 1), torch.stack(grams, 1), torch.stack(rests)
 
     @torch.no_grad()
     def weights(self) -> dict[str, Tensor]:
-        """The compact network's weights with the maps folded: `Lᵀ` where `Qᵀ Q = L Lᵀ`."""
+        """Return the compact network's weights, with each map `Q` as `Lᵀ` where `Qᵀ Q = L Lᵀ`."""
         state = {f"features.{name}": tensor.clone() for name, tensor in self._network.features.state_dict().items()}
         for layer, mapping in self._maps.items():
             inner = mapping.double().T @ mapping.double()
@@ -298,41 +316,41 @@ class Student(nn.Module):
 
 
 def _relative(errors: Tensor, energies: Tensor) -> Tensor:
-    """Errors relative to energies, and a little to those of the batch, so that a plain picture is not all."""
-    return errors / ((1 - PLAIN) * energies + PLAIN * energies.mean())
+    """Return errors relative to energies, and a little to the batch's, so that a plain image does not dominate."""
+    return errors / ((1 - BATCH_SHARE) * energies + BATCH_SHARE * energies.mean())
 
 
 class Distillation:
-    """The student, its teacher, and what they look at."""
+    """The student, its teacher, and the images that both see."""
 
     def __init__(self, vgg: VggFeatures, options: argparse.Namespace) -> None:
         self.vgg = vgg
-        self.pictures = Pictures(options.photos, options.paintings, options.seed)
-        self.others = Pictures(options.photos, options.paintings, CHECKED_SEED)
+        self.images = Images(options.photos, options.paintings, options.seed)
+        self.others = Images(options.photos, options.paintings, CHECK_SEED)
         self.steps: int = options.steps
         self.round = -(-options.steps // options.rounds)
-        samples = [self.pictures.batch(step) for step in range(SAMPLES)]
+        samples = [self.images.batch(step) for step in range(SAMPLES)]
         self.student = Student(first_weights(vgg, samples, load_file(options.start) if options.start else {}))
         self.student.fit_maps(vgg, samples)
-        scaled = [  # steps in proportion to what is there: VGG-19's weights fall to a tenth from layer to layer
+        scaled = [  # steps in proportion to the weights: VGG-19's shrink tenfold over its layers
             {"params": [p], "lr": RATE * p.detach().square().mean().sqrt().item()}
             for p in self.student.parameters()
             if p.requires_grad
         ]
-        self.optimiser = torch.optim.Adam(scaled, betas=(0.9, 0.99))
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimiser, self._rate)
+        self.optimizer = torch.optim.Adam(scaled, betas=(0.9, 0.99))
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._rate)
 
     def _rate(self, step: int) -> float:
-        """Warm up, stay, and fall to nothing."""
+        """Return the relative learning rate: it warms up, stays, and falls to nearly 0."""
         return min(1, (step + 1) / WARM_UP, max(0.01, (self.steps - step) / (COOLING * self.steps)))
 
     def run(self) -> None:
-        """Take all steps, with pictures made anew in each round."""
+        """Take all steps, with newly optimized images in each round."""
         began = time.perf_counter()
         losses: list[float] = []
         for step in range(self.steps):
             if step % self.round == 0:
-                self._make(step)
+                self._optimize(step)
                 print(f"step {step}\n{self.table()}", flush=True)
             losses.append(self._step(step))
             if (step + 1) % 100 == 0:
@@ -340,41 +358,41 @@ class Distillation:
                 print(f"step {step + 1}  loss {np.mean(losses[-100:]):.4f}  {seconds:.0f} s", flush=True)
 
     def _step(self, step: int) -> float:
-        batch = self.pictures.batch(SAMPLES + step)
+        batch = self.images.batch(SAMPLES + step)
         with torch.no_grad():
             wanted = self.vgg(batch)
-        points, grams, lefts = self.student.errors(batch, wanted)
-        loss = points.sum(1).mean() + GRAM_WEIGHT * grams.sum(1).mean() + LEFT_WEIGHT * lefts.sum()
-        self.optimiser.zero_grad()
+        points, grams, rests = self.student.errors(batch, wanted)
+        loss = points.sum(1).mean() + GRAM_WEIGHT * grams.sum(1).mean() + REST_WEIGHT * rests.sum()
+        self.optimizer.zero_grad()
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(self.student.parameters(), 1.0)
-        self.optimiser.step()
+        self.optimizer.step()
         self.schedule.step()
         return loss.item()
 
-    def _make(self, step: int) -> None:
-        """Add what optimisation by the student as it is makes of photos."""
+    def _optimize(self, step: int) -> None:
+        """Add images that the student, as it is now, optimizes."""
         network = CompactFeatures(COMPACT_LAYERS, self.student.weights())
-        for pictures, number in ((self.pictures, MADE_PER_ROUND), (self.others, MADE_TO_CHECK)):
-            pictures.made += [picture for n in range(number) for picture in optimised(network, pictures, step + n)]
+        for images, number in ((self.images, OPTIMIZED_PER_ROUND), (self.others, OPTIMIZED_TO_CHECK)):
+            images.optimized += [pair for n in range(number) for pair in optimized(network, images, step + n)]
 
     def table(self) -> str:
-        """The errors on other pictures of each kind: the same ones each time, but for those made meanwhile."""
+        """Return the errors on other images of each kind: the same each time, except for newly optimized ones."""
         self.others.random = np.random.default_rng(1)
         batches = [self.others.batch(step) for step in range(CHECKS)]
         with torch.no_grad():
             each = [self.student.errors(batch, self.vgg(batch)) for batch in batches]
-        lines = [" " * 20 + " ".join(f"{layer:>8}" for layer in COMPACT_LAYERS)]
-        points, grams, lefts = (torch.stack(errors).mean(0) for errors in zip(*each, strict=True))
+        lines = [" " * 21 + " ".join(f"{layer:>8}" for layer in COMPACT_LAYERS)]
+        points, grams, rests = (torch.stack(errors).mean(0) for errors in zip(*each, strict=True))
         rows = [("activations", kind, row) for kind, row in zip(KINDS, points, strict=True)]
         rows += [("Gram", kind, row) for kind, row in zip(KINDS, grams, strict=True)]
-        for name, kind, row in [*rows, ("left", "made", lefts)]:
-            lines.append(f"{name:11} {kind:8}" + " ".join(f"{error:8.4f}" for error in row))
+        for name, kind, row in [*rows, ("rest", "optimized", rests)]:
+            lines.append(f"{name:11} {kind:9}" + " ".join(f"{error:8.4f}" for error in row))
         return "\n".join(lines)
 
 
 def save_weights(weights: dict[str, Tensor], path: Path, recipe: dict[str, Any]) -> None:
-    """Write the compact network in half precision, with where it comes from."""
+    """Write the compact network in half precision, with its source and recipe."""
     halves = {name: tensor.half() for name, tensor in weights.items()}
     save_file(halves, path, metadata={"source": SOURCE, "recipe": json.dumps(recipe)})
 
@@ -387,15 +405,15 @@ def read_recipe(path: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Distil, and write the compact network."""
+    """Distill VGG-19 and write the compact network."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", help="a folder, a zip archive, or `coco`")
     parser.add_argument("--paintings", type=Path, nargs="+", required=True)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--start", type=Path, help="a compact network to go on from")
-    parser.add_argument("--seed", type=int, default=0, help="of the pictures; another one where a network goes on")
+    parser.add_argument("--start", type=Path, help="a compact network to start from")
+    parser.add_argument("--seed", type=int, default=0, help="of the images; choose another one with --start")
     parser.add_argument("--loss-weights", type=Path)
     options = parser.parse_args()
     torch.manual_seed(0)

@@ -1,0 +1,140 @@
+"""The paths of the results in a folder: named after inputs and styles, each path once."""
+
+import os
+import unicodedata
+from collections.abc import Sequence
+from itertools import takewhile
+from pathlib import Path
+
+from stylekit.apply.inputs import InputFile, RealPaths, becomes_video
+from stylekit.config.apply import ApplyConfig
+from stylekit.errors import ConfigError
+from stylekit.images.formats import output_suffix
+from stylekit.video.formats import video_suffix
+
+
+def name_outputs(
+    files: Sequence[InputFile], output: Path | None, labels: Sequence[str], config: ApplyConfig, real_paths: RealPaths
+) -> list[tuple[Path, ...]]:
+    """Return the paths of each input's results, one for each style; no path occurs twice.
+
+    Args:
+        files: The inputs.
+        output: The folder of all results; None puts them beside their inputs.
+        labels: The styles' names in file names.
+        config: Settings.
+        real_paths: Tells which paths are one file.
+
+    Raises:
+        ConfigError: If the results of a folder without a name, such as `/`, would be put beside it.
+    """
+    named = [_outputs(file, output, labels, config) for file in files]
+    groups: dict[str, list[int]] = {}
+    for index, outputs in enumerate(named):
+        groups.setdefault(path_key(outputs[0], real_paths), []).append(index)
+    for group in groups.values():
+        if len(group) > 1:
+            distinct = _distinct([files[index] for index in group], output, labels, config, real_paths)
+            for index, outputs in zip(group, distinct, strict=True):
+                named[index] = outputs
+    return _numbered(named, real_paths)
+
+
+def path_key(path: Path, real_paths: RealPaths) -> str:
+    """Return the same string for all paths that can mean one file: many file systems ignore case and Unicode form."""
+    return unicodedata.normalize("NFC", real_paths.of_output(path)).casefold()
+
+
+def _distinct(
+    group: list[InputFile], output: Path | None, labels: Sequence[str], config: ApplyConfig, real_paths: RealPaths
+) -> list[tuple[Path, ...]]:
+    """Name the results of inputs whose usual names collide: add the suffix, the folder, or both."""
+    folders = _folders_below_common([file.path for file in group]) if output else [Path()] * len(group)
+    named: list[tuple[Path, ...]] = []
+    for with_suffix, with_folder in ((True, False), (False, True), (True, True)):
+        named = [
+            _outputs(file, output, labels, config, with_suffix=with_suffix, folder=folder if with_folder else None)
+            for file, folder in zip(group, folders, strict=True)
+        ]
+        if len({path_key(outputs[0], real_paths) for outputs in named}) == len(group):
+            break
+    return named
+
+
+def _numbered(named: list[tuple[Path, ...]], real_paths: RealPaths) -> list[tuple[Path, ...]]:
+    """Add a number to the names that collide all the same."""
+    taken: set[str] = set()
+    result = []
+    for outputs in named:
+        candidate, number = outputs, 1
+        while any(path_key(path, real_paths) in taken for path in candidate):
+            number += 1
+            candidate = tuple(path.with_stem(f"{path.stem}-{number}") for path in outputs)
+        taken.update(path_key(path, real_paths) for path in candidate)
+        result.append(candidate)
+    return result
+
+
+def _folders_below_common(paths: list[Path]) -> list[Path]:
+    """Return each path's folder relative to the innermost folder that contains all of them."""
+    parts = [Path(os.path.abspath(path)).parent.parts for path in paths]  # noqa: PTH100 - keeps linked folders
+    common = len(list(takewhile(lambda same: len(set(same)) == 1, zip(*parts, strict=False))))
+    return [Path(*(part.strip(":\\/") for part in each[common:])) for each in parts]
+
+
+def _outputs(
+    file: InputFile,
+    output: Path | None,
+    labels: Sequence[str],
+    config: ApplyConfig,
+    *,
+    with_suffix: bool = False,
+    folder: Path | None = None,
+) -> tuple[Path, ...]:
+    """Name an input's results.
+
+    Args:
+        file: The input.
+        output: The folder of all results; None puts them beside their inputs.
+        labels: The styles' names in file names.
+        config: Settings.
+        with_suffix: Whether the input's suffix becomes part of the name.
+        folder: Folder below `output`; None takes the input's own, relative to the folder that was given.
+    """
+    stem = file.path.stem
+    if with_suffix:
+        stem += f"-{file.path.suffix.lower().lstrip('.')}"
+    suffix = video_suffix(file.path) if becomes_video(file.path, config) else output_suffix(file.path, config.format)
+    if output is not None and folder is not None:
+        return tuple(output / folder / f"{stem}-{label}{suffix}" for label in labels)
+    return tuple(
+        output_folder(file.path.parent, file.root, output, label) / f"{stem}-{label}{suffix}" for label in labels
+    )
+
+
+def output_folder(folder: Path, root: Path | None, output: Path | None, label: str) -> Path:
+    """Return the folder of the results of a folder's files: the folder, or the same place below another root.
+
+    Args:
+        folder: The folder.
+        root: The folder that was given and contains it; None if the files themselves were given.
+        output: The folder of all results; None puts them beside their inputs.
+        label: The style's name in file names.
+
+    Raises:
+        ConfigError: If the results of a folder without a name, such as `/`, would be put beside it.
+    """
+    if root is None:
+        return output or folder
+    return (_beside(root, label) if output is None else output) / folder.relative_to(root)
+
+
+def _beside(folder: Path, label: str) -> Path:
+    """Return the path of the folder of results beside a folder, relative if the folder's is."""
+    if folder.name not in ("", ".."):
+        return folder.with_name(f"{folder.name}-{label}")
+    absolute = Path(os.path.abspath(folder))  # noqa: PTH100 - resolve would follow a linked folder
+    if not absolute.name:
+        raise ConfigError(f"Cannot name a folder for results after {absolute}.", "Choose one with --output.")
+    beside = absolute.with_name(f"{absolute.name}-{label}")
+    return beside if folder.is_absolute() else Path(os.path.relpath(beside))

@@ -1,0 +1,187 @@
+"""What earlier runs have painted, and how: judged by the recipes that results carry."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stylekit._version import __version__
+from stylekit.config.apply import ApplyConfig
+from stylekit.errors import StylekitError
+from stylekit.images.formats import SUFFIX_FORMATS
+from stylekit.images.recipes import read_recipe
+from stylekit.styles.style_file import StyleFile, weights_hash
+from stylekit.video.formats import VIDEO_CODECS, VIDEO_FORMATS, VIDEO_SUFFIXES, video_codec
+from stylekit.video.recipes import read_video_recipe
+
+# The settings that change the result; `tile`, for example, does not.
+_IMAGE_OPTIONS = ("max_size", "stroke_size", "strength", "keep_colors")
+_VIDEO_OPTIONS = ("steady", "fps", "start", "end")
+_LOSSY_FORMATS = ("jpeg", "webp", "avif", "heic")
+_LONGEST = 80  # characters of a recipe, which anyone can have written, in a message
+
+
+@dataclass(frozen=True)
+class Job:
+    """A photo or video with its outputs.
+
+    Attributes:
+        source: The photo or video.
+        outputs: The path of the result in each style, by the number of the style.
+        existing: The styles whose output exists and is not to be overwritten.
+        is_video: Whether the results are videos or animations.
+        is_named: Whether the file itself was given, not a folder that contains it.
+        error: Why it is already known to fail.
+    """
+
+    source: Path
+    outputs: Mapping[int, Path]
+    existing: frozenset[int] = frozenset()
+    is_video: bool = False
+    is_named: bool = True
+    error: StylekitError | None = None
+
+
+@dataclass(frozen=True)
+class Skip:
+    """Why an output is not made.
+
+    Attributes:
+        reason: The reason.
+        hint: The option that makes it all the same.
+    """
+
+    reason: str
+    hint: str
+
+
+ALREADY_PAINTED = Skip("already painted", "--overwrite paints it again")
+PAINTED_BY_STYLEKIT = Skip("painted by stylekit", "--again takes it")
+
+
+@dataclass(frozen=True)
+class Recipes:
+    """The recipes of a run, which its results carry and by which it judges earlier ones.
+
+    Attributes:
+        styles: What each style is, by its number: name, hash and share of each of its parts.
+        config: Settings.
+    """
+
+    styles: tuple[tuple[dict[str, Any], ...], ...]
+    config: ApplyConfig
+
+    @classmethod
+    def of(
+        cls, files: Sequence[StyleFile], names: Sequence[str], shares: Sequence[float] | None, config: ApplyConfig
+    ) -> "Recipes":
+        """Return the recipes of styles, or of their blend.
+
+        Args:
+            files: The style files.
+            names: Their names.
+            shares: Their shares in a single style; None for one style each.
+            config: Settings.
+        """
+        parts = [
+            {"name": name, "weights_sha256": weights_hash(file.weights), "share": 1.0}
+            for file, name in zip(files, names, strict=True)
+        ]
+        if shares is None:
+            return cls(tuple((part,) for part in parts), config)
+        total = sum(shares)
+        blend = [{**part, "share": round(share / total, 4)} for part, share in zip(parts, shares, strict=True)]
+        return cls((tuple(blend),), config)
+
+    def recipe(self, style: int, output: Path, *, is_video: bool = False) -> str:
+        """Return the recipe of an output, as JSON in ASCII."""
+        options = _options(self.config, output, is_video)
+        return json.dumps({"stylekit": __version__, "styles": self.styles[style], "options": options})
+
+    def judge(self, job: Job) -> tuple[dict[int, Skip], tuple[str, ...]]:
+        """Look into a job's files, and decide which outputs are not made.
+
+        Returns:
+            The reasons by the number of the style, and notes about the input.
+        """
+        skips = {style: self._existing(style, job) for style in job.existing}
+        painting = None if self.config.again or len(skips) == len(job.outputs) else read_painting(job.source)
+        if painting is None:
+            return skips, ()
+        hashes = _hashes(painting)
+        for style in job.outputs:
+            repeats = hashes == [part["weights_sha256"] for part in self.styles[style]]
+            if style not in skips and (repeats or not job.is_named):
+                skips[style] = PAINTED_BY_STYLEKIT
+        return skips, (f"painted by stylekit before, in the style {_names(painting)}",)
+
+    def _existing(self, style: int, job: Job) -> Skip:
+        """Return why an existing output is kept."""
+        painting = read_painting(job.outputs[style])
+        others = [] if painting is None else self._other_settings(painting, style, job)
+        if not others:
+            return ALREADY_PAINTED
+        return Skip(f"painted with other settings: {', '.join(others)}", ALREADY_PAINTED.hint)
+
+    def _other_settings(self, painting: dict[str, Any], style: int, job: Job) -> list[str]:
+        """Return the settings of an existing output that are not those of this run, as on the command line."""
+        others = []
+        styles = self.styles[style]
+        if _hashes(painting) != [part["weights_sha256"] for part in styles]:
+            others.append(f"other weights of {_names(painting)}")
+        elif [part.get("share") for part in painting["styles"]] != [part["share"] for part in styles]:
+            others.append(" ".join(f"{part['name']}:{part.get('share')}" for part in painting["styles"]))
+        output, is_video = job.outputs[style], job.is_video
+        now = _options(self.config, output, is_video)
+        then = _options(ApplyConfig(), output, is_video) | painting["options"]
+        others += [_spelled(name, then[name]) for name, value in now.items() if then[name] != value]
+        return [*others, "no --strip-metadata"] if self.config.strip_metadata else others
+
+
+def read_painting(path: Path) -> dict[str, Any] | None:
+    """Return the recipe of a result of stylekit: `stylekit` (the version), `styles` and `options`.
+
+    Returns:
+        The recipe; None if the file has none, or cannot be read.
+    """
+    read = read_video_recipe if path.suffix.lower() in VIDEO_SUFFIXES else read_recipe
+    try:
+        recipe = json.loads(read(path) or "null")
+        texts = [text for part in recipe["styles"] for text in (part["name"], part["weights_sha256"])]
+        is_valid = texts and all(isinstance(text, str) for text in texts) and isinstance(recipe["options"], dict)
+        return recipe if is_valid else None
+    except (TypeError, ValueError, KeyError, RecursionError):  # anyone can write metadata
+        return None
+
+
+def _hashes(painting: Mapping[str, Any]) -> list[str]:
+    return [part["weights_sha256"] for part in painting["styles"]]
+
+
+def _names(painting: Mapping[str, Any]) -> str:
+    return "-".join(part["name"] for part in painting["styles"])[:_LONGEST]
+
+
+def _options(config: ApplyConfig, output: Path, is_video: bool) -> dict[str, Any]:
+    """Return the settings that the result depends on."""
+    names = _IMAGE_OPTIONS + _VIDEO_OPTIONS * is_video
+    options = {name: getattr(config, name) for name in names}
+    suffix = output.suffix.lower()
+    if suffix in VIDEO_FORMATS:
+        codec = video_codec(output, config.codec)
+        return {**options, "codec": codec, "crf": VIDEO_CODECS[codec].crf if config.crf is None else config.crf}
+    return {**options, "quality": config.quality} if SUFFIX_FORMATS.get(suffix) in _LOSSY_FORMATS else options
+
+
+def _spelled(name: str, value: object) -> str:
+    """Return a setting as an option of the command line."""
+    option = f"--{name.replace('_', '-')}"
+    match value:
+        case True:
+            return option
+        case None if name == "stroke_size":
+            return f"{option} auto"
+        case None | False:
+            return f"no {option}"
+    return f"{option} {value:g}" if isinstance(value, float) else f"{option} {value}"[:_LONGEST]

@@ -1,0 +1,30 @@
+"""Values that the shell completes. They come from this machine only, and nothing heavy is imported for them."""
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+def style_names() -> list[str]:
+    """Return the names of the styles on this machine."""
+    from stylekit.styles import locations
+
+    return locations.style_names()
+
+
+def known_styles() -> list[str]:
+    """Return the names of the styles on this machine and in the built-in catalog."""
+    import json
+
+    from stylekit.styles.locations import bundled_styles_dir
+
+    catalog = json.loads((bundled_styles_dir() / "catalog.json").read_text("utf-8"))
+    return sorted({*style_names(), *(style["name"] for style in catalog["styles"])})
+
+
+def applicable_styles() -> list[str]:
+    """Return what `apply --style` takes: `all` and the names of styles."""
+    return ["all", *known_styles()]
+
+
+def starts() -> list[str]:
+    """Return what a training can start from: `nearest`, `none` and the names of styles."""
+    return ["nearest", "none", *style_names()]

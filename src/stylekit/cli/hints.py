@@ -1,0 +1,199 @@
+"""Command lines that mean something else than they say, and the commands that were meant."""
+
+import os
+import shlex
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from stylekit.cli.completion import known_styles
+from stylekit.errors import ConfigError
+from stylekit.images.formats import READABLE_SUFFIXES
+from stylekit.styles.names import is_path
+from stylekit.video.formats import ANIMATION_SUFFIXES, VIDEO_FORMATS, VIDEO_SUFFIXES
+
+ALL_STYLES = "all"
+
+# Examples of required options that a command lacks, and what they are.
+_EXAMPLES = {
+    "--content": ("photos/", "the folder of photos to learn from"),
+    "--output": ("result.jpg", "the file of the result"),
+    "--name": ("my-style", "a name for the style"),
+    "--onnx": ("style.onnx", "the file to write"),
+}
+
+Correct = Callable[[list[str]], list[str]]  # returns the arguments that were meant, from those that were given
+
+
+class Misunderstood(ConfigError):
+    """A command line that means something else than it says.
+
+    Args:
+        message: What is wrong.
+        correct: Returns the arguments that were meant, from those that were given.
+        advice: What to do; the hint ends with the command that was meant.
+    """
+
+    def __init__(self, message: str, correct: Correct, advice: str = "") -> None:
+        """Keep the correction until the arguments are known."""
+        super().__init__(message)
+        self._correct = correct
+        self._advice = advice
+
+    def corrected(self, arguments: list[str]) -> ConfigError:
+        """Return the error whose hint is the command that was meant."""
+        meant = command(*self._correct(arguments))
+        return ConfigError(self.message, f"{self._advice} `{meant}`." if self._advice else f"Did you mean `{meant}`?")
+
+
+def command(*arguments: str) -> str:
+    """Return a command line of stylekit, quoted for a shell."""
+    return shlex.join(("stylekit", *arguments))
+
+
+def not_a_command(word: str) -> Misunderstood | None:
+    """Return the error for a file or style where a command belongs; None if the word is neither."""
+    if Path(word).suffix.lower() in READABLE_SUFFIXES | VIDEO_SUFFIXES or _exists(word):
+        return Misunderstood(f"Missing command before {word}.", lambda arguments: ["apply", *arguments])
+    if word in known_styles():
+        return Misunderstood(
+            f"{word} is a style, not a command.",
+            lambda arguments: ["apply", *(argument for argument in arguments if argument != word), "--style", word],
+        )
+    return None
+
+
+def missing_option(option: str) -> Misunderstood | None:
+    """Return the error for a required option that is missing; None if no example of it is known."""
+    if option not in _EXAMPLES:
+        return None
+    example, meaning = _EXAMPLES[option]
+    return Misunderstood(
+        f"Missing {option}.", lambda arguments: [*arguments, option, example], f"Add {meaning}, for example:"
+    )
+
+
+def input_path(text: str) -> Path:
+    """Return an input as a path.
+
+    `./-` is made absolute, so that only `-` is standard input.
+
+    Raises:
+        Misunderstood: If it is a URL.
+    """
+    if "://" in text:
+        file = text.partition("?")[0].rstrip("/").rpartition("/")[2]
+        raise Misunderstood(
+            f"{text} is a URL, not a file.",
+            _replacing(text, file),
+            f"Download it first: `curl -fLo {shlex.quote(file)} {shlex.quote(text)}`, then",
+        )
+    path = Path(text)
+    return path.absolute() if path == Path("-") and text != "-" else path
+
+
+def check_inputs(paths: Sequence[Path]) -> None:
+    """Check that no input of `apply` is the name of a style.
+
+    Raises:
+        Misunderstood: If one is, and no file has this name.
+    """
+    for name in filter(_is_style, map(str, paths)):
+        raise Misunderstood(f"{name} is a style, and no photo of this name exists.", _replacing(name, "--style", name))
+
+
+def check_paintings(paintings: Sequence[Path], photo: str, output: str | None) -> None:
+    """Check that no painting of `gatys` or `train` is the name of a style.
+
+    Args:
+        paintings: The paintings.
+        photo: The photo to stylize.
+        output: The file of the result; None if the command has none.
+
+    Raises:
+        Misunderstood: If one is, and no file has this name.
+    """
+    for name in filter(_is_style, map(str, paintings)):
+        meant = ["apply", photo, "--style", name, *(["--output", output] if output else [])]
+        raise Misunderstood(f"{name} is a style, and no painting of this name exists.", _replacing_all(meant))
+
+
+def check_styles(styles: Sequence[str], paths: Sequence[Path]) -> list[str]:
+    """Return the styles that `--style` of `apply` names; `all` stands for every style on this machine.
+
+    Args:
+        styles: The values of `--style`.
+        paths: The inputs.
+
+    Raises:
+        Misunderstood: If one is a list of styles.
+        ConfigError: If one is an image.
+    """
+    for style in styles:
+        if "," in style and not is_path(style):
+            first, *others = filter(None, style.split(","))
+            meant = [first, *(word for other in others for word in ("--style", other))]
+            raise Misunderstood(f"--style takes one style, not {style!r}.", _replacing(style, *meant))
+        if Path(style).suffix.lower() in READABLE_SUFFIXES:
+            train = command("train", style, "--content", "photos/")
+            gatys = command("gatys", str(paths[0]) if paths else "photo.jpg", style, "--output", "result.jpg")
+            raise ConfigError(
+                f"{style} is an image, not a style.",
+                f"Learn its style with `{train}`, or paint one photo after it with `{gatys}`.",
+            )
+    if ALL_STYLES not in styles:
+        return list(styles)
+    return list(dict.fromkeys(name for style in styles for name in (_all_styles() if style == ALL_STYLES else [style])))
+
+
+def check_output(output: str | None, paths: Sequence[Path]) -> None:
+    """Check that the output of a single photo is not a video.
+
+    Raises:
+        Misunderstood: If it is.
+    """
+    photo_suffixes = READABLE_SUFFIXES - ANIMATION_SUFFIXES
+    if output is None or len(paths) != 1 or paths[0].suffix.lower() not in photo_suffixes:
+        return
+    if output.endswith("/") or Path(output).is_dir():
+        return
+    if Path(output).suffix.lower() in VIDEO_FORMATS:
+        image = str(Path(output).with_suffix(paths[0].suffix.lower()))
+        raise Misunderstood(
+            f"{paths[0]} is a photo, and {output} would be a video.",
+            _replacing(output, image),
+        )
+
+
+def _is_style(text: str) -> bool:
+    return text in known_styles() and not _exists(text)
+
+
+def _exists(text: str) -> bool:
+    return os.path.exists(text)  # noqa: PTH110 - Path.exists raises an error for names that are too long
+
+
+def _all_styles() -> list[str]:
+    from stylekit.styles.catalog import local_styles
+    from stylekit.styles.locations import find_style
+
+    if find_style(ALL_STYLES) is not None:  # the user's own
+        return [ALL_STYLES]
+    return sorted(entry.name for entry in local_styles() if not entry.problem)
+
+
+def _replacing_all(meant: list[str]) -> Correct:
+    return lambda arguments: meant
+
+
+def _replacing(value: str, *words: str) -> Correct:
+    """Return a function that replaces an argument, or an option's value in `--option=value` and `-ovalue`, by words."""
+
+    def replace(arguments: list[str]) -> list[str]:
+        replaced: list[str] = []
+        for argument in arguments:
+            prefix = argument.removesuffix(value)
+            is_meant = argument == value or (argument.startswith("-") and prefix != argument)
+            replaced += [prefix + words[0], *words[1:]] if is_meant else [argument]
+        return replaced
+
+    return replace

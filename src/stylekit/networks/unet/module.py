@@ -1,0 +1,106 @@
+"""A U-shaped transformer network: most of its layers see the photo at an eighth and a sixteenth of its resolution.
+
+After Johnson et al. 2016, Ulyanov et al. 2016 and Ronneberger et al. 2015, with these departures:
+- levels at 1/4, 1/8 and 1/16 of the resolution, joined by skips that add. The coarsest sees some two hundred pixels
+  each way and makes shapes as large as a painter's, at a few hundred multiplications a pixel;
+- features on the way up pass leaky ReLUs: a dead unit there is a flat area of the image;
+- at the coarse levels, convolutions pad by repeating the edge; the photo has a reflected border around it, so that
+  what a network makes of an edge falls into what is cropped;
+- the way back to full resolution, the border, and normalization in the blocks only, are those of `fast`.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from stylekit.networks.fast.module import Doubling
+from stylekit.networks.padding import pad_to_multiple
+from stylekit.networks.unet.facts import BODY_BORDER, BORDER_REST, CELL, LEAK, STEM_BORDER, VARIANCE_FLOOR
+
+
+def _edge(x: Tensor) -> Tensor:
+    return F.pad(x, (1,) * 4, mode="replicate")
+
+
+def _doubled(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
+
+
+class _Normed(nn.Module):
+    """A convolution and the instance normalization after it."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(inputs, outputs, 3, stride)
+        self.norm = nn.InstanceNorm2d(outputs, affine=True, eps=VARIANCE_FLOOR)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.norm(self.convolution(x))
+        return out
+
+
+class _Block(nn.Module):
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = _Normed(channels, channels)
+        self.second = nn.Conv2d(channels, channels, 3)
+        with torch.no_grad():
+            self.second.weight *= 0.5  # a block begins as a small change
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = x + self.second(_edge(F.relu(self.first(_edge(x)))))
+        return out
+
+
+class UNet(nn.Module):
+    """The U-shaped network: `(B, 3, H, W)` in [0, 1] to the same size, RGB, [0, 1].
+
+    Args:
+        channels: Width at 1/4 of the resolution.
+        eighth_channels: Width at 1/8.
+        sixteenth_channels: Width at 1/16.
+        sixteenth_blocks: Residual blocks at 1/16.
+        half_channels: Width at 1/2, on the way back.
+        full_channels: Width at full resolution, on the way back.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        eighth_channels: int,
+        sixteenth_channels: int,
+        sixteenth_blocks: int,
+        half_channels: int,
+        full_channels: int,
+    ) -> None:
+        super().__init__()
+        self.stem = _Normed(3 * 4 * 4, channels)
+        self.quarter_in = _Block(channels)
+        self.to_eighth = _Normed(channels, eighth_channels, stride=2)
+        self.eighth_in = _Block(eighth_channels)
+        self.to_sixteenth = _Normed(eighth_channels, sixteenth_channels, stride=2)
+        self.sixteenth = nn.Sequential(*(_Block(sixteenth_channels) for _ in range(sixteenth_blocks)))
+        self.back_to_eighth = _Normed(sixteenth_channels, eighth_channels)
+        self.eighth_out = _Block(eighth_channels)
+        self.back_to_quarter = _Normed(eighth_channels, channels)
+        self.quarter_out = _Block(channels)
+        self.to_half = nn.Conv2d(channels, half_channels, 3)
+        self.double_to_half = Doubling(half_channels)
+        self.at_half = nn.Conv2d(half_channels, half_channels, 3)
+        self.to_full = nn.Conv2d(half_channels, full_channels, 3)
+        self.double_to_full = Doubling(full_channels)
+        self.out = nn.Conv2d(full_channels, 3, 3)
+
+    def forward(self, photo: Tensor) -> Tensor:
+        """Return the stylized photos."""
+        height, width = photo.shape[-2:]
+        x = F.pixel_unshuffle(pad_to_multiple(photo, BODY_BORDER + STEM_BORDER, CELL), 4)
+        quarter = self.quarter_in(F.relu(self.stem(x)))
+        eighth = self.eighth_in(F.relu(self.to_eighth(_edge(quarter))))
+        x = self.sixteenth(F.relu(self.to_sixteenth(_edge(eighth))))
+        x = self.eighth_out(eighth + _doubled(F.leaky_relu(self.back_to_eighth(_edge(x)), LEAK)))
+        x = self.quarter_out(quarter + _doubled(F.leaky_relu(self.back_to_quarter(_edge(x)), LEAK)))
+        x = F.leaky_relu(self.at_half(self.double_to_half(self.to_half(x))), LEAK)
+        x = F.leaky_relu(self.double_to_full(self.to_full(x)), LEAK)
+        rows, columns = (slice(BORDER_REST, BORDER_REST + side) for side in (height, width))
+        return torch.sigmoid(self.out(x)[..., rows, columns])

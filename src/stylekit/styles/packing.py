@@ -1,0 +1,70 @@
+"""Convolution kernels in 8 bits: an int8 array and a scale for each output channel, in place of floats."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_LARGEST = 127
+_SCALE = "#scale"  # after a kernel's name, for the array `(C_out,)` of its scales
+
+
+def eight_bit(weights: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return weights with convolution kernels rounded to multiples of a scale that `pack` stores in 8 bits.
+
+    Args:
+        weights: Arrays by parameter name.
+
+    Returns:
+        float32 arrays of the same names and shapes. Kernels, which have 4 dimensions, differ from the given ones by
+        half of 1/127 of their channel's largest value at most; biases and normalizations are as they were.
+    """
+    rounded = {}
+    for name, array in weights.items():
+        if array.ndim == 4:
+            scale = _scales(array)[:, None, None, None]
+            rounded[name] = (np.round(array / scale) + 0.0).astype(np.float32) * scale  # never -0, which int8 lacks
+        else:
+            rounded[name] = array.astype(np.float32)
+    return rounded
+
+
+def pack(weights: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return weights as they are stored: kernels that `eight_bit` has rounded in 8 bits, all else as it is."""
+    packed: dict[str, NDArray[Any]] = {}
+    for name, array in weights.items():
+        if array.ndim == 4 and array.dtype == np.float32 and array.size and np.isfinite(array).all():
+            scale = _scales(array)
+            steps = np.round(array / scale[:, None, None, None])
+            if np.array_equal(steps * scale[:, None, None, None], array):
+                packed |= {name: steps.astype(np.int8), name + _SCALE: scale}
+                continue
+        packed[name] = array
+    return packed
+
+
+def unpack(stored: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return the weights that `pack` stored. Tensors that it cannot have stored are left as they are."""
+    weights = {}
+    for name, array in stored.items():
+        if name.endswith(_SCALE) and name.removesuffix(_SCALE) in stored:
+            continue
+        scale = stored.get(name + _SCALE)
+        is_packed = array.dtype == np.int8 and scale is not None and scale.shape == array.shape[:1]
+        weights[name] = _unpacked(array, scale) if is_packed and scale is not None else array
+    return weights
+
+
+def _unpacked(array: NDArray[Any], scale: NDArray[Any]) -> NDArray[np.float32]:
+    unpacked: NDArray[np.float32] = array.astype(np.float32)
+    unpacked *= scale.astype(np.float32).reshape(-1, *[1] * (array.ndim - 1))
+    return unpacked
+
+
+def _scales(kernels: NDArray[Any]) -> NDArray[np.float32]:
+    """Return a scale for each output channel, with so few digits that 127 times it is exact in float32."""
+    largest = np.abs(kernels.astype(np.float32)).max(axis=(1, 2, 3))
+    mantissa, exponent = np.frexp(np.maximum(largest, np.finfo(np.float32).tiny * 2**40) / _LARGEST)
+    scale: NDArray[np.float32] = np.ldexp(np.ceil(mantissa * 2**10) / 2**10, exponent).astype(np.float32)
+    return scale

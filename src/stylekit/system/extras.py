@@ -1,0 +1,46 @@
+"""The optional dependencies: which extra brings which modules, and the command that installs it."""
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+_DISTRIBUTION = "neural-stylekit"
+
+# The files by which pipx and uv mark an environment that they made for a tool, and how they install into it.
+_TOOLS = {"pipx_metadata.json": "pipx install --force", "uv-receipt.toml": "uv tool install"}
+
+# The modules of each extra; the first one stands for all.
+EXTRAS = {"torch": ("torch", "torchvision"), "video": ("av",), "heif": ("pillow_heif",)}
+
+
+def is_installed(module: str) -> bool:
+    """Return whether a top-level module can be imported, without importing it."""
+    try:
+        return find_spec(module) is not None
+    except ValueError:  # it is blocked in `sys.modules`
+        return False
+
+
+def extra_of(module: str | None) -> str | None:
+    """Return the extra that brings a module, submodules included; None if no extra does."""
+    top = (module or "").partition(".")[0]
+    return next((extra for extra, modules in EXTRAS.items() if top in modules), None)
+
+
+def install_hint(extra: str) -> str:
+    """Return the command that installs an extra into the environment that stylekit runs in.
+
+    Args:
+        extra: A key of `EXTRAS`.
+
+    Returns:
+        A command of pipx, uv or pip, whichever installed stylekit. pipx and uv replace what they installed, so their
+        commands also name the extras that are already there.
+    """
+    quote = '"' if sys.platform == "win32" else "'"
+    tool = next((command for mark, command in _TOOLS.items() if (Path(sys.prefix) / mark).is_file()), None)
+    if tool is None:
+        pip = "pip" if is_installed("pip") else "uv pip"
+        return f"{pip} install {quote}{_DISTRIBUTION}[{extra}]{quote}"
+    extras = {extra, *(name for name, (module, *_) in EXTRAS.items() if is_installed(module))}
+    return f"{tool} {quote}{_DISTRIBUTION}[{','.join(sorted(extras))}]{quote}"

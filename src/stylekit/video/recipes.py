@@ -1,0 +1,39 @@
+"""The recipe by which a video was painted, kept in its metadata."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from stylekit.video.reader import open_video
+
+_COMMENT = "comment"  # the one key that every format holds
+_RECIPE_START = '{"stylekit":'
+
+
+def read_video_recipe(path: Path) -> str | None:
+    """Return the recipe by which a video was painted, without decoding its frames.
+
+    Args:
+        path: The video.
+
+    Returns:
+        The recipe, as JSON; None if the video has none or cannot be read.
+    """
+    try:
+        with open_video(path) as container:
+            lines = _comment(container.metadata).splitlines()
+    except Exception:  # hostile files can raise every kind
+        return None
+    return next((line for line in lines if line.startswith(_RECIPE_START)), None)
+
+
+def with_recipe(metadata: Mapping[str, str], recipe: str | None) -> dict[str, str]:
+    """Return a video's metadata with another recipe, a line of its comment; None removes the recipe."""
+    lines = [line for line in _comment(metadata).splitlines() if not line.startswith(_RECIPE_START)]
+    others = {key: value for key, value in metadata.items() if key.lower() != _COMMENT}
+    comment = "\n".join([*lines, recipe] if recipe else lines)
+    return {**others, _COMMENT: comment} if comment else others
+
+
+def _comment(metadata: Mapping[str, str]) -> str:
+    """Return the comment, whose key is in upper case in some formats."""
+    return next((value for key, value in metadata.items() if key.lower() == _COMMENT), "")
