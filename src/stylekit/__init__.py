@@ -9,8 +9,6 @@ from stylekit._version import __version__ as __version__
 
 TYPE_CHECKING = False  # typing's own, whose import takes as long as all else here: the command line starts with this
 if TYPE_CHECKING:
-    from typing import Any
-
     from stylekit.apply.reports import BatchReport, FileReport
     from stylekit.apply.run import apply_styles
     from stylekit.config.apply import ApplyConfig
@@ -86,7 +84,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> "Any":
+def __getattr__(name: str) -> object:
     """Import a public name.
 
     Raises:

@@ -258,7 +258,7 @@ def test_the_recipe_holds_every_setting_files_by_name_and_hash_and_the_losses_re
 
 def test_the_recipe_names_the_style_layers_that_were_chosen_by_default(train):
     recipe = train(steps=1, style_layers={}).metadata.trained_with
-    assert recipe["style_layers"] == {"relu1_1": 0.5, "relu2_1": 0.7, "relu3_1": 1.0}  # the weights end at relu3_3
+    assert recipe["style_layers"] == {"relu1_1": 1.0, "relu2_1": 1.0, "relu3_1": 1.0}  # the weights end at relu3_3
 
 
 def test_no_folder_of_this_machine_is_in_the_style_file(train, style_path, tmp_path):
@@ -420,7 +420,7 @@ def test_with_the_compact_loss_network_the_losses_fall_and_the_recipe_says_so(tr
     assert np.mean([report.total for report in reports[-3:]]) < 0.7 * reports[0].total
     recipe = style.metadata.trained_with
     assert (recipe["loss_network"], recipe["loss_weights"]["file"]) == ("compact", "compact.safetensors")
-    assert recipe["style_layers"] == {"relu1_1": 0.5, "relu2_1": 0.7, "relu3_1": 1.0, "relu4_1": 1.3}
+    assert recipe["style_layers"] == {"relu1_1": 1.0, "relu2_1": 1.0, "relu3_1": 1.0, "relu4_1": 1.0}
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ class TrainConfig:
         octaves: Number of sizes, each half the previous, at which styles are compared; more give larger strokes.
         content_layers: Layers of the content loss; empty uses relu4_2, or the highest that the loss network has.
         style_layers: Layers of the style loss with their weights; empty uses those of relu1_1, relu2_1, …, relu5_1
-            that the loss network has, with most weight where strokes are.
+            that the loss network has: with weight 1 for `gram`, with most weight where strokes are for `sliced`.
         style_loss: `sliced` (distributions of features, with a share of Gram) or `gram`.
         content_weight: Weight of the relative content loss.
         style_weight: Weight of the relative style loss.
@@ -115,6 +115,7 @@ class TrainConfig:
         known = {key: value for key, value in values.items() if key in names}
         if known.get("init_from", "") is None:  # what older versions wrote for fresh weights
             known["init_from"] = "none"
+        known.setdefault("style_loss", "gram")  # the only one of older versions
         if "content_layers" in known:
             known["content_layers"] = tuple(known["content_layers"])
         return cls(**known)

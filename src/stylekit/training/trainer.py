@@ -113,7 +113,9 @@ class Trainer:
     ) -> tuple[PerceptualLoss, dict[str, float]]:
         config = self.config
         highest = highest_layer_of(config.loss_network, loss_weights)
-        style_layers = config.style_layers or {name: _STYLE_WEIGHTS[name] for name in default_style_layers(highest)}
+        style_layers = config.style_layers or default_style_layers(highest)
+        if config.style_loss == "sliced" and not config.style_layers:
+            style_layers = {name: _STYLE_WEIGHTS[name] for name in style_layers}
         content_layers = config.content_layers or default_content_layers(highest)
         layers = {*content_layers, *style_layers}
         features = build_loss_network(config.loss_network, layers, loss_weights, config.pooling)
