@@ -7,7 +7,7 @@ from importlib import import_module
 
 from stylekit._version import __version__ as __version__
 
-TYPE_CHECKING = False  # typing's own, whose import takes as long as all else here: the command line starts with this
+TYPE_CHECKING = False  # not typing's, whose import takes as long as all else here: every command starts with this
 if TYPE_CHECKING:
     from stylekit.apply.reports import BatchReport, FileReport
     from stylekit.apply.run import apply_styles

@@ -2,9 +2,6 @@
 
 import re
 import shlex
-import subprocess
-import sys
-import time
 
 import pytest
 from typer.main import get_command
@@ -84,12 +81,3 @@ def test_panels_of_the_large_commands(stylekit, monkeypatch):
         "gatys": ["Arguments", "Output", "Input", "Look", "Optimization", "Losses", "Machine", "Messages"],
     }.items():
         assert re.findall(r"^╭─ (\w+)", stylekit(name, "-h")[1], re.MULTILINE) == panels
-
-
-def test_help_is_there_at_once():
-    def seconds():
-        start = time.perf_counter()
-        subprocess.run([sys.executable, "-m", "stylekit", "--help"], capture_output=True, check=True)
-        return time.perf_counter() - start
-
-    assert min(seconds() for _ in range(5)) < 0.4
