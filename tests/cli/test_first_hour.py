@@ -88,7 +88,7 @@ MISTAKES = [
     ("train night.jpg --content photos --run-dir photos", 2, "The run folder photos already exists.", "--resume"),
     ("train night.jpg --content photos --resume", 2, "No training to resume in runs/night.", "Leave out --resume"),
     ("train night.jpg --content photos --loss-weights lion.jpg", 1, "lion.jpg is not a PyTorch file.", "vgg19"),
-    # Command lines that mean something else than they say
+    # Command lines that mean something other than they say
     ("apply lion.jpg -s udnie,bridge", 2, "--style takes one style, not 'udnie,bridge'.", "-s udnie --style bridge`?"),
     (
         "apply lion.jpg --style=udnie:0.5,bridge:0.5 --blend",
@@ -139,7 +139,7 @@ MISTAKES = [
     ("styles export udnie", 2, "Missing --onnx.", "`stylekit styles export udnie --onnx style.onnx`."),
     # Inputs that are none
     ("apply gone.jpg -s udnie", 1, "gone.jpg does not exist.", "Check the path."),
-    ("apply notes.txt -s udnie", 1, "notes.txt is not a readable image.", "Readable are JPEG"),
+    ("apply notes.txt -s udnie", 1, "notes.txt is not a readable image.", "Supported image formats: JPEG"),
     ("apply empty -s udnie", 1, "No photos or videos in empty.", ""),
     ("apply lion.jpg -s gone.pth", 1, "The style file gone.pth does not exist.", "`stylekit styles list`"),
     ("info lion.jpg", 1, "lion.jpg has no recipe.", ""),

@@ -76,7 +76,7 @@ def test_an_image_that_its_reader_does_not_take_is_an_error(folder, make_photo):
     make_photo(600, 500).save("lion.png")  # more than a pipe holds
     done = shell("$S apply lion.png -s small.safetensors -o - | true")
     assert done.returncode == 1
-    assert done.stderr.startswith(b"error: The program that reads standard output has exited")
+    assert done.stderr.startswith(b"error: The program reading standard output exited")
 
 
 @needs_bash

@@ -75,7 +75,11 @@ REFUSED = {
     "another activation": ({"activation": "LeakyRelu"}, None, "operations that johnson does not have: LeakyRelu"),
     "a scaled tanh": ({}, scaled_tanh, "operations that johnson does not have: Tanh"),
     "residuals added twice": ({"residuals": 2}, None, "it has 10 Add nodes instead of 5; the results differ by"),
-    "another range": ({}, doubled, r"computes something else than johnson with its weights: the results differ by \d+"),
+    "another range": (
+        {},
+        doubled,
+        r"computes something other than johnson with its weights: the results differ by \d+",
+    ),
     "a smaller result": ({}, zoomed, "not an image of the photo's size"),
     "no image": ({}, flattened, "not an image of the photo's size"),
     "no numbers": ({}, not_a_number, "computes something else"),

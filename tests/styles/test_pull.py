@@ -750,7 +750,7 @@ def test_a_refused_graph_is_named_by_its_address_and_not_kept(stylekit, server, 
     url = server.put("/files/wave.onnx", graph.SerializeToString())
     code, _, err = stylekit("styles", "pull", url)
     assert code == 1
-    assert f"error: {url} has its weights in other files." in err
+    assert f"error: {url} stores its weights in external files." in err
     assert styles_and_downloads() == []
 
 

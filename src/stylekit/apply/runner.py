@@ -115,7 +115,7 @@ class PlanRunner:
                     yield self._report(job, style, "planned", notes=notes)
 
     def _video_error(self, job: Job) -> StylekitError | None:
-        """Return why a video cannot be stylized, if its header already shows it."""
+        """Return the error if the header alone shows that a video cannot be stylized."""
         try:
             probe(job.source, self._config)
         except StylekitError as error:

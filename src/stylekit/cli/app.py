@@ -120,7 +120,9 @@ def _unusable_surroundings(error: OSError) -> StylekitError:
 
 
 def _unwritable(error: OSError) -> StylekitError:
-    return StylekitError(f"Cannot write to standard output: {error.strerror}.", "Free some space there.")
+    return StylekitError(
+        f"Cannot write to standard output: {error.strerror}.", "Free up disk space where the output is redirected."
+    )
 
 
 def _fail(console: Output, error: StylekitError, code: ExitCode) -> int:

@@ -38,19 +38,19 @@ def apply(
     style: Annotated[
         list[str] | None,
         look(
-            "Style by name or file, or all of them; repeat for several.",
+            "Style name or file, or all; repeat for several.",
             *("--style", "-s"),
             metavar="NAME|FILE|all",
             show_default=DEFAULT_STYLE,
             complete=applicable_styles,
         ),
     ] = None,
-    blend: Annotated[bool, look("Blend the styles into one; NAME:SHARE weights each.", "--blend")] = False,
+    blend: Annotated[bool, look("Blend the styles into one; NAME:SHARE sets their weights.", "--blend")] = False,
     strength: Annotated[
         float, look("Strength of the style: 0 is the photo, 1 the painting.", metavar="0..1")
     ] = _DEFAULT.strength,
     stroke_size: Annotated[
-        str, look("Stroke size relative to the network's; auto fits them to the photo.", metavar="auto|X")
+        str, look("Stroke size relative to the style's own; auto fits the photo.", metavar="auto|X")
     ] = "auto",
     keep_colors: options.KeepColors = _DEFAULT.keep_colors,
     max_size: Annotated[
@@ -85,7 +85,7 @@ def apply(
     recursive: Annotated[
         bool, inputs("Include the subfolders of folders.", "--recursive/--no-recursive")
     ] = _DEFAULT.recursive,
-    again: Annotated[bool, inputs("Take paintings made by stylekit too.", "--again")] = _DEFAULT.again,
+    again: Annotated[bool, inputs("Also take images that stylekit already painted.", "--again")] = _DEFAULT.again,
     max_pixels: options.MaxPixels = _DEFAULT.max_pixels,
     steady: Annotated[
         float, video("How much of the previous frame to keep where the scene is still.", metavar="0..1")
@@ -194,10 +194,11 @@ def apply(
 def _check_distributable(paths: list[Path], is_piped: bool, json: bool) -> None:
     """Check that several processes can share the work."""
     if is_piped or any(map(is_stream, paths)):
-        raise ConfigError("Several processes cannot share standard input or output.", "Name files and folders.")
+        raise ConfigError("Multiple processes cannot share standard input or output.", "Pass files or folders instead.")
     if json:
         raise ConfigError(
-            "Several processes cannot print one --json document.", "Use --report FILE: each writes its own."
+            "Multiple processes cannot print one --json document.",
+            "Use --report FILE instead; each process writes its own.",
         )
 
 

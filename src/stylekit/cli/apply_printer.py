@@ -101,7 +101,7 @@ class Printer:
 
 
 def _skips(report: BatchReport) -> Iterator[str]:
-    """Yield a line for each reason of skipping: `3 skipped: already painted (--overwrite paints them again)`."""
+    """Yield a line for each reason files were skipped: `3 skipped: already painted (--overwrite paints them again)`."""
     reasons = Counter((file.reason, file.hint) for file in report.files if file.status == "skipped")
     for (reason, hint), number in reasons.items():
         remedy = hint if number == 1 else re.sub(r"\bit\b", "them", hint)

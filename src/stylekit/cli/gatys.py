@@ -38,9 +38,9 @@ _optimization = panel("Optimization")
 def gatys(
     photo: Annotated[Path, typer.Argument(metavar="PHOTO", help="Photo to stylize.", parser=input_path)],
     paintings: Annotated[
-        list[Path], typer.Argument(metavar="PAINTING", help="One painting or more.", parser=input_path)
+        list[Path], typer.Argument(metavar="PAINTING", help="One or more paintings.", parser=input_path)
     ],
-    output_path: Annotated[Path, output("File of the result.", "--output", "-o", metavar="FILE")],
+    output_path: Annotated[Path, output("Output file.", "--output", "-o", metavar="FILE")],
     size: Annotated[int, output("Longer side of the result in px.", metavar="N")] = _DEFAULT.size,
     quality: options.Quality = ApplyConfig.quality,
     overwrite: options.Overwrite = False,
@@ -58,7 +58,7 @@ def gatys(
     tv_weight: Annotated[float, look("Weight of the total variation.", metavar="X")] = _DEFAULT.tv_weight,
     keep_colors: options.KeepColors = _DEFAULT.keep_colors,
     mask: Annotated[
-        Path | None, look("Image that is white where to stylize and black elsewhere.", metavar="FILE")
+        Path | None, look("Mask image: white areas are stylized, black ones are kept.", metavar="FILE")
     ] = None,
     steps: Annotated[
         int, _optimization("Loss evaluations at the finest scale; coarser ones have fewer.", metavar="N")
@@ -92,7 +92,7 @@ def gatys(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Stylize one photo by optimization, after any painting.
+    """Stylize one photo in the style of any painting, by optimization.
 
     Examples:
       stylekit gatys lion.jpg night.jpg --output lion-night.jpg

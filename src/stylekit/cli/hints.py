@@ -1,4 +1,4 @@
-"""Command lines that mean something else than they say, and the commands that were meant."""
+"""Command lines that mean something other than they say, and the commands that were meant."""
 
 import os
 import shlex
@@ -25,7 +25,7 @@ Correct = Callable[[list[str]], list[str]]  # returns the arguments that were me
 
 
 class Misunderstood(ConfigError):
-    """A command line that means something else than it says.
+    """A command line that means something other than it says.
 
     Args:
         message: What is wrong.

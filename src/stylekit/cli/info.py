@@ -22,7 +22,7 @@ _PACKAGES = (
 
 def info(
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="Result whose recipe to show.", show_default=False)
+        Path | None, typer.Argument(metavar="[FILE]", help="Image or video whose recipe to show.", show_default=False)
     ] = None,
     devices: Annotated[bool, typer.Option("--devices/--no-devices", help="Test the devices.")] = True,
     json: options.Json = False,

@@ -43,7 +43,7 @@ Quality = Annotated[int, output("Quality of JPEG, WebP, AVIF and HEIC.", metavar
 StripMetadata = Annotated[bool, output("Remove EXIF (with its GPS position) and XMP.", "--strip-metadata")]
 Overwrite = Annotated[bool, output("Replace existing results.", "--overwrite")]
 
-Force = Annotated[bool, output("Replace your style of this name, or hide a bundled one.", "--force")]
+Force = Annotated[bool, output("Replace your style with this name, or hide a bundled one.", "--force")]
 
 MaxPixels = Annotated[
     int,
@@ -64,5 +64,5 @@ Verbose = Annotated[bool, messages("Print more details.", "--verbose", "-v")]
 
 Catalogs = Annotated[
     list[str] | None,
-    typer.Option("--catalog", metavar="URL|FILE", help="One more catalog of styles; repeat for several."),
+    typer.Option("--catalog", metavar="URL|FILE", help="Additional style catalog; repeat for several."),
 ]

@@ -27,7 +27,7 @@ def pull(
         list[str] | None,
         typer.Argument(
             metavar="NAME|URL",
-            help="Styles by name, or by https:// or hf:// URL.",
+            help="Style names, or https:// or hf:// URLs.",
             show_default=False,
             autocompletion=known_styles,
         ),
@@ -37,7 +37,9 @@ def pull(
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="Name for the style at the URL.", show_default="its file's")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a style of this name from another URL.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace a style with this name pulled from another URL.")
+    ] = False,
     catalog: options.Catalogs = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -57,7 +59,7 @@ def pull(
     console = Output(quiet=quiet, as_json=json)
     finder = Finder(catalog or [])
     if not styles and not all_:
-        raise ConfigError("No style was named.", "Name one of `stylekit styles list`, or add --all.")
+        raise ConfigError("No style given.", "Choose one from `stylekit styles list`, or pass --all.")
     if (all_ or len(set(styles or [])) > 1) and (sha256 is not None or name is not None):
         raise ConfigError("--sha256 and --name need a single URL.", "Pull the styles one by one.")
 

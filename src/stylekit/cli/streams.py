@@ -137,7 +137,7 @@ def _send(result: Path) -> None:
             shutil.copyfileobj(file, sys.stdout.buffer)
         sys.stdout.buffer.flush()
     except BrokenPipeError as error:
-        raise StylekitError("The program that reads standard output has exited before the end of the image.") from error
+        raise StylekitError("The program reading standard output exited before the whole image was written.") from error
 
 
 def _check_piped(inputs: Sequence[Path], outputs: int) -> None:

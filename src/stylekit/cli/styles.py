@@ -28,7 +28,7 @@ def list_(catalog: options.Catalogs = None, json: options.Json = False) -> None:
       stylekit styles list
       stylekit styles list --json
 
-    Each is a name for `stylekit apply --style`.
+    Pass any of these names to `stylekit apply --style`.
     """
     from stylekit.styles.catalog import list_styles
 
@@ -65,7 +65,7 @@ def import_(
     force: options.Force = False,
     json: options.Json = False,
 ) -> None:
-    """Turn weights of another program into a style of your own.
+    """Import weights from another program as a style.
 
     Examples:
       stylekit styles import mosaic.pth --name my-mosaic
@@ -82,9 +82,7 @@ def import_(
 
 @app.command(cls=Command, no_args_is_help=True)
 def info(
-    name: Annotated[
-        str, typer.Argument(metavar="NAME|FILE", help="Style by name or file.", autocompletion=known_styles)
-    ],
+    name: Annotated[str, typer.Argument(metavar="NAME|FILE", help="Style name or file.", autocompletion=known_styles)],
     catalog: options.Catalogs = None,
     json: options.Json = False,
     verbose: options.Verbose = False,
@@ -126,9 +124,7 @@ def _summary(description: dict[str, Any]) -> dict[str, Any]:
 
 @app.command(cls=Command, no_args_is_help=True)
 def export(
-    name: Annotated[
-        str, typer.Argument(metavar="NAME|FILE", help="Style by name or file.", autocompletion=style_names)
-    ],
+    name: Annotated[str, typer.Argument(metavar="NAME|FILE", help="Style name or file.", autocompletion=style_names)],
     onnx: Annotated[Path, typer.Option("--onnx", metavar="FILE", help="ONNX file to write.")],
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
     json: options.Json = False,
@@ -151,7 +147,7 @@ def export(
 @app.command(cls=Command, no_args_is_help=True)
 def remove(
     name: _Local,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete a style of your own, too, for good.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Allow deleting your own styles permanently.")] = False,
     json: options.Json = False,
 ) -> None:
     """Delete a cached style, or one of your own.

@@ -48,12 +48,14 @@ def train(
     ] = None,
     name: Annotated[str | None, output("Name of the style.", metavar="NAME", show_default="the painting's")] = None,
     run_dir: Annotated[
-        Path | None, output("Folder of checkpoint, metrics and samples.", metavar="FOLDER", show_default="runs/NAME")
+        Path | None,
+        output("Folder for the checkpoint, metrics and samples.", metavar="FOLDER", show_default="runs/NAME"),
     ] = None,
     resume: Annotated[bool, output("Resume from the checkpoint in the run folder.", "--resume")] = False,
     force: options.Force = False,
     preset: Annotated[
-        str | None, _training("How long, and how well.", choices=tuple(TRAIN_PRESETS), show_default=_PRESET)
+        str | None,
+        _training("Trade-off between training time and quality.", choices=tuple(TRAIN_PRESETS), show_default=_PRESET),
     ] = None,
     network: Annotated[
         str | None,
@@ -76,7 +78,7 @@ def train(
         int | None, _unset(look, "style_size", "Shorter side of the painting in px; smaller gives smaller strokes.")
     ] = None,
     octaves: Annotated[
-        int | None, _unset(look, "octaves", "Sizes at which styles are compared; more give larger strokes.")
+        int | None, _unset(look, "octaves", "Number of scales to compare styles at; more give larger strokes.")
     ] = None,
     content_weight: Annotated[
         float | None, _unset(look, "content_weight", "Weight of the content loss.", metavar="X")
@@ -118,7 +120,8 @@ def train(
     source: Annotated[str, _credits("Where the painting comes from.", metavar="TEXT", show_default=False)] = "",
     device: Annotated[str | None, options.device_option(show_default="auto")] = None,
     precision: Annotated[
-        str | None, _unset(machine, "precision", "auto is bfloat16 where it is fast.", choices=PRECISIONS)
+        str | None,
+        _unset(machine, "precision", "Number format; auto is bfloat16 where that is fast.", choices=PRECISIONS),
     ] = None,
     json: options.Json = False,
     quiet: options.Quiet = False,

@@ -88,7 +88,7 @@ class GatysConfig:
         Raises:
             ConfigError: If it is 0, or differs from the number of weights.
         """
-        require(number > 0, "No painting was given.", "Name one painting or more.")
+        require(number > 0, "No painting given.", "Pass at least one painting.")
         weights = len(self.painting_weights)
         valid = weights in (0, number)
         require(valid, f"--style-weights must have one weight per painting ({number}), not {weights}.")

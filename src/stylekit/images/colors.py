@@ -89,7 +89,7 @@ def to_srgb(
 
 
 def _converted(colors: Image.Image, profile: bytes) -> tuple[Image.Image, bytes]:
-    """Convert an image as `to_srgb` does; an invalid profile raises any exception."""
+    """Convert an image as `to_srgb` does; an invalid profile may raise any exception."""
     from PIL import ImageCms
 
     source = ImageCms.ImageCmsProfile(io.BytesIO(profile))

@@ -45,7 +45,10 @@ SUFFIX_FORMATS = {
     **dict.fromkeys((".heic", ".heif", ".hif"), "heic"),
 }
 READABLE_SUFFIXES: frozenset[str] = frozenset({*SUFFIX_FORMATS, ".gif"})
-READABLE = "Readable are JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF and HEIC; `apply` knows videos by suffixes such as .mp4."
+READABLE = (
+    "Supported image formats: JPEG, PNG, WebP, TIFF, BMP, GIF, AVIF and HEIC. "
+    "`apply` recognizes videos by suffixes such as .mp4."
+)
 
 
 def format_of_suffix(suffix: str) -> str:

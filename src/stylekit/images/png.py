@@ -150,7 +150,7 @@ def _without(file: BinaryIO, chunks: list[_Chunk]) -> BinaryIO:
 
 
 def settle_transparency(image: Image.Image, file: BinaryIO) -> None:
-    """Make a PNG's transparent color right where Pillow compares it with scaled or shortened values.
+    """Correct a PNG's transparent color in modes where Pillow compares it with rescaled or truncated values.
 
     Args:
         image: The PNG, opened but not decoded; decoded afterwards if it has 16 bits per channel.

@@ -42,7 +42,7 @@ class Architecture(ABC):
 
     @abstractmethod
     def _shapes(self, **settings: int) -> dict[str, Shape]:
-        """Return the shapes of the parameters by name, those of normalizations in the order in which they run."""
+        """Return parameter shapes by name, with normalizations in the order in which they run."""
 
     @abstractmethod
     def _receptive_radius(self, **settings: int) -> int:

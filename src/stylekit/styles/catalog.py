@@ -154,7 +154,9 @@ def _entries_in(path: Path, source: str) -> list[CatalogEntry]:
         with path.open("rb") as file:
             content = file.read(_MOST_CATALOG_BYTES)
     except FileNotFoundError as error:
-        raise CatalogError(f"The catalog {source} does not exist.", "Name a JSON file or its https:// URL.") from error
+        raise CatalogError(
+            f"The catalog {source} does not exist.", "Pass the path or https:// URL of a JSON file."
+        ) from error
     except OSError as error:
         raise CatalogError(
             f"Cannot read the catalog {source}: {error.strerror}.", "Check that it is a file, and its permissions."

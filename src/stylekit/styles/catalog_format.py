@@ -58,6 +58,8 @@ def parse_catalog(content: bytes, source: str) -> list[ListedStyle]:
         return msgspec.convert(values, Catalog).styles
     except msgspec.ValidationError as error:
         raise CatalogError(_problem(str(error), source), _HINT) from error
+    except UnicodeEncodeError as error:  # a key or the format is half of a surrogate pair
+        raise CatalogError(f"The catalog {source} has text that is not Unicode.", _HINT) from error
 
 
 def _problem(error: str, source: str) -> str:

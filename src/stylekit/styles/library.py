@@ -50,7 +50,7 @@ def locate_style(style: str) -> Path:
     path = Path(style)
     with reading(path):
         if path.is_dir():
-            raise StyleNotFound(f"{path} is a folder.", "Name a style file in it.")
+            raise StyleNotFound(f"{path} is a folder.", "Pass a style file inside it.")
         if not path.is_file():
             raise StyleNotFound(f"The style file {path} does not exist.", _SEE_LIST)
     return path

@@ -44,7 +44,7 @@ def read_onnx(path: Path, name: str) -> StyleFile:
 
     Raises:
         StyleFileError: If the file cannot be read, has its weights in other files, belongs to an unknown network, or
-            computes something else than that network.
+            computes something other than that network.
     """
     try:
         with reading(path):
@@ -53,7 +53,9 @@ def read_onnx(path: Path, name: str) -> StyleFile:
         raise StyleFileError(f"{path} is corrupt, or not an ONNX file.", "Download or export it again.") from error
     tensors = _tensors(model)
     if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in tensors.values()):
-        raise StyleFileError(f"{path} has its weights in other files.", "Export it with the weights inside.")
+        raise StyleFileError(
+            f"{path} stores its weights in external files.", "Export it again with the weights embedded."
+        )
     strings = {str(entry.key): str(entry.value) for entry in model.metadata_props}
     is_own = model.producer_name == "stylekit"
     if is_own and "format" in strings:
@@ -141,7 +143,7 @@ def _check_computation(model: Any, network: Architecture, weights: StyleWeights,
         reasons.append("its result is not an image of the photo's size")
     else:
         reasons.append(f"the results differ by {difference:.0f} of 255 on average")
-    message = f"{path} computes something else than {network.name} with its weights: {'; '.join(reasons)}."
+    message = f"{path} computes something other than {network.name} with its weights: {'; '.join(reasons)}."
     raise StyleFileError(message, _HINT)
 
 

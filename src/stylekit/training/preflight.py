@@ -1,4 +1,4 @@
-"""Checks before a training: all that can be known without torch, and before anything is downloaded."""
+"""Checks to run before training: everything that can be verified without torch and before any download."""
 
 import hashlib
 import tempfile

@@ -28,7 +28,7 @@ def fast_border(blocks: int) -> int:
 
 
 def fast_shapes(channels: int, blocks: int, half_channels: int, full_channels: int) -> dict[str, Shape]:
-    """Return the shapes of the parameters by name, those of normalizations in the order in which they run."""
+    """Return parameter shapes by name, with normalizations in the order in which they run."""
 
     def normed(name: str, inputs: int, outputs: int) -> dict[str, Shape]:
         return convolution_shapes(f"{name}.convolution", inputs, outputs, 3) | norm_shapes(f"{name}.norm", outputs)

@@ -15,7 +15,7 @@ JOHNSON_ONNX_OPERATIONS: dict[str, int | None] = {
 
 
 def johnson_shapes() -> dict[str, Shape]:
-    """Return the shapes of the parameters by name, those of normalizations in the order in which they run."""
+    """Return parameter shapes by name, with normalizations in the order in which they run."""
     shapes: dict[str, Shape] = {}
     for i, (inputs, outputs, kernel) in enumerate([(3, 32, 9), (32, 64, 3), (64, 128, 3)], start=1):
         shapes |= convolution_shapes(f"conv{i}.conv2d", inputs, outputs, kernel) | norm_shapes(f"in{i}", outputs)

@@ -21,7 +21,7 @@ def unet_shapes(
     half_channels: int,
     full_channels: int,
 ) -> dict[str, Shape]:
-    """Return the shapes of the parameters by name, normalizations in the order in which they run."""
+    """Return parameter shapes by name, with normalizations in the order in which they run."""
 
     def normed(name: str, inputs: int, outputs: int) -> dict[str, Shape]:
         return convolution_shapes(f"{name}.convolution", inputs, outputs, 3) | norm_shapes(f"{name}.norm", outputs)
