@@ -48,6 +48,7 @@ def describe_training(trainer: "Trainer", files: dict[str, Any]) -> dict[str, An
     reached = np.mean(trainer.recent, axis=0).round(5).tolist() if trainer.recent else []
     return {
         **trainer.config.to_dict(),
+        "content_layers": list(trainer.criterion.content_layers),
         "style_layers": trainer.style_layers,
         "style_gains": dict(trainer.criterion.style_gains),
         "processes": trainer.world.size,
