@@ -68,7 +68,7 @@ def page(entries: Sequence[CatalogEntry]) -> str:
         "stylekit apply PHOTO --style NAME",
         "```",
         "",
-        "All were trained with `stylekit train` from paintings in the public domain;",
+        "All were trained with `stylekit train` on paintings in the public domain;",
         "`stylekit styles info NAME --verbose` shows how. The page is written by `python scripts/gallery.py`.",
         "",
         " ".join(f"![{path.stem}](images/{path.name})" for path in PHOTOS),

@@ -48,8 +48,8 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 def _white(peak: float, white: int | None) -> float:
     """Return the value that stands for white.
 
-    Floats do not declare it, and integers of 32 bits are seldom used whole: it is taken to be the first usual one that
-    no value exceeds, and otherwise, as in the measurements of a telescope, the largest value.
+    Floats do not declare it, and 32-bit integers rarely use their full range. White is the smallest common white value
+    that no pixel exceeds or, failing that (for example in telescope data), the largest pixel value.
 
     Args:
         peak: The largest value.

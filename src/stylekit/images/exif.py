@@ -63,7 +63,7 @@ def decode_exif_block(block: bytes | None) -> Directory:
 
 
 def _decode_exif(file: IO[bytes]) -> Directory:
-    """Read the tags worth keeping of the first directory, in either byte order, of a TIFF, BigTIFF or EXIF."""
+    """Read the tags worth keeping from the first directory of a TIFF, BigTIFF or EXIF block, in either byte order."""
     file.seek(0)
     head = file.read(16)
     order = {b"II": "<", b"MM": ">"}[head[:2]]

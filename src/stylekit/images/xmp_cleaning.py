@@ -100,7 +100,7 @@ def set_xmp_size(document: "Document", size: tuple[int, int]) -> None:
 
 
 def _scale_panorama(document: "Document", size: tuple[int, int]) -> None:
-    """Scale a panorama's measures; one of another shape than the image is removed."""
+    """Scale a panorama's dimensions, or remove them if their aspect ratio differs from the image's."""
     nodes = [node for node in properties(document) if node.namespaceURI == _PANORAMA]
     numbers = {node.localName: number_of(node) for node in nodes}
     cropped = [numbers.get(f"CroppedAreaImage{side}Pixels") for side in ("Width", "Height")]

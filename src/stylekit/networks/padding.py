@@ -7,7 +7,7 @@ from stylekit.networks.shapes import LEAST_SIDE, SIDE_MULTIPLE
 
 
 def _reflected(size: int, before: int, after: int, device: torch.device) -> Tensor:
-    """Return the indices 0 … size-1, extended by reflection as often as needed: by `before` and `after`."""
+    """Return the indices 0 … size-1 with `before` and `after` more, reflected as often as needed."""
     period = max(2 * (size - 1), 1)
     position = torch.arange(-before, size + after, device=device) % period
     return torch.minimum(position, period - position) if size > 1 else position

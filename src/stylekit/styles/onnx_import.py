@@ -163,7 +163,7 @@ def _difference(theirs: NDArray[np.float64], ours: NDArray[np.float64]) -> float
 
 
 def _results(theirs: Any, ours: Any, path: Path) -> Mapping[str, NDArray[np.float64]]:
-    """Run a graph and the network's own on a small random image, or on one of the only size that the graph takes."""
+    """Run a graph and the network's own on a small random image, of the graph's size if it accepts only one."""
     random = np.random.default_rng(0)
     try:
         return _run(_of_any_size(theirs), ours, random.random((1, 3, *_SIDES), np.float32), path)

@@ -111,7 +111,7 @@ def _keep(old: Pixels, new: Pixels, steady: float) -> Pixels:
 
 
 def _least_around(values: Pixels) -> Pixels:
-    """Return the least value within `_INFLUENCE` of each, many times as fast as Pillow's filter."""
+    """Return the minimum within `_INFLUENCE` of each pixel, much faster than Pillow's filter."""
     padded = np.pad(values, _INFLUENCE, mode="edge")
     height, width = values.shape
     rows = np.minimum.reduce([padded[top : top + height] for top in range(2 * _INFLUENCE + 1)])

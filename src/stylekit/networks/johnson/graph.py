@@ -43,7 +43,7 @@ def _doubled_and_convolved(graph: OnnxGraph, x: str, name: str) -> str:
 
 
 def _convolved_by_blocks(graph: OnnxGraph, x: str, name: str, side: int = SIDE_MULTIPLE) -> str:
-    """Convolve to three channels, all pixels of a block at once: three channels would leave vectors half empty."""
+    """Convolve to three channels, all pixels of a block at once; three channels alone leave SIMD vectors half empty."""
     weight, bias = graph.block_kernels(name, shifts(graph.kernel_side(name), side))
     x = graph.node("Conv", graph.padded(x, graph.kernel_side(name) // 2), weight, bias, strides=[side] * 2)
     return graph.depth_to_space(x, side, graph.width(name))
