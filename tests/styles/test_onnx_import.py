@@ -82,7 +82,7 @@ REFUSED = {
     ),
     "a smaller result": ({}, zoomed, "not an image of the photo's size"),
     "no image": ({}, flattened, "not an image of the photo's size"),
-    "no numbers": ({}, not_a_number, "computes something else"),
+    "no numbers": ({}, not_a_number, "computes something other"),
     "a result beyond all memory": ({}, growing, "does not run"),
     "an invalid graph": ({}, unrunnable, "does not run"),
 }

@@ -723,7 +723,7 @@ def with_what_is_not_finite(model):
         (with_another_convolution, "another network: it has 17 Conv nodes, johnson 16"),
         (without_norms, "another network: it has 0 InstanceNormalization nodes, johnson 15"),
         (with_another_shape, r"res1\.conv1\.conv2d\.weight has the shape"),
-        (with_external_data, "has its weights in other files"),
+        (with_external_data, "stores its weights in external files"),
         (without_a_tensor, "without readable weights"),
         (with_a_cut_tensor, "without readable weights"),
         (with_an_unknown_type, "without readable weights"),

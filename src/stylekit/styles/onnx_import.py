@@ -43,7 +43,7 @@ def read_onnx(path: Path, name: str) -> StyleFile:
         name: The name for the style.
 
     Raises:
-        StyleFileError: If the file cannot be read, has its weights in other files, belongs to an unknown network, or
+        StyleFileError: If the file cannot be read, stores its weights in external files, belongs to an unknown network, or
             computes something other than that network.
     """
     try:
