@@ -43,8 +43,8 @@ def read_onnx(path: Path, name: str) -> StyleFile:
         name: The name for the style.
 
     Raises:
-        StyleFileError: If the file cannot be read, stores its weights in external files, belongs to an unknown network, or
-            computes something other than that network.
+        StyleFileError: If the file cannot be read, stores its weights in external files, belongs to an unknown network,
+            or computes something other than that network.
     """
     try:
         with reading(path):
