@@ -3,7 +3,7 @@
     python benchmarks/networks.py [--side 1000] [--runs 5]
 
 `johnson` is run plainly, as in pytorch/examples (torch, eager, NCHW), and by stylekit, in onnxruntime and in torch;
-`fast` by stylekit. Runs alternate, so that other load on the machine slows all alike; it prints the medians.
+`fast` and `unet` by stylekit. Runs alternate, so that other load on the machine slows all alike; it prints the medians.
 """
 
 import argparse
@@ -40,7 +40,7 @@ def main() -> None:
     options = parser.parse_args()
     photo = np.random.default_rng(0).random((1, options.side, options.side, 3), np.float32)
     plain = torch.from_numpy(photo.transpose(0, 3, 1, 2).copy())
-    styles = {name: random_style(name) for name in ("johnson", "fast")}
+    styles = {name: random_style(name) for name in ("johnson", "fast", "unet")}
     networks = {name: plain_network(style) for name, style in styles.items()}
     runs: dict[str, Callable[[], object]] = {"johnson, plainly": lambda: networks["johnson"](plain)}
     for name, style in styles.items():

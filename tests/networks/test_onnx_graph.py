@@ -128,3 +128,13 @@ def test_published_weights_paint_the_expected_image_through_a_graph(shared, tmp_
     # What was published is itself up to 0.021 from what float64 gives: see test_networks.
     assert np.quantile(difference, 0.999) < 1e-2
     assert difference.max() < 3e-2
+
+
+def test_a_graph_that_the_last_version_exported_is_imported_by_its_names(tmp_path):
+    """Its graphs name their producer, but do not carry the style's metadata."""
+    export_style("red-chalk", tmp_path / "new.onnx")
+    model = onnx.load(tmp_path / "new.onnx")
+    del model.metadata_props[:]
+    onnx.save(model, tmp_path / "old.onnx")
+    style = import_weights(tmp_path / "old.onnx", "chalk")
+    assert (style.metadata.name, style.metadata.network) == ("chalk", "fast")

@@ -731,7 +731,7 @@ def test_fresh_weights_first_learn_to_copy_then_the_style_little_by_little(mater
     crops = np.random.default_rng(0).random((2, 3, 64, 64), np.float32)
     copying, style_weights, gram_shares = [], [], []
     for _ in range(20):
-        copying.append(trainer._prepare_losses())
+        copying.append(trainer._next_stage().copies)
         style_weights.append(trainer.criterion.weights[1])
         gram_shares.append(trainer.criterion.style_loss.gram_share)
         trainer.train_step(crops)

@@ -42,7 +42,7 @@ class LoadedJob:
     @property
     def wanted(self) -> dict[int, Path]:
         """The outputs to make."""
-        return {style: path for style, path in self.job.outputs.items() if style not in self.skips}
+        return {style: path for style, path in enumerate(self.job.outputs) if style not in self.skips}
 
 
 def load_groups(

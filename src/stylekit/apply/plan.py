@@ -89,7 +89,7 @@ def plan_outputs(inputs: Sequence[Path], output: Path | str | None, labels: Sequ
         config: Settings.
 
     Raises:
-        ImageError: If there are no photos or videos, or none that can be read.
+        ImageError: If no photos or videos are found, or none of them can be read.
         ConfigError: If a result would overwrite an input, or a format is unknown or impossible for an input.
     """
     if config.format is not None:

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from stylekit._version import __version__
+from stylekit.apply.plan import PlannedInput
 from stylekit.config.apply import ApplyConfig
-from stylekit.errors import StylekitError
 from stylekit.images.formats import SUFFIX_FORMATS
 from stylekit.images.recipes import read_recipe
-from stylekit.styles.style_file import StyleFile, weights_hash
+from stylekit.styles.style_file import StyleFile
 from stylekit.video.formats import VIDEO_CODECS, VIDEO_FORMATS, VIDEO_SUFFIXES, video_codec
 from stylekit.video.recipes import read_video_recipe
 
@@ -23,24 +23,14 @@ _LONGEST = 80  # characters of a recipe, which anyone can have written, in a mes
 
 
 @dataclass(frozen=True)
-class Job:
-    """A photo or video with its outputs.
+class Job(PlannedInput):
+    """A planned input, with what is known of its outputs once its turn has come.
 
     Attributes:
-        source: The photo or video.
-        outputs: The path of the result in each style, by the number of the style.
-        existing: The styles whose output exists and is not to be overwritten.
-        is_video: Whether the results are videos or animations.
-        is_named: Whether the file itself was given, not a folder that contains it.
-        error: Why it is already known to fail.
+        existing: The numbers of the styles whose output exists and is not to be overwritten.
     """
 
-    source: Path
-    outputs: Mapping[int, Path]
     existing: frozenset[int] = frozenset()
-    is_video: bool = False
-    is_named: bool = True
-    error: StylekitError | None = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +75,7 @@ class Recipes:
             config: Settings.
         """
         parts = [
-            {"name": name, "weights_sha256": weights_hash(file.weights), "share": 1.0}
+            {"name": name, "weights_sha256": file.weights_sha256, "share": 1.0}
             for file, name in zip(files, names, strict=True)
         ]
         if shares is None:
@@ -110,7 +100,7 @@ class Recipes:
         if painting is None:
             return skips, ()
         hashes = _hashes(painting)
-        for style in job.outputs:
+        for style in range(len(job.outputs)):
             repeats = hashes == [part["weights_sha256"] for part in self.styles[style]]
             if style not in skips and (repeats or not job.is_named):
                 skips[style] = PAINTED_BY_STYLEKIT

@@ -63,7 +63,7 @@ def apply_styles(
         StyleNotFound: If a style does not exist.
         StyleFileError: If a style's file is corrupt.
         DeviceUnavailable: If the device is unavailable or out of memory.
-        ImageError: If there are no inputs, or the single photo or video cannot be read or written.
+        ImageError: If no inputs are found, or the single photo or video cannot be read or written.
         OutOfMemory: If memory runs out for the single photo or video.
         OutputExists: If the single output exists and `config.overwrite` is false.
     """

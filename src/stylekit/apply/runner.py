@@ -97,16 +97,15 @@ class PlanRunner:
 
     def _jobs(self) -> Iterator[Job]:
         for planned in self._plan.inputs:
-            outputs = dict(enumerate(planned.outputs))
-            existing = {} if self._config.overwrite else {i for i, path in outputs.items() if os.path.lexists(path)}
-            yield Job(planned.source, outputs, frozenset(existing), planned.is_video, planned.is_named, planned.error)
+            existing = (i for i, path in enumerate(planned.outputs) if os.path.lexists(path))
+            yield Job(**vars(planned), existing=frozenset() if self._config.overwrite else frozenset(existing))
 
     def preview(self) -> Iterator[FileReport]:
         """Yield a report of what would be done to each output."""
         for job in self._jobs():
             skips, notes = ({}, ()) if job.error is not None else self._recipes.judge(job)
             error = job.error or (self._video_error(job) if job.is_video and len(skips) < len(job.outputs) else None)
-            for style in job.outputs:
+            for style in range(len(job.outputs)):
                 if style in skips:
                     yield self._skipped(job, style, skips[style])
                 elif error is not None:

@@ -157,7 +157,7 @@ class Output:
         return show
 
 
-output_errors: list[OSError] = []  # why standard output could not be written to; a reader that exits is no error
+output_errors: list[OSError] = []  # why standard output could not be written to; a reader that exits is not an error
 
 
 def _give_up(stream: TextIO, error: OSError) -> None:

@@ -25,3 +25,8 @@ def convolution_shapes(name: str, inputs: int, outputs: int, kernel: int) -> dic
 def norm_shapes(name: str, channels: int) -> dict[str, Shape]:
     """Return the shapes of a normalization's parameters by name."""
     return {f"{name}.weight": (channels,), f"{name}.bias": (channels,)}
+
+
+def normalized_shapes(name: str, inputs: int, outputs: int) -> dict[str, Shape]:
+    """Return the parameter shapes of a 3x3 convolution and the normalization after it."""
+    return convolution_shapes(f"{name}.convolution", inputs, outputs, 3) | norm_shapes(f"{name}.norm", outputs)

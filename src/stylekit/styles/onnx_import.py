@@ -1,6 +1,6 @@
 """ONNX graphs, read as styles: the weights are taken, and a foreign graph is checked to compute what stylekit will.
 
-The check runs the graph once, on random pixels, in a process of its own with limited memory and time.
+The check runs the graph on random pixels, in a separate process with limited memory and time.
 """
 
 import io
@@ -62,7 +62,8 @@ def read_onnx(path: Path, name: str) -> StyleFile:
         metadata = StyleMetadata.from_strings({**strings, "name": name})
         names = {key: key for key in architecture(metadata.network).parameter_shapes(metadata.network_config)}
     else:
-        network, names = _tensor_names(model.graph.node, tensors.keys())
+        candidates = [network for network in architectures() if is_own or network.onnx_operations]
+        network, names = _tensor_names(model.graph.node, tensors.keys(), candidates)
         metadata = StyleMetadata(name=name, network=network, source=path.name)
     try:
         weights = {key: onnx.numpy_helper.to_array(tensors[tensor]) for key, tensor in names.items()}
@@ -82,15 +83,16 @@ def _tensors(model: Any) -> dict[str, Any]:
     return {tensor.name: tensor for tensor in model.graph.initializer} | constants
 
 
-def _tensor_names(nodes: Sequence[Any], tensors: Collection[str]) -> tuple[str, dict[str, str]]:
-    """Return the network that a graph belongs to, and the names of the tensors that are its parameters."""
-    published = [network for network in architectures() if network.onnx_operations]
-    for network in published:
+def _tensor_names(
+    nodes: Sequence[Any], tensors: Collection[str], candidates: Sequence[Architecture]
+) -> tuple[str, dict[str, str]]:
+    """Return which of several networks a graph belongs to, and the names of the tensors that are its parameters."""
+    for network in candidates:
         parameters = network.parameter_shapes({}).keys()
         if parameters <= set(tensors):
             return network.name, {name: name for name in parameters}
     problems: list[StyleFileError] = []
-    for network in published:
+    for network in candidates:
         try:
             return network.name, _by_order(nodes, network)
         except StyleFileError as error:

@@ -51,15 +51,11 @@ def unpack(stored: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         if name.endswith(_SCALE) and name.removesuffix(_SCALE) in stored:
             continue
         scale = stored.get(name + _SCALE)
-        is_packed = array.dtype == np.int8 and scale is not None and scale.shape == array.shape[:1]
-        weights[name] = _unpacked(array, scale) if is_packed and scale is not None else array
+        if scale is None or array.dtype != np.int8 or scale.shape != array.shape[:1]:
+            weights[name] = array
+        else:
+            weights[name] = array.astype(np.float32) * scale.reshape(-1, *[1] * (array.ndim - 1)).astype(np.float32)
     return weights
-
-
-def _unpacked(array: NDArray[Any], scale: NDArray[Any]) -> NDArray[np.float32]:
-    unpacked: NDArray[np.float32] = array.astype(np.float32)
-    unpacked *= scale.astype(np.float32).reshape(-1, *[1] * (array.ndim - 1))
-    return unpacked
 
 
 def _scales(kernels: NDArray[Any]) -> NDArray[np.float32]:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,11 @@ class StyleFile:
 
     metadata: StyleMetadata
     weights: StyleWeights
+
+    @cached_property
+    def weights_sha256(self) -> str:
+        """The hash of the weights; see `weights_hash`."""
+        return weights_hash(self.weights)
 
 
 def check_weights(weights: Mapping[str, NDArray[Any]], network: str, config: Mapping[str, Any]) -> None:
@@ -221,9 +227,10 @@ def load_style_file(path: Path) -> StyleFile:
         weights = unpack(read_tensors(file, path))
     with _naming(path):
         check_weights(weights, metadata.network, metadata.network_config)
-        if _HASH_KEY in strings and weights_hash(weights) != strings[_HASH_KEY]:
+        style = StyleFile(metadata, weights)
+        if _HASH_KEY in strings and style.weights_sha256 != strings[_HASH_KEY]:
             raise StyleFileError("The weights are corrupt: checksum mismatch.", "Pull or train the style again.")
-    return StyleFile(metadata, weights)
+    return style
 
 
 def read_tensors(file: Any, path: Path) -> StyleWeights:

@@ -15,24 +15,20 @@ from stylekit.errors import TrainingDiverged
 from stylekit.losses.layers import default_content_layers, default_style_layers
 from stylekit.losses.networks import LossWeights, build_loss_network, highest_layer_of
 from stylekit.losses.perceptual import Losses, PerceptualLoss
-from stylekit.losses.sliced import SlicedLoss
+from stylekit.losses.sliced import GRAM_SHARE, SlicedLoss
 from stylekit.networks import architecture
 from stylekit.styles.style_file import StyleFile
 from stylekit.system.devices import select_device
 from stylekit.system.distributed import ALONE, World
 from stylekit.system.memory import memory_errors
 from stylekit.system.processors import multiplies_bfloat16
+from stylekit.training.curriculum import Stage, stage
 
 if TYPE_CHECKING:
     from torch.optim.lr_scheduler import LRScheduler
 
 _WARM_UP = 0.1  # share of the steps in which the learning rate rises
 _DECAY = 0.99  # of the moving average of the weights, which is what the training results in
-# Fresh weights first learn to copy the photo, then the style little by little: a network that is asked for all of a
-# style at once paints inverted photos, or white blobs, and stays there.
-_MOST_COPIES, _COPYING = 250, 0.15  # steps, and share of the steps
-_EASING = 0.5  # share of the steps in which the style comes in
-_FIRST_STYLE = 1 / 3  # share of the style's weight at their beginning
 # Strokes are at relu3_1 and relu4_1; colors, at the lowest layers, are learned without much weight.
 _STYLE_WEIGHTS = {"relu1_1": 0.5, "relu2_1": 0.7, "relu3_1": 1.0, "relu4_1": 1.3, "relu5_1": 0.5}
 _RECENT = 50  # steps over which the final losses are averaged
@@ -99,6 +95,7 @@ class Trainer:
         self.network, self.network_config = self._build_network(start)
         self.average = copy.deepcopy(self.network).requires_grad_(False)
         self._is_fresh = start is None
+        self._weights = (config.content_weight, config.style_weight, config.tv_weight)
         self.optimizer = torch.optim.Adam(self.network.parameters(), config.learning_rate)
         self.schedule: LRScheduler = torch.optim.lr_scheduler.OneCycleLR(
             self.optimizer,
@@ -172,19 +169,16 @@ class Trainer:
         """
         with self._memory_errors():
             photo = self._tensor(crops)
-            copying = self._prepare_losses()
+            now = self._next_stage()
             with self._autocast():
                 result = self.network(photo)
                 losses: Losses = self.criterion(result.float(), self.criterion.content_of(photo))
-                objective = (result.float() - photo).abs().mean() if copying else losses.total
-                instability = self._instability(photo, result) if self.config.stability_weight else 0.0
-                objective = objective + self.config.stability_weight * instability
+                objective = (result.float() - photo).abs().mean() if now.copies else losses.total
+                flicker = self._flicker(photo, result)
             self.optimizer.zero_grad(set_to_none=True)
-            objective.backward()
-            config = self.config
-            weights = (config.content_weight, config.style_weight, config.tv_weight, config.stability_weight)
-            total = sum(w * part for w, part in zip(weights, (*losses[1:], instability), strict=True))
-            values = torch.stack([torch.as_tensor(part).detach() for part in (total, *losses[1:])])
+            (objective + flicker).backward()
+            total = flicker + sum(weight * part for weight, part in zip(self._weights, losses[1:], strict=True))
+            values = torch.stack([part.detach() for part in (total, *losses[1:])])
             self.world.average([*(p.grad for p in self.network.parameters() if p.grad is not None), values])
             gradient = nn.utils.clip_grad_norm_(self.network.parameters(), _MOST_GRADIENT)
             *reached, norm = torch.cat([values, gradient[None]]).tolist()
@@ -200,20 +194,15 @@ class Trainer:
         self.recent = [*self.recent, reached][-_RECENT:]
         return reached
 
-    def _prepare_losses(self) -> bool:
-        """Make the losses those of this step, and return whether a fresh network is still learning to copy."""
-        config = self.config
+    def _next_stage(self) -> Stage:
+        """Set the losses to what counts in the next step, and return that."""
+        now = stage(self.step, self.config.steps) if self._is_fresh else Stage()
+        content_weight, style_weight, tv_weight = self._weights
+        self.criterion.weights = (content_weight, now.style * style_weight, tv_weight)
         if isinstance(loss := self.criterion.style_loss, SlicedLoss):
-            loss.reseed(((config.seed * 1_000_003 + self.step) * 65_537 + self.world.rank) % 2**63)
-        if not self._is_fresh:
-            return False
-        copies = min(_MOST_COPIES, round(_COPYING * config.steps))
-        share = min(1.0, max(0, self.step - copies) / max(1, _EASING * config.steps))
-        style_weight = config.style_weight * (_FIRST_STYLE + (1 - _FIRST_STYLE) * share)
-        self.criterion.weights = (config.content_weight, style_weight, config.tv_weight)
-        if isinstance(loss, SlicedLoss):
-            loss.gram_share = SlicedLoss().gram_share * max(0.0, 2 * share - 1)
-        return self.step < copies
+            loss.gram_share = now.gram * GRAM_SHARE
+            loss.reseed(((self.config.seed * 1_000_003 + self.step) * 65_537 + self.world.rank) % 2**63)
+        return now
 
     @torch.no_grad()
     def _update_average(self) -> None:
@@ -221,14 +210,15 @@ class Trainer:
         for average, parameter in zip(self.average.parameters(), self.network.parameters(), strict=True):
             average.lerp_(parameter, 1 - decay)
 
-    def _instability(self, photo: Tensor, result: Tensor) -> Tensor:
-        """Return how much slight noise in the photo changes the result: the mean squared difference."""
+    def _flicker(self, photo: Tensor, result: Tensor) -> Tensor:
+        """Return the weighted mean squared difference that slight noise in the photo makes in the result."""
+        if not self.config.stability_weight:
+            return result.new_zeros((), dtype=torch.float32)
         first = self.world.rank * len(photo)
         seeds = ((self.config.seed, self.step, number, 1) for number in range(first, first + len(photo)))
         noise = np.stack([np.random.default_rng(seed).normal(0, _NOISE_DEVIATION, photo.shape[1:]) for seed in seeds])
         noisy: Tensor = self.network((photo + self._tensor(noise.astype(np.float32))).clamp(0, 1))
-        difference = noisy.float() - result.float()
-        return difference.square().mean()
+        return self.config.stability_weight * (noisy.float() - result.float()).square().mean()
 
     @torch.no_grad()
     def stylize(self, photo: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from stylekit.networks.architecture import Architecture
-from stylekit.networks.fast.facts import FAST_BORDER_REST, fast_border, fast_shapes
+from stylekit.networks.fast.facts import FAST_BORDER_REST, bytes_per_pixel, fast_border, fast_shapes
 from stylekit.networks.shapes import LEAST_SIDE, SIDE_MULTIPLE, Shape
 
 if TYPE_CHECKING:
@@ -23,8 +23,7 @@ class _Fast(Architecture):
         return fast_border(settings["blocks"]) - FAST_BORDER_REST
 
     def _bytes_per_pixel(self, **settings: int) -> int:
-        # Measured: 180 to 215. Six copies of the photo or the result, the last features twice, the body's once.
-        return 6 * 3 * 4 + 2 * 4 * settings["full_channels"] + 4 * settings["channels"] // 16
+        return bytes_per_pixel(settings["channels"], settings["full_channels"])
 
     def _module(self, **settings: int) -> "nn.Module":
         from stylekit.networks.fast.module import Fast

@@ -26,15 +26,16 @@ def _convolution(inputs: int, outputs: int) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, 3)
 
 
-class _Normalized(nn.Module):
+class Normalized(nn.Module):
     """A convolution and the instance normalization after it."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
         super().__init__()
-        self.convolution = _convolution(inputs, outputs)
+        self.convolution = nn.Conv2d(inputs, outputs, 3, stride)
         self.norm = nn.InstanceNorm2d(outputs, affine=True, eps=FAST_VARIANCE_FLOOR)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return features `(B, outputs, H', W')` for features `(B, inputs, H, W)`."""
         out: Tensor = self.norm(self.convolution(x))
         return out
 
@@ -58,7 +59,7 @@ class Doubling(nn.Module):
 class _Residual(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.first = _Normalized(channels, channels)
+        self.first = Normalized(channels, channels)
         self.second = _convolution(channels, channels)
         with torch.no_grad():
             self.second.weight *= 0.5  # so that a block starts as a small change
@@ -81,7 +82,7 @@ class Fast(nn.Module):
     def __init__(self, channels: int, blocks: int, half_channels: int, full_channels: int) -> None:
         super().__init__()
         self.border = fast_border(blocks)
-        self.stem = _Normalized(3 * 4 * 4, channels)
+        self.stem = Normalized(3 * 4 * 4, channels)
         self.blocks = nn.Sequential(*(_Residual(channels) for _ in range(blocks)))
         self.to_half = _convolution(channels, half_channels)
         self.double_to_half = Doubling(half_channels)

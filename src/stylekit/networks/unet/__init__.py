@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from stylekit.networks.architecture import Architecture
+from stylekit.networks.fast.facts import bytes_per_pixel
 from stylekit.networks.shapes import Shape
 from stylekit.networks.unet.facts import BODY_BORDER, CELL, unet_radius, unet_shapes
 
@@ -22,7 +23,6 @@ class _UNet(Architecture):
         "half_channels": 32,
         "full_channels": 16,
     }
-
     side_multiple = CELL
 
     def grid(self, cells: int, side: int) -> tuple[int, int]:
@@ -37,7 +37,7 @@ class _UNet(Architecture):
         return unet_radius(settings["sixteenth_blocks"])
 
     def _bytes_per_pixel(self, **settings: int) -> int:
-        return 6 * 3 * 4 + 2 * 4 * settings["full_channels"] + 4 * settings["channels"] // 16
+        return bytes_per_pixel(settings["channels"], settings["full_channels"])
 
     def _module(self, **settings: int) -> "nn.Module":
         from stylekit.networks.unet.module import UNet

@@ -1,16 +1,13 @@
 """What `unet` looks like from outside: border, shapes."""
 
-from stylekit.networks.fast.facts import DOUBLING_TAPS
-from stylekit.networks.shapes import Shape, convolution_shapes, norm_shapes
+from stylekit.networks.fast.facts import HEAD_BORDER, head_shapes
+from stylekit.networks.shapes import Shape, convolution_shapes, normalized_shapes
 
-VARIANCE_FLOOR = 1e-3
 LEAK = 0.2  # slope of the leaky ReLUs on the way up, where a unit that is dead would leave a flat area
 CELL = 16  # pixels a side of a cell of the coarsest level
 STEM_BORDER = 4  # pixels that the first convolution takes of the border
 BODY_BORDER = 32  # pixels of border around the photo while it passes through the body; a multiple of `CELL`
-_DOUBLING = len(DOUBLING_TAPS) // 2 - 1
-_HEAD_BORDER = 4 * 1 + 2 * (_DOUBLING + 1 + 1) + (_DOUBLING + 1)  # pixels that the head's convolutions take
-BORDER_REST = BODY_BORDER - _HEAD_BORDER  # pixels of border that remain at the end, and are cropped
+BORDER_REST = BODY_BORDER - HEAD_BORDER  # pixels of border that remain at the end, and are cropped
 
 
 def unet_shapes(
@@ -23,24 +20,19 @@ def unet_shapes(
 ) -> dict[str, Shape]:
     """Return parameter shapes by name, with normalizations in the order in which they run."""
 
-    def normed(name: str, inputs: int, outputs: int) -> dict[str, Shape]:
-        return convolution_shapes(f"{name}.convolution", inputs, outputs, 3) | norm_shapes(f"{name}.norm", outputs)
-
     def block(name: str, width: int) -> dict[str, Shape]:
-        return normed(f"{name}.first", width, width) | convolution_shapes(f"{name}.second", width, width, 3)
+        return normalized_shapes(f"{name}.first", width, width) | convolution_shapes(f"{name}.second", width, width, 3)
 
-    shapes = normed("stem", 3 * 4 * 4, channels) | block("quarter_in", channels)
-    shapes |= normed("to_eighth", channels, eighth_channels) | block("eighth_in", eighth_channels)
-    shapes |= normed("to_sixteenth", eighth_channels, sixteenth_channels)
+    shapes = normalized_shapes("stem", 3 * 4 * 4, channels) | block("quarter_in", channels)
+    shapes |= normalized_shapes("to_eighth", channels, eighth_channels) | block("eighth_in", eighth_channels)
+    shapes |= normalized_shapes("to_sixteenth", eighth_channels, sixteenth_channels)
     for i in range(sixteenth_blocks):
         shapes |= block(f"sixteenth.{i}", sixteenth_channels)
-    shapes |= normed("back_to_eighth", sixteenth_channels, eighth_channels) | block("eighth_out", eighth_channels)
-    shapes |= normed("back_to_quarter", eighth_channels, channels) | block("quarter_out", channels)
-    head = {"to_half": (channels, half_channels), "at_half": (half_channels, half_channels)}
-    head |= {"to_full": (half_channels, full_channels), "out": (full_channels, 3)}
-    for name, (inputs, outputs) in head.items():
-        shapes |= convolution_shapes(name, inputs, outputs, 3)
-    return shapes
+    shapes |= normalized_shapes("back_to_eighth", sixteenth_channels, eighth_channels) | block(
+        "eighth_out", eighth_channels
+    )
+    shapes |= normalized_shapes("back_to_quarter", eighth_channels, channels) | block("quarter_out", channels)
+    return shapes | head_shapes(channels, half_channels, full_channels)
 
 
 def unet_radius(sixteenth_blocks: int) -> int:
@@ -50,4 +42,4 @@ def unet_radius(sixteenth_blocks: int) -> int:
     sixteenth = 2 * sixteenth_blocks + 1  # the last for doubling
     eighth_out = 1 + 2 + 1
     quarter_out = 1 + 2
-    return 4 * (quarter_in + quarter_out) + 8 * (eighth_in + eighth_out) + 16 * sixteenth + _HEAD_BORDER
+    return 4 * (quarter_in + quarter_out) + 8 * (eighth_in + eighth_out) + 16 * sixteenth + HEAD_BORDER

@@ -1,8 +1,9 @@
 """`unet` as an ONNX graph."""
 
+from stylekit.networks.fast.facts import FAST_VARIANCE_FLOOR
 from stylekit.networks.fast.graph import doubled_and_out, low_pass_doubled, unshuffled_and_convolved
 from stylekit.networks.onnx_layers import OnnxGraph
-from stylekit.networks.unet.facts import BODY_BORDER, BORDER_REST, CELL, LEAK, STEM_BORDER, VARIANCE_FLOOR
+from stylekit.networks.unet.facts import BODY_BORDER, BORDER_REST, CELL, LEAK, STEM_BORDER
 
 
 def add_unet(graph: OnnxGraph, channels: int, sixteenth_blocks: int, half_channels: int, full_channels: int) -> None:
@@ -10,7 +11,7 @@ def add_unet(graph: OnnxGraph, channels: int, sixteenth_blocks: int, half_channe
 
     def normed(x: str, name: str, stride: int = 1) -> str:
         x = graph.convolution(graph.padded(x, 1, "edge"), f"{name}.convolution", stride)
-        return graph.norm(x, f"{name}.norm", VARIANCE_FLOOR)
+        return graph.norm(x, f"{name}.norm", FAST_VARIANCE_FLOOR)
 
     def block(x: str, name: str) -> str:
         inner = graph.padded(graph.node("Relu", normed(x, f"{name}.first")), 1, "edge")
@@ -20,7 +21,7 @@ def add_unet(graph: OnnxGraph, channels: int, sixteenth_blocks: int, half_channe
         return graph.node("LeakyRelu", x, alpha=LEAK)
 
     x = graph.padded_to_multiple("photo", BODY_BORDER + STEM_BORDER, CELL)
-    x = graph.norm(unshuffled_and_convolved(graph, x, "stem.convolution", channels), "stem.norm", VARIANCE_FLOOR)
+    x = graph.norm(unshuffled_and_convolved(graph, x, "stem.convolution", channels), "stem.norm", FAST_VARIANCE_FLOOR)
     quarter = block(graph.node("Relu", x), "quarter_in")
     eighth = block(graph.node("Relu", normed(quarter, "to_eighth", stride=2)), "eighth_in")
     x = graph.node("Relu", normed(eighth, "to_sixteenth", stride=2))

@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from stylekit.networks.fast.module import Doubling
+from stylekit.networks.fast.module import Doubling, Normalized
 from stylekit.networks.padding import pad_to_multiple
-from stylekit.networks.unet.facts import BODY_BORDER, BORDER_REST, CELL, LEAK, STEM_BORDER, VARIANCE_FLOOR
+from stylekit.networks.unet.facts import BODY_BORDER, BORDER_REST, CELL, LEAK, STEM_BORDER
 
 
 def _edge(x: Tensor) -> Tensor:
@@ -26,23 +26,10 @@ def _doubled(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)
 
 
-class _Normed(nn.Module):
-    """A convolution and the instance normalization after it."""
-
-    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
-        super().__init__()
-        self.convolution = nn.Conv2d(inputs, outputs, 3, stride)
-        self.norm = nn.InstanceNorm2d(outputs, affine=True, eps=VARIANCE_FLOOR)
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.norm(self.convolution(x))
-        return out
-
-
 class _Block(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.first = _Normed(channels, channels)
+        self.first = Normalized(channels, channels)
         self.second = nn.Conv2d(channels, channels, 3)
         with torch.no_grad():
             self.second.weight *= 0.5  # a block begins as a small change
@@ -74,15 +61,15 @@ class UNet(nn.Module):
         full_channels: int,
     ) -> None:
         super().__init__()
-        self.stem = _Normed(3 * 4 * 4, channels)
+        self.stem = Normalized(3 * 4 * 4, channels)
         self.quarter_in = _Block(channels)
-        self.to_eighth = _Normed(channels, eighth_channels, stride=2)
+        self.to_eighth = Normalized(channels, eighth_channels, stride=2)
         self.eighth_in = _Block(eighth_channels)
-        self.to_sixteenth = _Normed(eighth_channels, sixteenth_channels, stride=2)
+        self.to_sixteenth = Normalized(eighth_channels, sixteenth_channels, stride=2)
         self.sixteenth = nn.Sequential(*(_Block(sixteenth_channels) for _ in range(sixteenth_blocks)))
-        self.back_to_eighth = _Normed(sixteenth_channels, eighth_channels)
+        self.back_to_eighth = Normalized(sixteenth_channels, eighth_channels)
         self.eighth_out = _Block(eighth_channels)
-        self.back_to_quarter = _Normed(eighth_channels, channels)
+        self.back_to_quarter = Normalized(eighth_channels, channels)
         self.quarter_out = _Block(channels)
         self.to_half = nn.Conv2d(channels, half_channels, 3)
         self.double_to_half = Doubling(half_channels)
