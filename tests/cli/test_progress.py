@@ -5,11 +5,11 @@ import re
 
 import pytest
 
-from local_server import time_with
 from stylekit.cli.console import Output, duration
 from stylekit.cli.progress import live_bar
 from stylekit.cli.train_printer import Printer
 from stylekit.training.train import StepReport
+from tests.local_server import time_with
 
 STEP = {"step": 12, "steps": 300, "width": 512, "height": 341, "total": 1.5, "content": 0.5, "style": 0.0625}
 GATYS = "{width} x {height} px  step {step}/{steps}  total {total:.3f}  content {content:.3f}  style {style:.4f}"
@@ -51,7 +51,7 @@ def test_a_long_name_does_not_push_the_bar_out(terminal):
 def test_a_resumed_training_counts_from_where_it_was(terminal):
     console = Output()
     with console.bar("steps", "total {total:.3f}") as bar:
-        printer = Printer(console, bar, 100, patient=False)
+        printer = Printer(console, bar, patient=False)
         printer.show(StepReport(61, 100, 1.0, 0.5, 0.1, 0.1, 300.0))
     assert "61/100" in "\n".join(terminal())
 
@@ -59,7 +59,7 @@ def test_a_resumed_training_counts_from_where_it_was(terminal):
 def test_steps_of_an_earlier_session_say_nothing_about_the_time_left(capsys):
     console = Output()
     with console.bar("steps", "") as bar:
-        printer = Printer(console, bar, 100, patient=False)
+        printer = Printer(console, bar, patient=False)
         for step in range(61, 101):
             printer.show(StepReport(step, 100, 1.0, 0.5, 0.1, 0.1, 3000.0 + 2 * (step - 60)))
     first, second, *_ = capsys.readouterr().err.splitlines()
@@ -70,7 +70,7 @@ def test_steps_of_an_earlier_session_say_nothing_about_the_time_left(capsys):
 def test_comparing_styles_shows_how_far_it_is(terminal):
     console = Output()
     with console.bar("steps", "total {total:.3f}") as bar:
-        printer = Printer(console, bar, 100, patient=False)
+        printer = Printer(console, bar, patient=False)
         printer.show_comparison(3, 12)
         shown = "\n".join(terminal())
         assert "3/12" in shown
@@ -82,14 +82,14 @@ def test_comparing_styles_shows_how_far_it_is(terminal):
 
 def test_a_download_says_that_it_tries_again(stylekit, monkeypatch):
     pytest.importorskip("requests")
-    waits = []
+    waits: list[float] = []
     monkeypatch.setattr("stylekit.downloads.transfer.time", time_with(waits.append))
     code, _, errors = stylekit("styles", "pull", "http://127.0.0.1:9/wave.safetensors", "--name", "wave")
     assert code == 1
     *notes, error, _ = errors.splitlines()
     assert len(notes) == len(waits) == 4
-    assert notes[0] == "127.0.0.1: no connection, or a broken one; trying again in 1 s …"
-    assert error.startswith("error: Cannot download http://127.0.0.1:9/wave.safetensors: no connection")
+    assert notes[0] == "127.0.0.1: the connection failed; trying again in 1 s …"
+    assert error.startswith("error: Cannot download http://127.0.0.1:9/wave.safetensors: the connection failed")
     assert logging.getLogger("stylekit.downloads").handlers == []
 
 

@@ -9,6 +9,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from stylekit.cli.app import run
 from stylekit.config.train import TRAIN_PRESETS, TrainConfig
 from stylekit.styles.style_file import Credits
 from stylekit.stylization.style import load_style
-from training_material import metrics, tiny_config, write_material
+from tests.training_material import metrics, tiny_config, write_material
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -81,7 +82,7 @@ def train(material, capsys):
 @pytest.fixture
 def asked(monkeypatch):
     """Replace `train_style` and return the arguments that it gets."""
-    calls = {}
+    calls: dict[str, Any] = {}
 
     def train_style(painting, photos, config, **keywords):
         calls.update(painting=painting, photos=photos, config=config, **keywords)
@@ -203,6 +204,7 @@ def test_without_a_name_the_style_has_the_name_of_the_painting(train, asked, mat
         (["--crop-size", "32", "--octaves", "2"], "octaves"),
         (["--octaves", "5"], "octaves"),
         (["--lr", "0"], "--lr must be greater than 0"),
+        (["--minutes", "1"], "--minutes and --steps exclude each other"),
         (["--lr", "nan"], "--lr"),
         (["--style-weight", "inf"], "--style-weight"),
         (["--seed", "-1"], "seed"),
@@ -388,7 +390,7 @@ def test_a_run_folder_is_not_reused_without_resume(train, material):
 
 
 def test_resuming_without_a_checkpoint_is_an_error(train, material):
-    assert_failure(train("--resume"), 2, "No training to resume", "--resume")
+    assert_failure(train("--resume"), 2, "No training run to resume", "--resume")
     assert not Path("runs").exists()
 
 
@@ -410,9 +412,9 @@ def test_resume_needs_no_options_again(train, material):
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        (["--steps", "7"], "another --steps."),
-        (["--style-layers", "relu1_1"], "another --style-layers."),
-        (["--network", "johnson", "--lr", "1"], "another --network, --lr."),
+        (["--steps", "7"], "a different --steps."),
+        (["--style-layers", "relu1_1"], "a different --style-layers."),
+        (["--network", "johnson", "--lr", "1"], "a different --network, --lr."),
         (["--preset", "best"], "--crop-size"),
         (["--preset", "good"], "--steps"),
         (["--preset", "no such preset"], "no such preset"),

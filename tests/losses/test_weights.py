@@ -10,7 +10,6 @@ import safetensors.numpy
 import safetensors.torch
 import torch
 
-from local_server import serve
 from stylekit.downloads.announcement import Download
 from stylekit.errors import LossWeightsError
 from stylekit.losses import weights as loss_weights
@@ -22,6 +21,7 @@ from stylekit.losses.weights import (
     read_loss_weights,
 )
 from stylekit.system.paths import cache_dir
+from tests.local_server import serve
 
 FIRST = {
     "features.0.weight": np.arange(1728, dtype=np.float32).reshape(64, 3, 3, 3),
@@ -109,7 +109,7 @@ def test_a_file_without_vgg19s_convolutions_is_rejected_by_name(tmp_path, name):
     safetensors.torch.save_file(CLASSIFIER, path) if path.suffix == ".safetensors" else path.write_bytes(
         as_pth(CLASSIFIER)
     )
-    with pytest.raises(LossWeightsError, match="does not hold VGG-19's convolutions") as caught:
+    with pytest.raises(LossWeightsError, match="does not contain VGG-19's convolutions") as caught:
         read_loss_weights(path)
     assert str(path) in caught.value.message
 
@@ -205,7 +205,7 @@ def test_an_unusable_file_fails_the_check_by_name(tmp_path, name, content):
 
 def test_weights_that_end_below_the_layers_fail_the_check(tmp_path):
     safetensors.torch.save_file(FIRST_TENSORS, tmp_path / "mine.safetensors")
-    with pytest.raises(LossWeightsError, match="reach up to relu1_1, not to relu4_2"):
+    with pytest.raises(LossWeightsError, match="end at relu1_1, but relu4_2 is needed"):
         check_loss_weights(tmp_path / "mine.safetensors", "vgg19", ["relu1_1", "relu4_2", "relu3_1"])
 
 

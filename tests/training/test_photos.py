@@ -7,6 +7,7 @@ import io
 import sys
 import threading
 import zipfile
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from PIL import Image
 from PIL.ExifTags import Base
 
 from stylekit.errors import ChecksumMismatch, DatasetError
+from stylekit.system.paths import cache_dir
 from stylekit.system.prefetch import prefetch
 from stylekit.training import photos as training_photos
 from stylekit.training.photos import CropSampler, FolderSource, open_photos
@@ -49,7 +51,7 @@ class Memory:
 
     def __init__(self, *images):
         self._images = images
-        self.names = [f"{number}" for number in range(len(images))]
+        self.names: Sequence[str] = [f"{number}" for number in range(len(images))]
 
     def open(self, index):
         return io.BytesIO(self._images[index])
@@ -299,9 +301,9 @@ def test_half_of_the_crops_are_mirrored_from_left_to_right_and_none_upside_down(
     assert all(downwards)
 
 
-def test_crops_cover_from_half_of_the_shorter_side_to_all_of_it():
+def test_crops_cover_from_most_of_the_shorter_side_to_all_of_it():
     shares = [np.ptp(crop[0]) for crop in photo_crops_of(ramp(vertical=True, size=(300, 256)), 100)]
-    assert 0.47 < min(shares) < 0.55
+    assert 0.67 < min(shares) < 0.75
     assert 0.9 < max(shares) <= 1
 
 
@@ -376,7 +378,7 @@ GRAY = (60, 60, 60)  # the luma of that red
 def test_photos_of_every_kind_give_rgb(image, color):
     crops = sampler(Memory(image, image))
     middles = [crop[:, 16, 16] * 255 for crop in (crops.batch(step)[0] for step in range(8))]
-    assert np.median(middles, axis=0) == pytest.approx(color, abs=4)  # the median: a plain crop may be among them
+    assert np.median(middles, axis=0) == pytest.approx(color, abs=6)  # the median: a plain crop may be among them
     assert crops.unreadable == {}
 
 
@@ -413,8 +415,8 @@ def crops_with_skies():
     return [crop for step in range(100) for crop in crops.batch(step) if crop.any()]
 
 
-def test_one_crop_in_eight_has_a_plain_sky(crops_with_skies):
-    assert 160 <= len(crops_with_skies) <= 240  # 200 expected, 13.2 the standard deviation
+def test_one_crop_in_twenty_has_a_plain_sky(crops_with_skies):
+    assert 54 <= len(crops_with_skies) <= 106  # 80 expected, 8.7 the standard deviation
 
 
 def test_skies_extend_from_the_top_and_some_cover_the_whole_crop(crops_with_skies):
@@ -490,7 +492,7 @@ def test_coco_is_downloaded_once_into_the_cache_and_read_from_its_zip(coco):
         assert source.names == ["val2017/a.png", "val2017/b.png"]
         assert sampler(source).batch(0).shape == (1, 3, 32, 32)
     assert coco == ["/val2017.zip"]
-    cached = [path for path in training_photos.cache_dir().rglob("*") if path.is_file()]
+    cached = [path for path in cache_dir().rglob("*") if path.is_file()]
     assert [path.suffix for path in cached] == [".zip"]
 
 
@@ -498,4 +500,4 @@ def test_coco_with_another_checksum_is_rejected_and_deleted(coco, monkeypatch):
     monkeypatch.setattr(training_photos, "COCO_SHA256", "0" * 64)
     with pytest.raises(ChecksumMismatch):
         open_photos("coco")
-    assert [path for path in training_photos.cache_dir().rglob("*") if path.is_file()] == []
+    assert [path for path in cache_dir().rglob("*") if path.is_file()] == []

@@ -11,14 +11,15 @@ import pytest
 from PIL import Image
 
 from stylekit.config.apply import ApplyConfig
+from stylekit.config.checks import MAX_PIXELS
 from stylekit.config.gatys import GatysConfig
 from stylekit.errors import ConfigError, ImageError, StyleFileError, StylekitError
 from stylekit.styles.locations import own_styles_dir
-from stylekit.training.photos import MAX_PIXELS, open_photos
+from stylekit.training.photos import open_photos
 from stylekit.training.preflight import check_places
 from stylekit.training.run_folder import RunFolder
 from stylekit.training.train import train_style
-from training_material import tiny_config, write_material
+from tests.training_material import tiny_config, write_material
 
 # Runs a command, prints its exit code, which of the heavy modules were imported, and the seconds that it took.
 SCRIPT = """
@@ -91,10 +92,10 @@ def garbage(folder, style_path):
         (empty_folder, [], "empty", 1, "2 or more readable photos: 0 found"),
         (foreign_run_folder, ["--run-dir", "run"], None, 2, "The run folder run already exists"),
         (None, ["--run-dir", "material/photos/0.png/run"], None, 1, "Cannot write material/photos/0.png/run"),
-        (None, ["--resume"], None, 2, "No training to resume"),
-        (None, ["--loss-weights", "nowhere.pth"], None, 1, "nowhere.pth do not exist"),
+        (None, ["--resume"], None, 2, "No training run to resume"),
+        (None, ["--loss-weights", "nowhere.pth"], None, 1, "nowhere.pth does not exist"),
         (garbage, ["--loss-weights", "weights.pth"], None, 1, "weights.pth is not a PyTorch file"),
-        (None, ["--loss-weights", "material/vgg.safetensors", "--style-layers", "relu4_1"], None, 1, "not to relu4_1"),
+        (None, ["--loss-weights", "material/vgg.safetensors", "--style-layers", "relu4_1"], None, 1, "end at relu3_3"),
         (file_in_place_of_the_data, [], None, 1, "Cannot write"),
         (None, ["--init-from", "nonesuch"], None, 1, "nonesuch"),
         (None, ["--preview", "material/vgg.safetensors"], None, 1, "vgg.safetensors is not a readable image"),

@@ -154,12 +154,12 @@ def changed(**changes):
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"steps": 31}, "another --steps."),
-        ({"style_layers": {"relu1_1": 0.5, "relu2_1": 2.0}}, "another --style-layers."),
-        ({"content_layers": ["relu3_3"]}, "another --content-layers."),
-        ({"network": "johnson", "seed": 4}, "another --network, --seed."),
-        ({"init_from": "wave"}, "another --init-from."),
-        ({"precision": "bfloat16"}, "another --precision."),
+        ({"steps": 31}, "a different --steps."),
+        ({"style_layers": {"relu1_1": 0.5, "relu2_1": 2.0}}, "a different --style-layers."),
+        ({"content_layers": ["relu3_3"]}, "a different --content-layers."),
+        ({"network": "johnson", "seed": 4}, "a different --network, --seed."),
+        ({"init_from": "wave"}, "a different --init-from."),
+        ({"precision": "bfloat16"}, "a different --precision."),
     ],
 )
 def test_the_settings_that_differ_are_named(run, changes, named):
@@ -178,7 +178,7 @@ def test_the_order_of_the_style_layers_makes_no_difference(run):
 
 
 def test_another_painting_is_noticed(run):
-    with pytest.raises(ConfigError, match=r"another painting\."):
+    with pytest.raises(ConfigError, match=r"a different painting\."):
         run.check_same(CONFIG, "1" * 64)
 
 
@@ -216,7 +216,7 @@ def test_unknown_settings_of_another_version_of_stylekit_are_ignored(run):
 def test_a_folder_without_a_training_cannot_be_resumed(tmp_path, text):
     if text is not None:
         (tmp_path / "config.json").write_text(text)
-    with pytest.raises(ConfigError, match="No training to resume in") as rejected:
+    with pytest.raises(ConfigError, match="No training run to resume in") as rejected:
         RunFolder(tmp_path).read_config()
     assert str(tmp_path) in rejected.value.message
     assert "--resume" in rejected.value.hint

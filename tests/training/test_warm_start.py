@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from stylekit import load_style
+from stylekit.images.pixels import to_floats
 from stylekit.styles.locations import bundled_styles_dir
 from stylekit.training.warm_start import nearest_style
 
@@ -21,10 +22,11 @@ def test_the_style_that_made_an_image_is_the_nearest_to_it(make_photo, photos, n
     painted = load_style(name)(make_photo(96, 96, seed=3))
     compared = []
     nearest = nearest_style(
-        np.asarray(painted, np.float32) / 255, photos, "fast", lambda number, of: compared.append((number, of))
+        to_floats(np.asarray(painted)), photos, "fast", lambda number, of: compared.append((number, of))
     )
     assert compared == [(number, len(compared)) for number in range(len(compared))]
     assert len(compared) > 1
+    assert nearest is not None
     assert nearest.file == bundled_styles_dir() / f"{name}.safetensors"
 
 

@@ -1,4 +1,4 @@
-"""`stylekit train`: painting -> style."""
+"""`stylekit train`: learn a style from a painting."""
 
 import re
 from collections.abc import Callable
@@ -16,6 +16,7 @@ from stylekit.cli.parsing import check_images, parse_content_layers, parse_layer
 from stylekit.cli.train_printer import Printer, restored_handlers
 from stylekit.config.checks import POOLINGS
 from stylekit.config.train import PRECISIONS, TRAIN_PRESETS, TRAIN_STYLE_LOSSES, TrainConfig
+from stylekit.errors import ConfigError
 from stylekit.losses.layers import LOSS_NETWORKS
 from stylekit.networks import architectures
 from stylekit.styles.names import check_style_name
@@ -29,7 +30,7 @@ _credits = panel("Credits")
 
 
 def _unset(option: Callable[..., Any], setting: str, help: str, **more: Any) -> Any:
-    """Declare an option that is None unless given, so that a preset or a resumed training can provide its value."""
+    """Declare an option that is None by default, so that a preset or a resumed training can set it."""
     more.setdefault("show_default", str(getattr(TrainConfig(), setting)))
     if "choices" not in more:
         more.setdefault("metavar", "N")
@@ -44,9 +45,11 @@ def train(
         str, inputs("Training photos; coco downloads COCO val2017 (816 MB) once.", metavar="FOLDER|ZIP|coco")
     ],
     preview: Annotated[
-        list[Path] | None, inputs("Photo for the contact sheets; repeat for several.", metavar="PHOTO")
+        list[Path] | None, inputs("Photo to show in the contact sheets; can be repeated.", metavar="PHOTO")
     ] = None,
-    name: Annotated[str | None, output("Name of the style.", metavar="NAME", show_default="the painting's")] = None,
+    name: Annotated[
+        str | None, output("Name of the style.", metavar="NAME", show_default="the painting's file name")
+    ] = None,
     run_dir: Annotated[
         Path | None,
         output("Folder for the checkpoint, metrics and samples.", metavar="FOLDER", show_default="runs/NAME"),
@@ -59,43 +62,52 @@ def train(
     ] = None,
     network: Annotated[
         str | None,
-        _unset(_training, "network", "Transformer network.", choices=[known.name for known in architectures()]),
+        _unset(
+            _training, "network", "Transformer network to train.", choices=[known.name for known in architectures()]
+        ),
     ] = None,
     init_from: Annotated[
         str | None,
         _unset(
-            *(_training, "init_from", "Style to start from; nearest is the bundled one most like the painting."),
+            *(_training, "init_from", "Style to start from; nearest picks the most similar bundled style."),
             metavar="nearest|none|NAME|FILE",
             complete=starts,
         ),
     ] = None,
-    steps: Annotated[int | None, _unset(_training, "steps", "Optimizer steps.")] = None,
+    steps: Annotated[int | None, _unset(_training, "steps", "Number of optimizer steps.")] = None,
+    minutes: Annotated[
+        float | None, _training("Train for about N minutes instead of --steps.", metavar="N", show_default=False)
+    ] = None,
     batch_size: Annotated[int | None, _unset(_training, "batch_size", "Photos per step.")] = None,
-    crop_size: Annotated[int | None, _unset(_training, "crop_size", "Side of the training crops in px.")] = None,
-    lr: Annotated[float | None, _unset(_training, "learning_rate", "Peak learning rate.", metavar="X")] = None,
-    seed: Annotated[int | None, _unset(_training, "seed", "Seed of weights and crops.")] = None,
+    crop_size: Annotated[int | None, _unset(_training, "crop_size", "Side length of the training crops in px.")] = None,
+    lr: Annotated[float | None, _unset(_training, "learning_rate", "Peak learning rate.", metavar="N")] = None,
+    seed: Annotated[int | None, _unset(_training, "seed", "Random seed for weights and crops.")] = None,
     style_size: Annotated[
-        int | None, _unset(look, "style_size", "Shorter side of the painting in px; smaller gives smaller strokes.")
+        int | None, _unset(look, "style_size", "Shorter side of the painting in px; smaller values give finer strokes.")
     ] = None,
     octaves: Annotated[
-        int | None, _unset(look, "octaves", "Number of scales to compare styles at; more give larger strokes.")
+        int | None, _unset(look, "octaves", "Number of image scales to compare; more scales give larger strokes.")
     ] = None,
     content_weight: Annotated[
-        float | None, _unset(look, "content_weight", "Weight of the content loss.", metavar="X")
+        float | None, _unset(look, "content_weight", "Weight of the content loss.", metavar="N")
     ] = None,
     style_weight: Annotated[
-        float | None, _unset(look, "style_weight", "Weight of the style loss.", metavar="X")
+        float | None, _unset(look, "style_weight", "Weight of the style loss.", metavar="N")
     ] = None,
-    tv_weight: Annotated[float | None, _unset(look, "tv_weight", "Weight of the total variation.", metavar="X")] = None,
+    tv_weight: Annotated[
+        float | None,
+        _unset(look, "tv_weight", "Weight of the total variation loss; larger values smooth the image.", metavar="N"),
+    ] = None,
     stability_weight: Annotated[
-        float | None, _unset(look, "stability_weight", "Weight of the loss against flicker in videos.", metavar="X")
+        float | None,
+        _unset(look, "stability_weight", "Weight of the stability loss, which reduces flicker in videos.", metavar="N"),
     ] = None,
     content_layers: Annotated[
         str | None,
         _losses(
             "Layers of the content loss.",
             metavar="LAYER,…",
-            show_default="relu4_2",
+            show_default="relu3_3,relu4_2",
         ),
     ] = None,
     style_layers: Annotated[
@@ -110,18 +122,25 @@ def train(
     ] = None,
     loss_weights: Annotated[
         Path | None,
-        _losses("File with VGG-19's weights.", metavar="FILE", show_default="downloaded once, 575 MB"),
+        _losses("File with the weights of VGG-19.", metavar="FILE", show_default="downloaded once, 575 MB"),
     ] = None,
-    pooling: Annotated[str | None, _unset(_losses, "pooling", "Pooling of vgg19.", choices=POOLINGS)] = None,
+    pooling: Annotated[
+        str | None, _unset(_losses, "pooling", "Pooling in vgg19: maximum or average.", choices=POOLINGS)
+    ] = None,
     title: Annotated[str, _credits("Title of the painting.", metavar="TEXT", show_default=False)] = "",
-    artist: Annotated[str, _credits("Painter.", metavar="TEXT", show_default=False)] = "",
+    artist: Annotated[str, _credits("Name of the painter.", metavar="TEXT", show_default=False)] = "",
     year: Annotated[str, _credits("Year of the painting.", metavar="TEXT", show_default=False)] = "",
     license: Annotated[str, _credits("License of the trained weights.", metavar="TEXT", show_default=False)] = "",
-    source: Annotated[str, _credits("Where the painting comes from.", metavar="TEXT", show_default=False)] = "",
+    source: Annotated[str, _credits("Source of the painting, such as a URL.", metavar="TEXT", show_default=False)] = "",
     device: Annotated[str | None, options.device_option(show_default="auto")] = None,
     precision: Annotated[
         str | None,
-        _unset(machine, "precision", "Number format; auto is bfloat16 where that is fast.", choices=PRECISIONS),
+        _unset(
+            machine,
+            "precision",
+            "Number format; auto uses bfloat16 where the hardware supports it.",
+            choices=PRECISIONS,
+        ),
     ] = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -134,14 +153,17 @@ def train(
       stylekit train wave.jpg --content coco --preset best --name my-wave
       stylekit train wave.jpg --content photos/ --resume
 
-    Ctrl-C writes a checkpoint, from which --resume continues.
+    Ctrl-C saves a checkpoint. To continue, repeat the command with --resume.
     """
     world = read_world()
     console = Output(quiet=quiet, verbose=verbose, as_json=json, silent=not world.is_leader)
+    if minutes is not None and steps is not None:
+        raise ConfigError("--minutes and --steps exclude each other.", "Leave out one of them.")
     name = name or _name_from(painting)
     settings = {
         "network": network,
         "steps": steps,
+        "minutes": minutes,
         "batch_size": batch_size,
         "crop_size": crop_size,
         "style_size": style_size,
@@ -177,14 +199,14 @@ def _name_from(painting: Path) -> str:
 
 
 def _is_new(run_dir: Path) -> bool:
-    """Return whether no training has started in the folder: a cluster's first start has --resume too."""
+    """Return whether no training has started in the folder: on a cluster, even the first run has --resume."""
     from stylekit.training.run_folder import RunFolder
 
     return not RunFolder(run_dir).read_name()
 
 
 def _resumed_config(run_dir: Path, preset: str | None, given: dict[str, Any]) -> TrainConfig:
-    """Return the run folder's settings with those given now; `train_style` rejects contradictions."""
+    """Return the settings in the run folder, updated with the given ones; `train_style` rejects contradictions."""
     from stylekit.training.run_folder import RunFolder
 
     started = RunFolder(run_dir).read_config()
@@ -217,7 +239,7 @@ def _run(
 
     template = "total {total:.3f}  content {content:.3f}  style {style:.4f}"
     with console.downloads() as begin, console.bar("steps", template) as bar, restored_handlers():
-        printer = Printer(console, bar, config.steps, patient=world.is_distributed)
+        printer = Printer(console, bar, patient=world.is_distributed)
         try:
             train_style(
                 painting,

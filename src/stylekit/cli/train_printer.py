@@ -1,4 +1,4 @@
-"""What `stylekit train` prints about its steps, and how Ctrl-C stops it between two of them."""
+"""The output of `stylekit train`, and the handling of Ctrl-C between two steps."""
 
 import signal
 from collections.abc import Iterator
@@ -13,24 +13,22 @@ if TYPE_CHECKING:
     from stylekit.training.train import StepReport
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_LINES = 20  # of progress where no bar is shown
+_LINES = 20  # lines of progress in total, if there is no live bar
 
 
 class Printer:
-    """Shows the steps of a training, in a live bar or as a line now and then.
+    """Shows the progress of a training: in a live bar, or as lines at intervals.
 
     Args:
-        console: What prints.
-        bar: The bar.
-        steps: The number of steps.
-        patient: Whether to ignore further signals after the first one; torchrun repeats Ctrl-C to its processes.
+        console: The output to print to.
+        bar: The bar to update.
+        patient: Whether to ignore signals after the first; torchrun sends Ctrl-C to its processes more than once.
     """
 
-    def __init__(self, console: Output, bar: Bar, steps: int, *, patient: bool) -> None:
+    def __init__(self, console: Output, bar: Bar, *, patient: bool) -> None:
         """Start before the first step."""
         self._console = console
         self._bar = bar
-        self._every = max(1, steps // _LINES)
         self._first: StepReport | None = None
         self._stops = False
         self._patient = patient
@@ -40,7 +38,7 @@ class Printer:
         return self._stops
 
     def _stop(self, signum: int, frame: FrameType | None) -> None:
-        """Stop after the current step, so that the checkpoint is exact; a second signal interrupts at once."""
+        """Stop after the current step, so that a checkpoint can be written; a second signal interrupts at once."""
         if self._stops and self._patient:
             return
         if self._stops:
@@ -60,14 +58,16 @@ class Printer:
             for number in _SIGNALS:
                 signal.signal(number, self._stop)
         self._bar.advance(total=report.total, content=report.content, style=report.style)
-        if not self._console.animated and (report.step % self._every == 0 or report.step == report.steps):
+        if not self._console.animated and (
+            report.step % max(1, report.steps // _LINES) == 0 or report.step == report.steps
+        ):
             self._console.note(
                 f"step {report.step}/{report.steps}  {self._times(report)}  total {report.total:.3f}  "
                 f"content {report.content:.3f}  style {report.style:.4f}"
             )
 
     def _times(self, report: "StepReport") -> str:
-        """Return the time so far, and the time left by the speed since this session's first step."""
+        """Return the time so far, and the time left, estimated from the speed since this run's first step."""
         so_far, first = duration(report.seconds), self._first
         if first is None or report.step == first.step:
             return so_far

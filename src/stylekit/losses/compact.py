@@ -1,9 +1,10 @@
-"""The compact loss network: distilled from VGG-19 by `scripts/distill.py`, at a quarter of its work.
+"""The compact loss network, distilled from VGG-19 by `scripts/distill.py`, which needs a quarter of the computation.
 
-It computes half as many channels or fewer. Where VGG-19's activations `F` are close to `Q f`, a linear map of these few
-channels `f`, losses need no wide tensors: the distances `|Q f - Q f'|`, and `|Q (G - G') Qᵀ|` of Gram matrices, depend
-on `Qᵀ Q` alone. With the Cholesky factor `Qᵀ Q = L Lᵀ`, `Lᵀ f` has the same inner products as `Q f`. So losses made of
-inner products (content, Gram matrices, moments) are VGG-19's, up to the error of `F ≈ Q f`.
+It has at most half as many channels. A linear map `Q` of its activations `f` approximates VGG-19's activations:
+`F ≈ Q f`. Losses need not compute `Q f`, because distances `|Q f - Q f'|` between activations and `|Q (G - G') Qᵀ|`
+between Gram matrices depend only on `Qᵀ Q`. With the Cholesky factor `Qᵀ Q = L Lᵀ`, `Lᵀ f` has the same inner products
+as `Q f`. Losses that consist of inner products (content, Gram matrices, moments) therefore equal the losses of VGG-19,
+up to the error of the approximation.
 """
 
 from collections.abc import Collection, Mapping
@@ -20,11 +21,11 @@ class CompactFeatures(nn.Module):
     """Named activations of the compact loss network; a drop-in replacement for `VggFeatures`.
 
     Args:
-        layers: Names out of `COMPACT_LAYERS`.
-        weights: Of any precision, by the names of `compact_shapes`.
+        layers: Names from `COMPACT_LAYERS`.
+        weights: The parameters by the names in `compact_shapes`, of any precision.
 
     Attributes:
-        maps: Matrices `(C, C)` by layer: activations have VGG-19's inner products once their channels are mapped.
+        maps: Matrices `(C, C)` by layer. Mapping the channels of activations by them gives VGG-19's inner products.
 
     Raises:
         ConfigError: If the network lacks a layer.
@@ -52,19 +53,19 @@ class CompactFeatures(nn.Module):
 
         Args:
             image: `(B, 3, H, W)`, RGB in [0, 1].
-            layers: The layers to return, out of those chosen at construction; all of them by default.
+            layers: The layers to return, a subset of those chosen at construction; all of them by default.
 
         Returns:
             Activations `(B, C, H / 2^k, W / 2^k)` by layer.
         """
         wanted = [layer for layer in self.layers if layer in (layers or self.layers)]
         x, activations = (image - self.mean) / self.deviation, {}
-        if x.device.type == "cpu":  # max pooling is ten times as fast in this layout; all of VGG-19 is slower
+        if x.device.type == "cpu":  # max pooling is ten times as fast in this layout (VGG-19 would be slower overall)
             x = x.contiguous(memory_format=torch.channels_last)
         for layer, convolution in self.features.items():
             x = convolution(x)
             if layer in COMPACT_POOLED and layer not in wanted:
-                x = F.relu(F.max_pool2d(x, 2), inplace=True)  # pooling first gives the same, for a quarter of the ReLU
+                x = F.relu(F.max_pool2d(x, 2), inplace=True)  # the same result, with ReLU on a quarter of the values
                 continue
             x = F.relu(x, inplace=True)
             if layer in wanted:

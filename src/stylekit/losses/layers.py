@@ -18,9 +18,9 @@ class VggConvolution:
     """A convolution of VGG-19.
 
     Attributes:
-        index: Its index in torchvision's `features`.
-        inputs: Its input channels.
-        outputs: Its output channels.
+        index: The convolution's index in torchvision's `features`.
+        inputs: The number of input channels.
+        outputs: The number of output channels.
     """
 
     index: int
@@ -29,7 +29,7 @@ class VggConvolution:
 
     @property
     def shapes(self) -> dict[str, Shape]:
-        """Shapes of weight and bias by torchvision's names."""
+        """The shapes of weight and bias by torchvision's names."""
         return convolution_shapes(f"features.{self.index}", self.inputs, self.outputs, 3)
 
 
@@ -46,7 +46,7 @@ def _vgg19_layers() -> dict[str, VggConvolution]:
 # `relu1_1` to `relu5_4`, from low to high, with the convolution before each.
 VGG19_LAYERS: dict[str, VggConvolution] = _vgg19_layers()
 
-# Channels of the compact loss network's convolutions, by the layer of VGG-19 that each one stands for.
+# The number of channels of the compact loss network's convolutions, by the layer of VGG-19 that each approximates.
 COMPACT_WIDTHS = {
     "relu1_1": 24,
     "relu1_2": 24,
@@ -59,9 +59,10 @@ COMPACT_WIDTHS = {
     "relu4_1": 256,
 }
 
-COMPACT_POOLED = ("relu1_2", "relu2_2", "relu3_3")  # max pooling follows; VGG-19 pools after relu3_4, for more work
+# Layers followed by max pooling. VGG-19 pools after relu3_4 instead of relu3_3, which takes more computation.
+COMPACT_POOLED = ("relu1_2", "relu2_2", "relu3_3")
 
-COMPACT_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu3_3", "relu4_1")  # available to losses
+COMPACT_LAYERS = ("relu1_1", "relu2_1", "relu3_1", "relu3_3", "relu4_1")  # usable in losses
 
 # The loss networks' layers, from low to high.
 LOSS_NETWORKS: dict[str, tuple[str, ...]] = {"vgg19": tuple(VGG19_LAYERS), "compact": COMPACT_LAYERS}
@@ -83,7 +84,7 @@ def check_loss_layers(layers: Collection[str], network: str = "vgg19") -> None:
     """Check that a loss network exists and has these layers.
 
     Raises:
-        ConfigError: If the network is unknown, or lacks a layer; names the first one.
+        ConfigError: If the network is unknown, or lacks a layer; the message gives the first missing layer.
     """
     if network not in LOSS_NETWORKS:
         raise ConfigError(f"Unknown loss network {network!r}.", f"Available: {', '.join(LOSS_NETWORKS)}.")
@@ -115,17 +116,17 @@ def highest_layer(weights: Collection[str]) -> str:
 
 
 def check_weights_reach(weights: Collection[str], layers: Collection[str]) -> None:
-    """Check that weights with these names can compute layers of VGG-19.
+    """Check that weights with these names suffice to compute layers of VGG-19.
 
     Raises:
-        LossWeightsError: If they end at a lower layer.
+        LossWeightsError: If the weights end before the highest of the layers.
     """
     order = list(VGG19_LAYERS)
     highest = highest_layer(weights)
     needed = max(layers, key=order.index, default=highest)
     if order.index(needed) > order.index(highest):
         raise LossWeightsError(
-            f"The loss weights reach up to {highest}, not to {needed}.",
+            f"The loss weights end at {highest}, but {needed} is needed.",
             f"Choose layers up to {highest}, or weights with all of VGG-19's convolutions.",
         )
 
@@ -140,3 +141,14 @@ def default_content_layers(highest: str) -> tuple[str]:
     """Return the content layer of Gatys et al. 2015, or `highest` if that is lower."""
     order = list(VGG19_LAYERS)
     return (min(_GATYS_CONTENT_LAYER, highest, key=order.index),)
+
+
+def training_content_layers(highest: str) -> tuple[str, ...]:
+    """Return the content layers for training: relu3_3, for edges and windows, and that of Gatys et al. 2015.
+
+    Args:
+        highest: The highest layer that the loss network has; higher layers are left out.
+    """
+    order = list(VGG19_LAYERS)
+    (top,) = default_content_layers(highest)
+    return ("relu3_3", top) if order.index(top) > order.index("relu3_3") else (top,)

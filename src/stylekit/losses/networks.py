@@ -1,4 +1,4 @@
-"""Loss networks by name: VGG-19, and the compact one that ships with the package."""
+"""Loss networks by name: VGG-19, and the compact loss network that ships with the package."""
 
 from collections.abc import Collection, Mapping
 
@@ -15,10 +15,10 @@ LossWeights = Mapping[str, NDArray[np.float32]]
 
 
 def highest_layer_of(network: str, weights: LossWeights) -> str:
-    """Return the highest layer, by VGG-19's names, that a loss network has with these weights.
+    """Return the name of the highest layer that a loss network can compute with these weights.
 
     Raises:
-        LossWeightsError: If the network is VGG-19 and the weights are not.
+        LossWeightsError: If the network is `vgg19` and the weights are not VGG-19's weights.
     """
     return COMPACT_LAYERS[-1] if network == "compact" else highest_layer(weights)
 
@@ -30,13 +30,13 @@ def build_loss_network(
 
     Args:
         network: `vgg19` or `compact`.
-        layers: The layers whose activations it computes.
-        weights: Its weights by name.
+        layers: The layers whose activations the network computes.
+        weights: The network's weights by name.
         pooling: VGG-19's pooling, `max` or `avg`.
 
     Raises:
         ConfigError: If the network lacks a layer.
-        LossWeightsError: If the weights end below the layers, or have wrong shapes.
+        LossWeightsError: If the weights end before the highest of the layers, or have wrong shapes.
     """
     tensors = {name: torch.from_numpy(array) for name, array in weights.items()}
     return CompactFeatures(layers, tensors) if network == "compact" else VggFeatures(layers, tensors, pooling)

@@ -1,4 +1,4 @@
-"""Perceptual losses (Gatys et al. 2015, Johnson et al. 2016) of an image against a photo and paintings."""
+"""Perceptual losses (Gatys et al. 2015, Johnson et al. 2016), which compare an image with a photo and paintings."""
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
@@ -9,18 +9,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from stylekit.losses.networks import LossNetwork
-from stylekit.losses.sliced import SlicedLoss
 from stylekit.losses.style import TINY, GramLoss, MomentsLoss, StyleLoss, StyleStatistics, relative_error
 
 STYLE_LOSSES_BY_NAME: dict[str, Callable[[], StyleLoss]] = {
     "gram": GramLoss,
     "moments": MomentsLoss,
-    "sliced": SlicedLoss,
 }
 
 
 def total_variation(image: Tensor) -> Tensor:
-    """Return the mean absolute difference of horizontal plus that of vertical neighbors (anisotropic).
+    """Return the anisotropic total variation: the mean absolute differences of horizontal and of vertical neighbors.
 
     Args:
         image: `(B, C, H, W)`; a side of one pixel has no neighbors and adds nothing.
@@ -33,7 +31,7 @@ def total_variation(image: Tensor) -> Tensor:
 
 
 class Losses(NamedTuple):
-    """The weighted total and its parts before weighting, as scalars."""
+    """The weighted total loss, and its parts before weighting, as scalars."""
 
     total: Tensor
     content: Tensor
@@ -42,14 +40,14 @@ class Losses(NamedTuple):
 
 
 class PerceptualLoss(nn.Module):
-    """Content, style and total variation of a stylized image against its photo and one or more paintings.
+    """The content, style and total variation losses of a stylized image, for a photo and one or more paintings.
 
     The paintings' statistics are computed once. Unlike in the papers, losses are relative, and the style can be
-    compared at several octaves: at full size and again at each half of it, image and painting alike. That gives larger
-    and bolder strokes than one size, whose highest layer sees only a few tens of pixels.
+    compared at several octaves: image and painting at full size, at half size, at a quarter and so on. Several octaves
+    give larger and bolder strokes than one, where even the highest layer sees only a few dozen pixels.
 
     Args:
-        features: The loss network, as `build_loss_network` returns it, with all the layers named here.
+        features: The loss network, from `build_loss_network`, with all the layers given here.
         paintings: `(1, 3, H, W)` each, RGB in [0, 1].
         content_layers: Layers whose activations are compared with the photo's.
         style_layers: Layers whose statistics are compared with the paintings', with their weights.
@@ -58,9 +56,10 @@ class PerceptualLoss(nn.Module):
         tv_weight: Weight of the total variation in the total.
         octaves: Number of sizes for the style loss.
         painting_weights: The paintings' relative weights; equal by default.
-        style_loss: `gram`, `moments` or `sliced`; see `STYLE_LOSSES_BY_NAME`.
-        style_gains: Factors of the paintings' statistics by layer; 1 by default.
-        mask: `(1, 1, H, W)` in [0, 1], of the image's size: where the image's style counts.
+        style_loss: `gram`, `moments`, or another definition of style.
+        style_gains: Factors by layer for the paintings' statistics; 1 by default.
+        mask: `(1, 1, H, W)` in [0, 1], of the image's size: how much each pixel counts in the style loss. By default,
+            all pixels count equally.
     """
 
     def __init__(
@@ -74,7 +73,7 @@ class PerceptualLoss(nn.Module):
         tv_weight: float,
         octaves: int = 1,
         painting_weights: Sequence[float] = (),
-        style_loss: str = "gram",
+        style_loss: str | StyleLoss = "gram",
         style_gains: Mapping[str, float] = MappingProxyType({}),
         mask: Tensor | None = None,
     ) -> None:
@@ -83,7 +82,7 @@ class PerceptualLoss(nn.Module):
         self.content_layers = tuple(content_layers)
         self.style_layers = dict(style_layers)
         self.weights = (content_weight, style_weight, tv_weight)
-        self.style_loss = STYLE_LOSSES_BY_NAME[style_loss]()
+        self.style_loss = STYLE_LOSSES_BY_NAME[style_loss]() if isinstance(style_loss, str) else style_loss
         self.style_gains = style_gains
         self.mask = mask
         self._masks: dict[tuple[int, int], Tensor] = {}
@@ -94,7 +93,7 @@ class PerceptualLoss(nn.Module):
             self.targets = [self._targets(size, weights) for size in sizes]
 
     def _targets(self, paintings: Sequence[Tensor], weights: Sequence[float]) -> dict[str, StyleStatistics]:
-        """Return the paintings' statistics by layer: their weighted mean, times the layer's gain."""
+        """Return the target statistics by layer, which combine those of the paintings and include the layer's gain."""
         activations = [self.features(painting, self.style_layers) for painting in paintings]
         mixed = {}
         for name in self.style_layers:
@@ -116,30 +115,33 @@ class PerceptualLoss(nn.Module):
         return self.style_loss.statistics(activations, pooled, self.features.maps.get(name))
 
     def _mapped(self, name: str, activations: Tensor) -> Tensor:
-        """Return activations whose distances are those to compare; see `CompactFeatures`."""
+        """Return activations mapped so that their distances approximate VGG-19's distances; see `CompactFeatures`."""
         mapping = self.features.maps.get(name)
         return activations if mapping is None else F.conv2d(activations, mapping[..., None, None])
 
     def _pooled(self, mask: Tensor, height: int, width: int) -> Tensor:
-        """Return the mask at a layer's size, cached; pooled on the CPU, as MPS supports only sizes that divide."""
+        """Return the mask at a layer's size, from a cache.
+
+        It is pooled on the CPU, because MPS supports only sizes that divide the mask's size.
+        """
         if (height, width) not in self._masks:
             self._masks[height, width] = F.adaptive_avg_pool2d(mask.cpu(), (height, width)).to(mask.device)
         return self._masks[height, width]
 
     def content_of(self, photo: Tensor) -> dict[str, Tensor]:
-        """Return the activations of a photo with which `forward` compares its stylized images, without gradients."""
+        """Return a photo's activations, without gradients, to which `forward` compares stylized images."""
         with torch.no_grad():
             activations = self.features(photo, self.content_layers)
             return {name: self._mapped(name, activations[name]) for name in self.content_layers}
 
     def calibrate(self, photos: Sequence[Tensor]) -> None:
-        """Make content losses relative to the mean energy of these photos, from now on, instead of each photo's own.
+        """Make content losses relative to the mean energy of these photos, instead of the energy of each photo.
 
-        A network that learns from many photos needs one measure for all of them: a plain sky has so little energy that
-        relative to it any stroke is a large error, and skies would stay unpainted.
+        A network that learns from many photos needs the same measure for all of them: relative to the low energy of a
+        plain sky, any stroke would be a large error, and skies would stay unpainted.
 
         Args:
-            photos: `(B, 3, H, W)` each, of one size, RGB in [0, 1], like those to come.
+            photos: Photos like those used in training, `(B, 3, H, W)` each, all of one size, RGB in [0, 1].
         """
         contents = [self.content_of(photo) for photo in photos]
         energies = {name: [each[name].float().square().mean() for each in contents] for name in self.content_layers}
@@ -155,7 +157,7 @@ class PerceptualLoss(nn.Module):
 
         Args:
             image: The stylized photos, `(B, 3, H, W)`, RGB in [0, 1].
-            content: What `content_of` returned for the photos.
+            content: The photos' activations, from `content_of`.
         """
         full, *smaller = _octaves(image, len(self.targets))
         activations = self.features(full, {*self.content_layers, *self.style_layers})
@@ -171,7 +173,7 @@ class PerceptualLoss(nn.Module):
 
 
 def _octaves(image: Tensor, number: int) -> list[Tensor]:
-    """Return the image at full size, half of it, a quarter and so on."""
+    """Return the image at full size, half size, a quarter and so on."""
     sizes = [image]
     while len(sizes) < number:
         sizes.append(F.avg_pool2d(sizes[-1], 2))

@@ -1,8 +1,8 @@
 """Style as statistics of activations, and relative distances between them.
 
-Published normalizations of Gram matrices differ, so style weights do not carry over from one program to another. Here a
-distance is a squared error divided by the target's own square: a weight means the same for every layer, size, loss
-network and painting. Ratios are taken per image and averaged over the batch.
+Published normalizations of Gram matrices differ, so style weights do not carry over from one program to another. Here,
+a distance is a squared error relative to the target's mean square, so that a weight means the same for every layer,
+size, loss network and painting. Ratios are taken per image and averaged over the batch.
 """
 
 import math
@@ -14,8 +14,8 @@ from torch import Tensor
 
 StyleStatistics = tuple[Tensor, ...]
 
-TINY = 1e-12  # keeps a ratio finite where the target is zero throughout
-_MOST_GPU_PARTS = 32  # a power of two
+TINY = 1e-12  # keeps ratios finite if the target is zero everywhere
+_MAX_GPU_PARTS = 32  # a power of two
 
 
 def gram_matrix(activations: Tensor, mask: Tensor | None = None, mapping: Tensor | None = None) -> Tensor:
@@ -26,14 +26,14 @@ def gram_matrix(activations: Tensor, mask: Tensor | None = None, mapping: Tensor
     Args:
         activations: `(B, C, H, W)`.
         mask: `(1, 1, H, W)`, 0 or more: the weight of each position; 1 everywhere by default.
-        mapping: `(C', C)`, a linear map of the channels, applied to the sums, which are smaller than the activations.
+        mapping: `(C', C)`, a linear map of the channels; applied to the sums, which are smaller than the activations.
 
     Returns:
         `(B, C, C)`, or `(B, C', C')` with a mapping; symmetric and, up to rounding, positive semi-definite.
     """
     wide = torch.promote_types(activations.dtype, torch.float32)
     with torch.autocast(activations.device.type, enabled=False):
-        sums_in_float32 = activations.is_cuda and activations.dtype == torch.bfloat16  # inside CUDA's matrix products
+        sums_in_float32 = activations.is_cuda and activations.dtype == torch.bfloat16  # CUDA's matrix products do so
         flat = (activations if sums_in_float32 else activations.to(wide)).flatten(2)
         total = torch.tensor(flat.shape[2])
         if mask is not None:
@@ -44,7 +44,7 @@ def gram_matrix(activations: Tensor, mask: Tensor | None = None, mapping: Tensor
 
 
 class _Product(torch.autograd.Function):
-    """`F Fᵀ`, with a gradient of one product; autograd, which sees two factors, would compute two and add them."""
+    """`F Fᵀ`, whose gradient takes one matrix product; autograd would compute one for each of the two factors."""
 
     @staticmethod
     def forward(ctx: Any, flat: Tensor) -> Tensor:
@@ -62,8 +62,8 @@ class _Product(torch.autograd.Function):
 
 
 def _parts(flat: Tensor) -> int:
-    """Return into how many equal parts the sum is split, so that a small matrix of long sums fills a GPU."""
-    return math.gcd(flat.shape[2], _MOST_GPU_PARTS) if flat.is_cuda else 1
+    """Return the number of equal parts to split sums into, so that a small matrix of long sums keeps a GPU busy."""
+    return math.gcd(flat.shape[2], _MAX_GPU_PARTS) if flat.is_cuda else 1
 
 
 def relative_error(value: Tensor, target: Tensor) -> Tensor:
@@ -83,7 +83,7 @@ def relative_error(value: Tensor, target: Tensor) -> Tensor:
 
 
 def weighted_mean(each: Sequence[StyleStatistics], weights: Sequence[float], gain: float) -> StyleStatistics:
-    """Return the weighted mean of statistics, part by part, times a gain."""
+    """Return the weighted mean of several statistics, tensor by tensor, multiplied by a gain."""
     share = gain / sum(weights)
     return tuple(
         sum((weight * part for weight, part in zip(weights, parts, strict=True)), torch.zeros_like(parts[0])) * share
@@ -101,15 +101,15 @@ class StyleLoss(Protocol):
         ...
 
     def mixed(self, each: Sequence[StyleStatistics], weights: Sequence[float], gain: float) -> StyleStatistics:
-        """Return the statistics of several paintings together, by their weights, as if features were `√gain` larger."""
+        """Return the paintings' statistics combined by weight, as if all features were multiplied by `√gain`."""
         ...
 
     def target(self, statistics: StyleStatistics) -> StyleStatistics:
-        """Return a painting's statistics with what `distance` needs of them, computed once."""
+        """Return a painting's statistics as `distance` takes them, including everything that can be precomputed."""
         ...
 
     def distance(self, statistics: StyleStatistics, target: StyleStatistics) -> Tensor:
-        """Return the distance of a batch's statistics from a target, relative to it: a scalar of 0 or more."""
+        """Return the distance of a batch's statistics from a target, relative to the target: a scalar of 0 or more."""
         ...
 
 
@@ -177,7 +177,7 @@ class MomentsLoss:
 
 
 class _TraceOfRoot(torch.autograd.Function):
-    """`tr M^½` of symmetric, positive semi-definite matrices; its gradient, `M^-½ / 2`, allows equal eigenvalues."""
+    """`tr M^½` of symmetric positive semi-definite matrices, with a valid gradient even for equal eigenvalues."""
 
     @staticmethod
     def forward(ctx: Any, matrices: Tensor) -> Tensor:
@@ -197,9 +197,10 @@ class _TraceOfRoot(torch.autograd.Function):
 
 
 def _eigh(matrices: Tensor) -> tuple[Tensor, Tensor]:
-    """Return eigenvalues and eigenvectors of symmetric matrices; on the CPU for MPS, where old versions of torch fail.
+    """Return the eigenvalues and eigenvectors of symmetric matrices.
 
-    Values that are not finite count as zero, because `eigh` would raise; the loss itself shows them.
+    Those on MPS are computed on the CPU, because old versions of torch fail on MPS. Values that are not finite are
+    replaced by zero, because `eigh` would raise an error; the loss still becomes non-finite through other terms.
     """
     finite = matrices.nan_to_num(0, 0, 0)
     values, vectors = torch.linalg.eigh(finite.cpu() if finite.device.type == "mps" else finite)

@@ -16,21 +16,21 @@ IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 class VggFeatures(nn.Module):
     """Named activations of VGG-19, computed up to the highest of the chosen layers.
 
-    Unlike torchvision's network, the first convolution pads with the image's border instead of zeros. After
-    normalization zero is a color, not black: it would put an edge around every image, and the losses would shape the
-    borders by it.
+    Unlike in torchvision's network, the first convolution pads by repeating the image's edge instead of with zeros.
+    After normalization, zero is a medium gray, so padding with it would put an edge around every image, and the losses
+    would change the image's borders accordingly.
 
     Args:
         layers: Names from `relu1_1` to `relu5_4`.
-        weights: VGG-19's convolutions by torchvision's names (`features.0.weight` …), as many as the layers need.
+        weights: VGG-19's convolutions by torchvision's names (`features.0.weight` …), up to the highest of the layers.
         pooling: `max` as trained, or `avg` as Gatys et al. 2015 preferred.
 
     Attributes:
-        maps: Empty: activations are compared as they are.
+        maps: Empty, because activations are compared directly; see `CompactFeatures`.
 
     Raises:
         ConfigError: If VGG-19 lacks a layer.
-        LossWeightsError: If the weights end below the layers, or have wrong shapes.
+        LossWeightsError: If the weights end before the highest of the layers, or have wrong shapes.
     """
 
     mean: Tensor
@@ -64,7 +64,7 @@ class VggFeatures(nn.Module):
 
         Args:
             image: `(B, 3, H, W)`, RGB in [0, 1].
-            layers: The layers to return, out of those chosen at construction; all of them by default.
+            layers: The layers to return, a subset of those chosen at construction; all of them by default.
 
         Returns:
             Activations `(B, C, H / 2^k, W / 2^k)` by layer.
@@ -79,7 +79,7 @@ class VggFeatures(nn.Module):
 
 
 def _vgg19_modules(depth: int, pooling: str) -> nn.Sequential:
-    """Return the first `depth` modules of torchvision's VGG-19, without memory for weights."""
+    """Return the first `depth` modules of torchvision's VGG-19, without allocating memory for weights."""
     from torchvision.models import vgg19  # takes seconds to import
 
     with torch.device("meta"):

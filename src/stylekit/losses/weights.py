@@ -24,16 +24,16 @@ VGG19_SHA256 = "dcbb9e9dad569fff7a846263a77324fc34978fea2bfb039c012d710e1776ae44
 VGG19_SIZE = 574_673_361  # bytes, of which 80 MB of convolutions are kept
 
 _OTHER_WEIGHTS = "Use torchvision's vgg19 file, or its convolutions as safetensors."
-_PYTORCH_BEGINNINGS = (b"PK", b"\x80")  # a zip archive, or a pickle as before torch 1.6
+_PYTORCH_BEGINNINGS = (b"PK", b"\x80")  # of a zip archive, or of a pickle from torch before 1.6
 
 
 def find_loss_weights(
     path: Path | str | None = None, network: str = "vgg19", *, on_download: OnDownload = ignore_download
 ) -> Path:
-    """Return the file with a loss network's weights; those of VGG-19 are downloaded unless given or cached.
+    """Return the file with a loss network's weights, downloading it for VGG-19 unless it is given or cached.
 
     Args:
-        path: A `.safetensors` or `.pth` file with VGG-19's convolutions, which may end at a lower layer.
+        path: A `.safetensors` or `.pth` file with VGG-19's convolutions, or with only the lower of them.
         network: `vgg19` or `compact`.
         on_download: Called before a download starts.
 
@@ -45,7 +45,7 @@ def find_loss_weights(
     if path is not None:
         if not Path(path).is_file():
             raise LossWeightsError(
-                f"The loss weights {path} do not exist.",
+                f"The loss weights file {path} does not exist.",
                 "Check the path, or leave out --loss-weights.",
             )
         return Path(path)
@@ -56,15 +56,16 @@ def find_loss_weights(
 
 
 def check_loss_weights(path: Path | str | None, network: str, layers: Collection[str]) -> None:
-    """Check what can be known of VGG-19's weights without torch, and without downloading them.
+    """Check VGG-19's weights to the extent that this is possible without torch and without a download.
 
     Args:
-        path: As in `find_loss_weights`.
-        network: As in `find_loss_weights`.
-        layers: The layers that losses are going to ask for.
+        path: See `find_loss_weights`.
+        network: See `find_loss_weights`.
+        layers: The layers that the losses use.
 
     Raises:
-        LossWeightsError: If the file does not exist, cannot be read, is of another format, or ends below the layers.
+        LossWeightsError: If the file does not exist, cannot be read, has another format, or ends before the highest of
+            the layers.
     """
     if network == "compact":
         return
@@ -88,10 +89,10 @@ def read_loss_weights(path: Path) -> dict[str, NDArray[np.float32]]:
     """Read a loss network's weights from a safetensors or `.pth` file, without VGG-19's classifier.
 
     Returns:
-        As many weights as the file holds, by name; for VGG-19 by torchvision's names.
+        The loss network's weights in the file by name; for VGG-19, by torchvision's names.
 
     Raises:
-        LossWeightsError: If the file cannot be read, is corrupt or holds none of them.
+        LossWeightsError: If the file cannot be read, is corrupt, or has no weights of a loss network.
     """
     with _reading(path):
         path.open("rb").close()  # safetensors and torch report a missing permission as a missing or corrupt file
@@ -100,11 +101,11 @@ def read_loss_weights(path: Path) -> dict[str, NDArray[np.float32]]:
 
 
 def _check_names(names: Collection[str], path: Path) -> list[str]:
-    """Return the names of loss networks' weights among those in a file."""
+    """Return the names that belong to a loss network, from the names of the tensors in a file."""
     known = {name for convolution in VGG19_LAYERS.values() for name in convolution.shapes} | compact_shapes().keys()
     found = [name for name in names if name in known]
     if not found:
-        raise LossWeightsError(f"{path} does not hold VGG-19's convolutions (features.0.weight …).", _OTHER_WEIGHTS)
+        raise LossWeightsError(f"{path} does not contain VGG-19's convolutions (features.0.weight …).", _OTHER_WEIGHTS)
     return found
 
 
@@ -122,7 +123,7 @@ def _reading(path: Path) -> Iterator[None]:
         if path == compact_weights_path():
             remedy = "Install stylekit again."
         elif path == loss_weights_path():
-            remedy = "Delete the file and run the command again, which downloads it."
+            remedy = "Delete the file, and run the command again to download it."
         raise LossWeightsError(f"The loss weights {path} are corrupt.", remedy) from error
     except StyleFileError as error:
         raise LossWeightsError(error.message, _OTHER_WEIGHTS) from error
@@ -151,7 +152,7 @@ def _download(target: Path, on_download: OnDownload) -> None:
     on_progress = announced(Download("VGG-19", VGG19_SIZE, target), on_download)
     try:
         with locked(target, DownloadError, OTHER_HOME):
-            if _is_complete(target):  # another process has downloaded it meanwhile
+            if _is_complete(target):  # another process may have downloaded it in the meantime
                 return
             fetch(VGG19_URL, published, sha256=VGG19_SHA256, on_progress=on_progress)
             weights = read_loss_weights(published)
@@ -162,7 +163,7 @@ def _download(target: Path, on_download: OnDownload) -> None:
     except DownloadError as error:
         raise LossWeightsError(
             f"VGG-19's weights are not in the cache and cannot be downloaded: {error.message}",
-            f"Use --loss-network compact, which needs no download. Or download {VGG19_URL} on any machine, and name "
+            f"Use --loss-network compact, which needs no download. Or download {VGG19_URL} on any machine, and pass "
             f"the file with --loss-weights or move it to {published}.",
         ) from error
 

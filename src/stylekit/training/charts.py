@@ -1,4 +1,4 @@
-"""Images of a training's progress: contact sheets and loss curves."""
+"""Images that show the progress of training: contact sheets and loss curves."""
 
 import csv
 import math
@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from stylekit.images.pillow import save_image
-from stylekit.images.pixels import Floats, to_bytes
+from stylekit.images.pixels import Floats, to_bytes, to_floats
 from stylekit.system.files import atomic_write
 
+_SAMPLE_HEIGHT = 256  # pixels of a photo in a contact sheet
 _GAP = 8  # pixels between the images of a contact sheet
 _WHITE, _GRAY, _BLACK = (255, 255, 255), (222, 222, 222), (34, 34, 34)
 
@@ -27,15 +28,21 @@ _TICK = 5  # pixels
 _SAMPLE = 26  # pixels of a curve's color in the legend
 _CURVE_WIDTH = 2.4
 _SUPERSAMPLING = 4  # Pillow draws lines without antialiasing
-_MOST_STEP_TICKS = 8
+_MAX_STEP_TICKS = 8
+
+
+def sample_photo(photo: Image.Image) -> Floats:
+    """Return a photo `(H, W, 3)` in [0, 1], scaled to the height that photos have in contact sheets."""
+    width = max(8, round(photo.width * _SAMPLE_HEIGHT / photo.height))
+    return to_floats(np.asarray(photo.resize((width, _SAMPLE_HEIGHT))))
 
 
 def contact_sheet(photos: Sequence[Floats], results: Sequence[Floats], painting: Image.Image) -> Image.Image:
     """Arrange photos in a row, their stylized versions below, and the painting on the right.
 
     Args:
-        photos: `(H, W, 3)` in [0, 1] each, all of the same height.
-        results: The stylized photos, of the same sizes.
+        photos: Photos `(H, W, 3)` in [0, 1], all of the same height.
+        results: The stylized photos, with the same sizes.
         painting: The painting, which is scaled to the height of both rows.
     """
     height = photos[0].shape[0]
@@ -58,7 +65,7 @@ def _image(values: Floats) -> Image.Image:
 
 @dataclass(frozen=True)
 class Axes:
-    """Positions in a chart: steps from left to right, losses from bottom to top on a logarithmic scale.
+    """The axes of a chart: steps from left to right, losses from bottom to top on a logarithmic scale.
 
     Attributes:
         first: The first step.
@@ -86,10 +93,10 @@ class Axes:
 
 
 def save_loss_curves(metrics: Path, path: Path) -> None:
-    """Write a chart of a training's losses as a PNG.
+    """Write a chart of training losses as a PNG.
 
     Args:
-        metrics: The training's `metrics.csv`.
+        metrics: The `metrics.csv` of a training run.
         path: The file to write.
     """
     with metrics.open(newline="") as file:
@@ -105,10 +112,10 @@ def draw_loss_curves(steps: NDArray[Any], losses: Mapping[str, NDArray[Any]]) ->
 
     Args:
         steps: `(N,)`, ascending.
-        losses: `(N,)` each, by a name in `CURVE_COLORS`; values that are not finite or not positive are left out.
+        losses: Arrays `(N,)` by a name in `CURVE_COLORS`; values that are not finite or not positive are left out.
 
     Returns:
-        The chart, and the positions in it.
+        The chart and its axes.
     """
     curves = {name: list(_smoothed(steps, values)) for name, values in losses.items()}
     axes = _fitted_axes(curves)
@@ -132,7 +139,7 @@ def draw_loss_curves(steps: NDArray[Any], losses: Mapping[str, NDArray[Any]]) ->
 
 
 def _smoothed(steps: NDArray[Any], values: NDArray[Any]) -> Iterator[tuple[int, float]]:
-    """Yield the running means over a fiftieth of a curve, at the last step of each, where a logarithm exists."""
+    """Yield running means over a fiftieth of a curve, each with its last step, except means without a logarithm."""
     window = max(1, len(values) // 50)
     means = np.convolve(values, np.ones(window) / window, mode="valid") if len(values) else values
     for step, mean in zip(steps[window - 1 :], means, strict=True):
@@ -141,14 +148,14 @@ def _smoothed(steps: NDArray[Any], values: NDArray[Any]) -> Iterator[tuple[int, 
 
 
 def _fitted_axes(curves: Mapping[str, Sequence[tuple[int, float]]]) -> Axes:
-    """Return axes that hold all curves, with some room above and below."""
+    """Return axes that fit all curves, with some room above and below."""
     points = [point for curve in curves.values() for point in curve] or [(0, 1.0)]
     steps, losses = zip(*points, strict=True)
     return Axes(min(steps), max(steps), min(losses) / 1.3, max(losses) * 1.3)
 
 
 def _loss_ticks(axes: Axes) -> list[float]:
-    """Return round numbers in the axes' range: powers of ten, and their doubles and fives if those are too few."""
+    """Return round losses in the range of the axes: powers of ten, and multiples of them if those are too few."""
     exponents = range(math.floor(math.log10(axes.lowest)), math.ceil(math.log10(axes.highest)) + 1)
     for factors in ((1,), (1, 2, 5), range(1, 10)):
         ticks = [factor * 10.0**exponent for exponent in exponents for factor in factors]
@@ -159,22 +166,22 @@ def _loss_ticks(axes: Axes) -> list[float]:
 
 
 def _step_ticks(axes: Axes) -> list[int]:
-    """Return a few round numbers of steps in the axes' range, with equal distances."""
+    """Return a few equally spaced, round step numbers in the range of the axes."""
     distances = (factor * 10**exponent for exponent in range(12) for factor in (1, 2, 5))
-    distance = next(d for d in distances if (axes.last - axes.first) / d <= _MOST_STEP_TICKS)
+    distance = next(d for d in distances if (axes.last - axes.first) / d <= _MAX_STEP_TICKS)
     return list(range(-(-axes.first // distance) * distance, axes.last + 1, distance))
 
 
 def _line(
     draw: ImageDraw.ImageDraw, points: Sequence[tuple[float, float]], color: tuple[int, ...], width: float
 ) -> None:
-    """Draw a line of a width in pixels through points, on a supersampled chart."""
+    """Draw a line through points on a supersampled chart; `width` is in pixels of the final chart."""
     scaled = [(x * _SUPERSAMPLING, y * _SUPERSAMPLING) for x, y in points]
     draw.line(scaled, color, round(width * _SUPERSAMPLING), joint="curve")
 
 
 def _label(chart: Image.Image, axes: Axes, loss_ticks: Sequence[float], step_ticks: Sequence[int]) -> None:
-    """Draw the axes with their numbers and names."""
+    """Draw the axes with their ticks and names."""
     draw, font = ImageDraw.Draw(chart), ImageFont.load_default(_FONT_SIZE)
     left, top, right, bottom = _MARGINS
     width, height = _CHART_SIZE

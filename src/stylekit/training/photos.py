@@ -1,7 +1,7 @@
 """Training photos, and random crops of them.
 
-A crop depends on seed, step and number alone. So a resumed training sees the same crops as an uninterrupted one, and
-several processes together see the same crops as one.
+A crop depends only on the seed, the step and its number. A resumed training run therefore sees the same crops as an
+uninterrupted run, and several processes together see the same crops as a single process.
 """
 
 import itertools
@@ -32,19 +32,19 @@ COCO_SIZE = 815_585_330  # bytes
 
 Crops = NDArray[np.float32]
 
-_LEAST_PHOTOS = 2
-_LEAST_CROP = 0.5  # side of a crop, relative to a photo's shorter side; at most 1
-_PLAIN_CROPS = 1 / 8  # share of the crops that get a plain sky
-_SKY_HEIGHT = (0.3, 1.2)  # of a plain sky, relative to the crop; 1 and more covers all of it
+_MIN_PHOTOS = 2
+_MIN_CROP = 0.7  # side of the smallest crops, relative to a photo's shorter side
+_PLAIN_CROPS = 1 / 20  # share of the crops that get a plain sky
+_SKY_HEIGHT = (0.3, 1.2)  # range of a plain sky's height, relative to the crop; 1 or more covers the whole crop
 _ATTEMPTS = 100
-_ANY_PHOTOS = "Give --content a folder or zip archive of photos, or `coco` to download some."
+_ANY_PHOTOS = "Pass a folder or zip archive of photos with --content, or `coco` to download some."
 
 
 class PhotoSource(Protocol):
     """Photos that can be opened by number.
 
     Attributes:
-        names: Their names, in order.
+        names: The photos' names, in order.
     """
 
     names: Sequence[str]
@@ -55,10 +55,10 @@ class PhotoSource(Protocol):
 
 
 class FolderSource:
-    """The photos of a folder and its subfolders, sorted by path; see `walk_files` for what is skipped.
+    """The photos in a folder and its subfolders, sorted by path; see `walk_files` for what is skipped.
 
     Args:
-        folder: The folder.
+        folder: The folder to search.
 
     Raises:
         OSError: If the folder cannot be read.
@@ -76,14 +76,14 @@ class FolderSource:
 
 
 class ZipSource:
-    """The photos of a zip archive, sorted by path, which are read without unpacking it.
+    """The photos in a zip archive, sorted by path, and read without unpacking the archive.
 
     Args:
-        archive: The archive.
+        archive: The zip archive.
 
     Raises:
         OSError: If the archive cannot be read.
-        BadZipFile: If it is not a zip archive.
+        BadZipFile: If the file is not a zip archive.
     """
 
     def __init__(self, archive: Path) -> None:
@@ -96,13 +96,13 @@ class ZipSource:
 
 
 def _is_photo(member: str) -> bool:
-    """Return whether a zip's member may be a photo rather than a folder (they end in `/`) or junk."""
+    """Return whether a member of a zip archive may be a photo, not a folder (whose name ends in `/`) or junk."""
     in_junk = any(is_junk(part) for part in member.split("/"))
     return not in_junk and not member.endswith("/") and Path(member).suffix.lower() in READABLE_SUFFIXES
 
 
 def open_photos(content: str | os.PathLike[str], *, on_download: OnDownload = ignore_download) -> PhotoSource:
-    """Find training photos.
+    """Open a collection of training photos.
 
     Args:
         content: A folder, a zip archive, or `coco` for COCO val2017, which is downloaded once into the cache.
@@ -138,7 +138,7 @@ class CropSampler:
         first: Number of the first crop in each step.
 
     Attributes:
-        unreadable: The photos that could not be read so far, with the reason.
+        unreadable: Why photos could not be read, by name, for all photos tried so far.
 
     Raises:
         DatasetError: If fewer than two photos can be read.
@@ -156,12 +156,12 @@ class CropSampler:
         readable = 0
         for index in range(len(self._source.names)):
             readable += self._load(index) is not None
-            if readable == _LEAST_PHOTOS:
+            if readable == _MIN_PHOTOS:
                 return
         raise DatasetError(
-            f"Training needs {_LEAST_PHOTOS} or more readable photos: "
+            f"Training needs {_MIN_PHOTOS} or more readable photos: "
             f"{readable} found, {len(self.unreadable)} unreadable.",
-            "Give --content a folder with a hundred or more photos of all sorts of things, or `coco` to download some.",
+            "Pass a folder with a hundred or more varied photos with --content, or `coco` to download some.",
         )
 
     def _load(self, index: int) -> Image.Image | None:
@@ -179,7 +179,8 @@ class CropSampler:
     def batch(self, step: int) -> Crops:
         """Return the crops of a step, `(B, 3, S, S)`, RGB in [0, 1].
 
-        Some get a plain sky, which may cover them entirely: a network that has never seen one paints blobs on it.
+        Some crops get a plain sky, which may cover them entirely, because a network that has never seen plain areas
+        paints blobs on them.
         """
         return self.crops(step, self._numbers)
 
@@ -188,13 +189,13 @@ class CropSampler:
         return np.stack([self._crop(np.random.default_rng((self._seed, step, number))) for number in numbers])
 
     def examples(self, number: int) -> list[Image.Image]:
-        """Return the first `number` readable photos, not cropped."""
+        """Return the first `number` readable photos, uncropped."""
         photos = (self._load(index) for index in range(len(self._source.names)))
         return list(itertools.islice((photo for photo in photos if photo is not None), number))
 
     def _crop(self, random: np.random.Generator) -> Crops:
         photo = self._draw_photo(random)
-        side = max(1, round(min(photo.size) * random.uniform(_LEAST_CROP, 1)))
+        side = max(1, round(min(photo.size) * random.uniform(_MIN_CROP, 1)))
         left, top = (int(random.integers(0, length - side + 1)) for length in photo.size)
         size = (self._crop_size, self._crop_size)
         image = photo.resize(size, Image.Resampling.BICUBIC, box=(left, top, left + side, top + side))
@@ -214,9 +215,10 @@ class CropSampler:
 
 
 def _plain_sky(height: int, width: int, random: np.random.Generator) -> Crops:
-    """Return a flat color, or a gradient between two, with faint to strong noise.
+    """Return a flat color, or a gradient between two colors, with faint to strong noise.
 
-    Without any noise instance normalization would divide by a deviation of zero in every layer, and gradients explode.
+    Without noise, instance normalization would divide by a deviation of zero in every layer, and gradients would
+    explode.
     """
     start, end = random.random((2, 3, 1, 1))
     if random.random() < 0.5:

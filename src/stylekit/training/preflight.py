@@ -25,14 +25,14 @@ from stylekit.system.paths import OTHER_HOME
 from stylekit.training.run_folder import OTHER_RUN_DIR, RunFolder
 from stylekit.training.warm_start import Start, find_start
 
-_LEAST_PAINTING = 32  # pixels on each side
+_MIN_PAINTING = 32  # pixels on each side
 
 
 def check_torch() -> None:
     """Check that torch is installed.
 
     Raises:
-        ModuleNotFoundError: If it is not; names the command that installs it.
+        ModuleNotFoundError: If it is not; the message gives the command that installs it.
     """
     if not is_installed("torch"):
         raise ModuleNotFoundError(
@@ -42,15 +42,15 @@ def check_torch() -> None:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the user gave to train with, read and checked.
+    """The user's input for training, read and checked.
 
     Attributes:
-        painting: The painting at the size at which it is learned.
-        painting_name: The name of its file, empty for an image that has none.
-        painting_hash: SHA-256 of its file, or of its pixels.
-        previews: Photos for the contact sheets, which may be none.
-        start: The style to start from; None for fresh weights, or until it is found.
-        is_start_known: Whether `start` is final; if not, the nearest bundled style is to be found.
+        painting: The painting, scaled to the size at which it is learned.
+        painting_name: The name of the painting's file; empty if the painting was not a file.
+        painting_hash: SHA-256 of the painting's file, or of its pixels if it was not a file.
+        previews: The user's photos for the contact sheets; may be empty.
+        start: The style to start from; None for fresh weights, or if `is_start_known` is false.
+        is_start_known: Whether the style to start from is known; if not, the nearest bundled style must be found.
     """
 
     painting: Image.Image
@@ -62,17 +62,17 @@ class Inputs:
 
 
 def check_places(name: str, run: RunFolder, *, resume: bool, force: bool) -> None:
-    """Check that a style may be trained under a name and in a folder, and kept among the user's styles.
+    """Check that a style can be trained under this name in this folder, and added to the user's styles.
 
     Args:
         name: The style's name.
-        run: The folder of the training.
-        resume: Whether the training in the folder is continued.
-        force: Whether the style may replace one of the user's, or hide a bundled one.
+        run: The folder of the training run.
+        resume: Whether to resume the training run in the folder.
+        force: Whether the style may replace one of the user's styles, or hide a bundled style.
 
     Raises:
         ConfigError: If the name is invalid or taken, or the folder has other contents.
-        StylekitError: If another training uses the folder, or nothing can be written to one of the places.
+        StylekitError: If another training run uses the folder, or a folder is not writable.
     """
     if force or (resume and run.read_name() == name):
         check_style_name(name)
@@ -100,22 +100,22 @@ def _check_writable(folder: Path, kind: type[StylekitError], hint: str) -> None:
 def read_inputs(
     painting: ImageLike, previews: Sequence[ImageLike], config: TrainConfig, run: RunFolder, *, resume: bool
 ) -> Inputs:
-    """Read and check what the user gave to train with.
+    """Read and check the user's input for training.
 
     Args:
         painting: The style image.
         previews: Photos for the contact sheets.
-        config: The training's settings.
-        run: The folder of the training.
-        resume: Whether the training in the folder is continued.
+        config: The training settings.
+        run: The folder of the training run.
+        resume: Whether to resume the training run in the folder.
 
     Raises:
-        ConfigError: If the training in the folder was started with other settings or another painting, or the style to
-            start from is of another network.
+        ConfigError: If the run to resume was started with other settings or another painting, or the style to start
+            from has another network.
         ImageError: If the painting or a preview cannot be read, or the painting is too small.
-        LossWeightsError: If the loss weights cannot be read, or end below the layers.
+        LossWeightsError: If the loss weights cannot be read, or end before the highest of the layers.
         StyleNotFound: If the style to start from does not exist.
-        StyleFileError: If its file is corrupt.
+        StyleFileError: If the file of the style to start from is corrupt.
     """
     check_loss_weights(config.loss_weights, config.loss_network, [*config.content_layers, *config.style_layers])
     pixels = _read_pixels(painting, as_painting)
@@ -140,15 +140,16 @@ def _read_pixels(image: ImageLike, read: Callable[..., Photo]) -> Pixels:
     except ImageError as error:
         if error.hint != RAISE_LIMIT:
             raise
-        raise ImageError(error.message, "Reduce the image first.") from error
+        raise ImageError(error.message, "Scale the image down first.") from error
 
 
 def _scaled(painting: Pixels, shorter_side: int, name: str) -> Image.Image:
-    """Return a painting scaled to a shorter side in pixels."""
+    """Return a painting, scaled so that its shorter side has the given length in pixels."""
     height, width = painting.shape[:2]
-    if min(height, width) < _LEAST_PAINTING:
+    if min(height, width) < _MIN_PAINTING:
         raise ImageError(
-            f"The painting {name} is too small: {width} x {height} px.", "Use one with 512 px or more on each side."
+            f"The painting {name} is too small: {width} x {height} px.",
+            "Use a painting with at least 512 px on each side.",
         )
     scale = shorter_side / min(height, width)
     size = round(width * scale), round(height * scale)

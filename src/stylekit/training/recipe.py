@@ -1,4 +1,4 @@
-"""A trained style's recipe: all that is needed to train it again, but for the files that it was trained with."""
+"""The recipe of a trained style: everything needed to train it again, except for the input files."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 
 
 def describe_files(inputs: Inputs, start: Start | None, loss_weights: Path) -> dict[str, Any]:
-    """Return names and hashes of a training's files, which are read now: they may change while it runs.
+    """Return the names and hashes of a training run's input files.
+
+    Call it before the first step, because the files may change during training.
 
     Args:
-        inputs: What the user gave to train with.
+        inputs: The user's input for training.
         start: The style that the training starts from.
         loss_weights: The file with the loss network's weights.
     """
@@ -39,11 +41,11 @@ def _described(path: Path) -> dict[str, str]:
 
 
 def describe_training(trainer: "Trainer", files: dict[str, Any]) -> dict[str, Any]:
-    """Return the recipe of a finished training.
+    """Return the recipe of a finished training run.
 
     Args:
-        trainer: The training.
-        files: What `describe_files` returned before it.
+        trainer: The state of the run after its last step.
+        files: The names and hashes of the input files, from `describe_files`.
     """
     reached = np.mean(trainer.recent, axis=0).round(5).tolist() if trainer.recent else []
     return {
@@ -62,10 +64,10 @@ def describe_training(trainer: "Trainer", files: dict[str, Any]) -> dict[str, An
 
 
 def final_weights(trainer: "Trainer") -> StyleWeights:
-    """Return a finished training's weights, rounded to what 8 bits hold.
+    """Return the weights of a finished training run, rounded so that they can be stored in 8 bits.
 
     Raises:
-        TrainingDiverged: If they are not finite.
+        TrainingDiverged: If the weights are not finite.
     """
     weights = trainer.weights()
     if not all(np.isfinite(array).all() for array in weights.values()):

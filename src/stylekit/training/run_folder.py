@@ -1,4 +1,4 @@
-"""The folder of one training: its settings, checkpoint, metrics and samples."""
+"""The folder of a training run: its settings, checkpoint, metrics and samples."""
 
 import contextlib
 import csv
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 METRICS = ("step", "total", "content", "style", "tv", "seconds")
-OTHER_RUN_DIR = "choose another --run-dir"  # a remedy for `files.writing`
-_FREE_TO_CHANGE = {"device", "loss_weights"}  # a resumed training may run elsewhere
+OTHER_RUN_DIR = "choose another --run-dir"  # a hint for `files.writing`
+_FREE_TO_CHANGE = {"device", "loss_weights"}  # a run may be resumed on another machine
 
 
 def pack_state(tensors: Mapping[str, "Tensor"], state: Mapping[str, Any]) -> bytes:
-    """Return tensors, and a state of JSON types, as a safetensors file."""
+    """Return the content of a safetensors file with tensors and a JSON-serializable state."""
     from safetensors.torch import save
 
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
@@ -39,10 +39,10 @@ def unpack_state(content: bytes) -> tuple[dict[str, "Tensor"], dict[str, Any]]:
     """Return the tensors and the state from the result of `pack_state`.
 
     Raises:
-        SafetensorError: If it is corrupt.
-        ValueError: Likewise.
-        TypeError: Likewise.
-        KeyError: Likewise.
+        SafetensorError: If the content is corrupt.
+        ValueError: If the content is corrupt.
+        TypeError: If the content is corrupt.
+        KeyError: If the content is corrupt.
     """
     from safetensors.torch import load
 
@@ -53,7 +53,7 @@ def unpack_state(content: bytes) -> tuple[dict[str, "Tensor"], dict[str, Any]]:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The folder of one training; `docs/train.md` lists its files.
+    """The folder of a training run; `docs/train.md` lists its files.
 
     Attributes:
         path: The folder, which may not exist yet.
@@ -63,7 +63,7 @@ class RunFolder:
 
     @property
     def metrics(self) -> Path:
-        """A table with a row for each step."""
+        """The CSV file with the losses of each step."""
         return self.path / "metrics.csv"
 
     @property
@@ -83,20 +83,22 @@ class RunFolder:
         """Whether the folder has a checkpoint to resume from."""
         return self._checkpoint.is_file()
 
-    def lock(self) -> AbstractContextManager[None]:
-        """Return a context in which no other training can use the folder, which is created.
+    def lock(self) -> AbstractContextManager[object]:
+        """Return a context manager that creates the folder and keeps other training runs from using it.
 
         Raises:
-            StylekitError: If another training uses it, or nothing can be written there.
+            StylekitError: If another training run uses the folder, or it is not writable.
         """
         return locked(self._checkpoint, StylekitError, OTHER_RUN_DIR, wait=False)
 
     def check_new(self) -> None:
-        """Check that a training can be started in the folder: it holds none that has reached a checkpoint.
+        """Check that a training run can be started in the folder.
+
+        The folder may be missing, empty, or left over from a run that did not reach a checkpoint.
 
         Raises:
             ConfigError: If the folder has other contents, or is a file.
-            StylekitError: If it cannot be read.
+            StylekitError: If the folder cannot be read.
         """
         try:
             with _reading(self.path):
@@ -104,28 +106,28 @@ class RunFolder:
         except (FileNotFoundError, NotADirectoryError):
             if not self.path.exists():
                 return
-            names = {self.path.name}  # a file
+            names = {self.path.name}  # the path is a file
         unfinished = {self._config.name, self.metrics.name, hidden_beside(self._checkpoint, ".lock").name}
         if self._config.name in names:
             unfinished.add(self._samples.name)
         if any(not is_temporary(name) for name in names - unfinished):
             raise ConfigError(
                 f"The run folder {self.path} already exists.",
-                "Use --resume to continue its training, choose another --run-dir or --name, or delete it.",
+                "Resume its training with --resume, choose another --run-dir or --name, or delete it.",
             )
 
     def start(self, config: TrainConfig, painting_hash: str, name: str, start: str = "") -> None:
-        """Create the folder for a new training.
+        """Create the folder for a new training run.
 
         Args:
-            config: The training's settings.
+            config: The training settings.
             painting_hash: SHA-256 of the painting.
             name: The style's name.
-            start: Name of the file with the style that the training starts from; empty for fresh weights.
+            start: The file name of the style that the training starts from; empty for fresh weights.
 
         Raises:
             ConfigError: If the folder has other contents, or is a file.
-            StylekitError: If it cannot be read or written.
+            StylekitError: If the folder cannot be read or written.
         """
         self.check_new()
         document = {"name": name, "config": config.to_dict(), "painting_sha256": painting_hash, "start": start}
@@ -134,16 +136,16 @@ class RunFolder:
         self._write_metrics([])
 
     def read_config(self) -> TrainConfig:
-        """Return the settings with which the training was started.
+        """Return the settings that the training run was started with.
 
         Raises:
-            ConfigError: If the folder has no training.
-            StylekitError: If it cannot be read.
+            ConfigError: If the folder has no training run.
+            StylekitError: If the folder cannot be read.
         """
         return self._read()[0]
 
     def read_start(self) -> str | None:
-        """Return the name of the file that the training started from, empty for none; None if that is not known.
+        """Return the file name of the style that the run started from; empty for fresh weights, None if unknown.
 
         Raises:
             StylekitError: If the folder cannot be read.
@@ -152,7 +154,7 @@ class RunFolder:
         return None if start is None else str(start)
 
     def read_name(self) -> str:
-        """Return the name of the style that is being trained, empty if the folder has no training.
+        """Return the name of the style that is being trained; empty if the folder has no training run.
 
         Raises:
             StylekitError: If the folder cannot be read.
@@ -174,13 +176,15 @@ class RunFolder:
         try:
             return TrainConfig.from_dict(document["config"]), str(document["painting_sha256"])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ConfigError(f"No training to resume in {self.path}.", "Leave out --resume to start one.") from error
+            raise ConfigError(
+                f"No training run to resume in {self.path}.", "Leave out --resume to start a new run."
+            ) from error
 
     def check_same(self, config: TrainConfig, painting_hash: str) -> None:
-        """Check that a training to be resumed has the settings and the painting that it was started with.
+        """Check that a run is resumed with the settings and the painting that it was started with.
 
         Raises:
-            ConfigError: If any differ; names them.
+            ConfigError: If settings or painting differ; the message lists the differences.
             StylekitError: If the folder cannot be read.
         """
         before, hash_before = self._read()
@@ -190,15 +194,15 @@ class RunFolder:
             changed.append("painting")
         if changed:
             raise ConfigError(
-                f"The training in {self.path} was started with another {', '.join(changed)}.",
+                f"The training run in {self.path} was started with a different {', '.join(changed)}.",
                 "Resume it with the settings it was started with, or start again in another --run-dir.",
             )
 
     def save_checkpoint(self, tensors: Mapping[str, "Tensor"], state: Mapping[str, Any]) -> None:
-        """Write tensors, and a state of JSON types, as the checkpoint.
+        """Write tensors and a JSON-serializable state as the checkpoint.
 
         Raises:
-            StylekitError: If it cannot be written; the previous one is kept.
+            StylekitError: If the checkpoint cannot be written; the previous checkpoint is kept.
         """
         for folder in (self.path, self._samples):
             clear_stale(folder)
@@ -206,11 +210,11 @@ class RunFolder:
             temporary.write_bytes(pack_state(tensors, state))
 
     def load_checkpoint(self) -> tuple[dict[str, "Tensor"], dict[str, Any]] | None:
-        """Return what `save_checkpoint` wrote, or None if there is no checkpoint yet.
+        """Return the tensors and the state that `save_checkpoint` wrote, or None if it has not written a checkpoint.
 
         Raises:
-            ConfigError: If it is corrupt.
-            StylekitError: If it cannot be read.
+            ConfigError: If the checkpoint is corrupt.
+            StylekitError: If the checkpoint cannot be read.
         """
         try:
             with _reading(self._checkpoint):
@@ -225,19 +229,19 @@ class RunFolder:
             ) from error
 
     def append_metrics(self, row: tuple[float, ...]) -> None:
-        """Add a step's row, in the order of `METRICS`.
+        """Append the row of a step to the metrics, with its values in the order of `METRICS`.
 
         Raises:
-            StylekitError: If it cannot be written.
+            StylekitError: If the metrics cannot be written.
         """
         with self._writing(self.metrics), self.metrics.open("a", newline="") as file:
             csv.writer(file).writerow(row)
 
     def drop_metrics_after(self, step: int) -> None:
-        """Keep the rows of the first `step` steps, because later steps are about to be repeated.
+        """Drop the metrics of all steps after `step`, because these steps are about to be repeated.
 
         Raises:
-            StylekitError: If they cannot be read or written.
+            StylekitError: If the metrics cannot be read or written.
         """
         rows = []
         with contextlib.suppress(FileNotFoundError), _reading(self.metrics), self.metrics.open(newline="") as file:
@@ -256,7 +260,7 @@ class RunFolder:
         """Write the contact sheet of a step.
 
         Raises:
-            StylekitError: If it cannot be written.
+            StylekitError: If the contact sheet cannot be written.
         """
         path = self._samples / f"{step:06d}.png"
         with self._writing(path), atomic_write(path) as temporary:

@@ -1,4 +1,4 @@
-"""Training for fast style transfer (Johnson et al. 2016): one painting becomes a transformer network."""
+"""Training for fast style transfer (Johnson et al. 2016): a transformer network learns the style of a painting."""
 
 import contextlib
 import dataclasses
@@ -14,7 +14,7 @@ from PIL import Image
 
 from stylekit.config.train import TrainConfig
 from stylekit.downloads.announcement import OnDownload, ignore_download
-from stylekit.errors import StyleFileError
+from stylekit.errors import ConfigError, StyleFileError
 from stylekit.images.pixels import Floats, to_floats
 from stylekit.images.reading import ImageLike
 from stylekit.losses.weights import find_loss_weights, read_loss_weights
@@ -24,7 +24,7 @@ from stylekit.styles.style_file import Credits, StyleFile, StyleMetadata, save_s
 from stylekit.system.devices import select_device
 from stylekit.system.distributed import ALONE, World
 from stylekit.system.prefetch import prefetch
-from stylekit.training.charts import contact_sheet, save_loss_curves
+from stylekit.training.charts import contact_sheet, sample_photo, save_loss_curves
 from stylekit.training.photos import CropSampler, PhotoSource, open_photos
 from stylekit.training.preflight import Inputs, check_places, check_torch, read_inputs
 from stylekit.training.recipe import describe_files, describe_training, final_weights
@@ -38,9 +38,8 @@ _LOADERS = 4  # threads
 _BUFFERED_BATCHES = 8
 _CHECKPOINT_SECONDS = 60
 _SAMPLES = 10  # contact sheets per training
-_SAMPLE_HEIGHT = 256  # pixels
-_TRIAL_CROPS = 4  # on which bundled styles are compared
-_CALIBRATION_CROPS = 16  # whose energy content losses are relative to
+_TRIAL_CROPS = 4  # for the comparison of bundled styles with the painting
+_CALIBRATION_CROPS = 16  # for `Trainer.calibrate`
 _FEW_PHOTOS = 100
 
 OnNote = Callable[[str], None]
@@ -48,16 +47,16 @@ OnNote = Callable[[str], None]
 
 @dataclass(frozen=True)
 class StepReport:
-    """A training step that is done.
+    """The results of a training step.
 
     Attributes:
-        step: Its number, from 1.
-        steps: The number of steps.
+        step: The number of the step, from 1.
+        steps: The total number of steps.
         total: The weighted sum of the losses.
         content: Relative content loss.
         style: Relative style loss.
         tv: Total variation.
-        seconds: Training time so far, including earlier sessions of a resumed training.
+        seconds: Training time so far, including earlier sessions of a resumed run.
     """
 
     step: int
@@ -71,15 +70,15 @@ class StepReport:
 
 @dataclass(frozen=True)
 class _Training:
-    """A training that is ready for its first step.
+    """A training run that is ready for its first step.
 
     Attributes:
-        run: Its folder.
+        run: The folder of the run.
         trainer: Network, losses and optimizer.
-        sampler: Its crops.
-        painting: The painting at the size at which it is learned.
+        sampler: The source of training crops.
+        painting: The painting, scaled to the size at which it is learned.
         photos: Photos for the contact sheets.
-        files: Names and hashes of the files that it was made from.
+        files: Names and hashes of the input files.
     """
 
     run: RunFolder
@@ -90,7 +89,7 @@ class _Training:
     files: dict[str, Any]
 
     def save_sample(self) -> None:
-        """Write a contact sheet of this step."""
+        """Write the contact sheet of the current step."""
         results = [self.trainer.stylize(photo) for photo in self.photos]
         self.run.save_sample(self.trainer.step, contact_sheet(self.photos, results, self.painting))
 
@@ -114,27 +113,27 @@ def train_style(
     on_download: OnDownload = ignore_download,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> StyleFile:
-    """Train a transformer network on a painting, and keep it among the user's styles.
+    """Train a transformer network on a painting, and add it to the user's styles.
 
-    All that can be known without torch and without a download is checked first.
+    Everything that can be checked without torch and without a download is checked first.
 
     Args:
         painting: The style image, as a path, a Pillow image or RGB values `(H, W, 3)` of type uint8.
-        photos: Training photos: a folder, a zip archive, `coco`, or what `open_photos` returned.
-        config: The settings.
+        photos: Training photos: a folder, a zip archive, `coco`, or the result of `open_photos`.
+        config: The training settings; the defaults if None.
         name: The style's name.
         run_dir: Folder for checkpoint, metrics and samples.
         credits: The painting's credits, for the style file.
         previews: Photos for the contact sheets; some of the training photos by default.
         resume: Whether to resume from the checkpoint in `run_dir`.
-        force: Whether the style may replace one of the user's, or hide a bundled one.
-        world: The processes that train together, which are joined here. In each step each of them takes `batch_size`
-            crops of its own; only rank 0 writes. If torchrun has restarted them, or with `resume`, they resume from the
-            last checkpoint if there is one.
+        force: Whether the style may replace one of the user's styles, or hide a bundled style.
+        world: The processes that train together, which this function joins into a group. In each step, each process
+            takes `batch_size` different crops; only rank 0 writes files. With `resume`, or if torchrun has restarted
+            them, the processes resume from the last checkpoint, if any.
         on_step: Called after each step.
         on_unreadable: Called once for each photo that is skipped, with the reason.
-        on_note: Called with remarks for the user.
-        on_compared: Called before each comparison of a bundled style with the painting, to start from the nearest.
+        on_note: Called with messages for the user.
+        on_compared: Called before each bundled style is compared with the painting, to find the nearest to start from.
         on_download: Called before photos or the loss network's weights are downloaded.
         should_stop: Called after each step; if it returns true, the training writes a checkpoint and stops.
 
@@ -142,25 +141,28 @@ def train_style(
         The style, as written to `run_dir/NAME.safetensors` and to the user's styles.
 
     Raises:
-        ConfigError: If settings are invalid or differ from those of the training to resume.
+        ConfigError: If settings are invalid or differ from those of the run to resume.
         ImageError: If the painting or a preview cannot be read.
         DatasetError: If there are too few photos.
         DownloadError: If photos cannot be downloaded.
-        LossWeightsError: If VGG-19's weights are missing, cannot be downloaded, or end below the layers.
-        StyleFileError: If the style cannot be written; says where it is if only one of its places fails.
+        LossWeightsError: If VGG-19's weights are missing and cannot be downloaded, or end before the highest layer.
+        StyleFileError: If the style cannot be written; if it only cannot be added to the user's styles, the message
+            gives its file in `run_dir`.
         TrainingDiverged: If a loss is no longer finite; the last checkpoint is kept.
-        RankLost: If another of the processes is gone.
+        RankLost: If another process has been lost.
         KeyboardInterrupt: If `should_stop` returned true in one of the processes.
     """
     check_torch()
     config, run = config or TrainConfig(), RunFolder(Path(run_dir))
-    device = select_device(config.device) if world.is_distributed else "cpu"  # a single process joins nothing
+    if config.minutes is not None and world.is_distributed:
+        raise ConfigError("--minutes is for a single process.", "Use --steps with torchrun.")
+    device = select_device(config.device) if world.is_distributed else "cpu"  # not used by a single process
     with world.joined(device):
         resume = _is_resumed(run, resume, world)
         if world.is_leader:
             check_places(name, run, resume=resume, force=force)
         inputs = read_inputs(painting, previews, config, run, resume=resume)
-        training = _prepare(inputs, photos, config, run, world, on_note, on_compared, on_download)
+        training = _prepare(inputs, photos, config, run, world, resume, on_note, on_compared, on_download)
         with run.lock() if world.is_leader else contextlib.nullcontext():
             _start(training, inputs, name, resume=resume)
             _loop(training, on_step, on_unreadable, should_stop)
@@ -168,8 +170,8 @@ def train_style(
 
 
 def _is_resumed(run: RunFolder, resume: bool, world: World) -> bool:
-    """Return whether there is a training to resume; distributed ones may be restarted with their first command."""
-    restarted = world.any(world.restarts > 0)  # each machine counts for itself
+    """Return whether to resume a training run; torchrun may restart distributed processes without `resume`."""
+    restarted = world.any(world.restarts > 0)  # each machine counts its own restarts
     if not (restarted or world.is_distributed):
         return resume
     return world.any(world.is_leader and (resume or restarted) and run.read_name() != "")
@@ -181,12 +183,13 @@ def _prepare(
     config: TrainConfig,
     run: RunFolder,
     world: World,
+    resume: bool,
     on_note: OnNote,
     on_compared: OnCompared,
     on_download: OnDownload,
 ) -> _Training:
     """Open the photos, download what is missing, and build networks and losses."""
-    select_device(config.device)  # an unavailable device is an error before any download
+    select_device(config.device)  # raises an error before any download if the device is unavailable
     source = open_photos(photos, on_download=on_download) if isinstance(photos, str | os.PathLike) else photos
     first = world.rank * config.batch_size
     sampler = CropSampler(
@@ -195,6 +198,7 @@ def _prepare(
     _note_photos(len(source.names), on_note)
     loss_weights = find_loss_weights(config.loss_weights, config.loss_network, on_download=on_download)
     on_note("Loading torch and the loss network …")
+    from stylekit.training.pace import steps_in
     from stylekit.training.trainer import Trainer
 
     painting, start = to_floats(np.asarray(inputs.painting)), inputs.start
@@ -204,21 +208,18 @@ def _prepare(
     files = describe_files(inputs, start, loss_weights)
     trainer = Trainer(config, painting, read_loss_weights(loss_weights), world, start.style if start else None)
     trainer.calibrate(sampler.crops(0, range(_CALIBRATION_CROPS)))
-    shown = [_reduced(photo) for photo in inputs.previews or sampler.examples(3)]
+    if config.minutes is not None and not resume:
+        trainer.set_steps(steps_in(60 * config.minutes, trainer, sampler))
+        on_note(f"{config.minutes:g} min are about {trainer.config.steps:,} steps.")
+    shown = [sample_photo(photo) for photo in inputs.previews or sampler.examples(3)]
     return _Training(run, trainer, sampler, inputs.painting, shown, files)
 
 
 def _note_photos(number: int, on_note: OnNote) -> None:
     if number < _FEW_PHOTOS:
-        on_note(f"Only {number} training photos: {_FEW_PHOTOS} or more of all sorts of things give a better style.")
+        on_note(f"Only {number} training photos: {_FEW_PHOTOS} or more varied photos give a better style.")
     else:
         on_note(f"{number:,} training photos.")
-
-
-def _reduced(photo: Image.Image) -> Floats:
-    """Return a photo at the height of contact sheets."""
-    width = max(8, round(photo.width * _SAMPLE_HEIGHT / photo.height))
-    return to_floats(np.asarray(photo.resize((width, _SAMPLE_HEIGHT))))
 
 
 def _start(training: _Training, inputs: Inputs, name: str, *, resume: bool) -> None:
@@ -241,7 +242,7 @@ def _loop(
     on_unreadable: Callable[[str, str], None],
     should_stop: Callable[[], bool],
 ) -> None:
-    """Take the steps that are left, and keep metrics, samples and checkpoints of them."""
+    """Take the remaining steps, and write their metrics, samples and checkpoints."""
     run, trainer, sampler = training.run, training.trainer, training.sampler
     world, steps = trainer.world, trainer.config.steps
     sample_every = max(1, steps // _SAMPLES)
@@ -288,11 +289,11 @@ def _keep(training: _Training, name: str, credits: Credits, on_note: OnNote) -> 
             save_own_style(style)
         except StyleFileError as error:
             raise StyleFileError(
-                f"The style is trained, but not among your styles: {error.message}",
-                f"Use it as --style {path}, or add it by `stylekit styles import {path} --name {name}`.",
+                f"The style is trained, but cannot be added to your styles: {error.message}",
+                f"Use it as --style {path}, or add it with `stylekit styles import {path} --name {name}`.",
             ) from error
         try:
             save_loss_curves(run.metrics, run.path / "loss.png")
-        except Exception as error:  # of a decoration: the style is trained and saved
+        except Exception as error:  # the curves are optional: the style is trained and saved
             on_note(f"Cannot draw the loss curves: {error}")
     return style

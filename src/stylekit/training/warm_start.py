@@ -1,4 +1,4 @@
-"""The trained style that a training starts from."""
+"""Choosing the trained style that a new training starts from."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from stylekit.styles.locations import bundled_styles_dir
 from stylekit.styles.names import SUFFIX
 from stylekit.styles.style_file import StyleFile, load_style_file
 
-OnCompared = Callable[[int, int], None]  # called with the number of styles compared so far, and of all
+OnCompared = Callable[[int, int], None]  # called with the number of styles compared so far, and of all styles
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Start:
     """A style to start from.
 
     Attributes:
-        file: Its file.
-        style: Its metadata and weights.
+        file: The style's file.
+        style: The style's metadata and weights.
     """
 
     file: Path
@@ -34,16 +34,19 @@ class Start:
 
 
 def find_start(config: TrainConfig, resumed_from: str | None) -> Start | None:
-    """Return the style that the settings name, or that a resumed training started from; None for fresh weights.
+    """Return the style given in the settings, or the style that a resumed run started from.
 
     Args:
-        config: The training's settings.
-        resumed_from: For a resumed training, the name of the file that it started from; see `RunFolder.read_start`.
+        config: The training settings.
+        resumed_from: For a resumed run, the file name of the style that it started from; see `RunFolder.read_start`.
+
+    Returns:
+        The style; None for fresh weights, or if the nearest style has yet to be found.
 
     Raises:
         StyleNotFound: If the style does not exist.
-        StyleFileError: If its file is corrupt.
-        ConfigError: If it is of another network.
+        StyleFileError: If the style's file is corrupt.
+        ConfigError: If the style has another network.
     """
     if config.init_from == "none" or (config.init_from == "nearest" and not resumed_from):
         return None
@@ -64,7 +67,7 @@ def find_nearest_start(
     on_note: Callable[[str], None],
     on_compared: OnCompared,
 ) -> Start | None:
-    """Return the bundled style nearest to a painting, and say which; None if no bundled style is of the network.
+    """Find the bundled style nearest to a painting, and report it; return None if no bundled style has this network.
 
     See `nearest_style` for the arguments.
     """
@@ -81,16 +84,18 @@ def nearest_style(
     network: str,
     on_compared: OnCompared = lambda compared, styles: None,
 ) -> Start | None:
-    """Return the bundled style whose results have Gram matrices nearest to a painting's, by the compact loss network.
+    """Return the bundled style whose results have the Gram matrices nearest to those of a painting.
+
+    Gram matrices are computed with the compact loss network.
 
     Args:
         painting: `(H, W, 3)` in [0, 1].
-        photos: `(B, 3, S, S)` in [0, 1], which every style is applied to.
+        photos: The photos to apply each style to, `(B, 3, S, S)` in [0, 1].
         network: The transformer network to be trained.
         on_compared: Called before each comparison.
 
     Returns:
-        The style; None if no bundled style is of this network.
+        The style; None if no bundled style has this network.
     """
     import torch
 

@@ -1,0 +1,65 @@
+"""Style as a property of many photos together, as a painter's style shows in many paintings."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from stylekit.losses.style import StyleStatistics, gram_matrix, relative_error, weighted_mean
+
+_MEMORY = 0.5  # share of the running mean that a step keeps
+_OWN_SHARE = 0.3  # weight of each photo's own error; with 1, flat photos are covered with spots to match on their own
+
+
+def _alone(tensors: Sequence[Tensor]) -> None:
+    pass
+
+
+class PooledLoss:
+    """Error of the Gram matrix of many photos together, plus a share of each photo's own error.
+
+    Johnson et al. 2016 match the painting's Gram matrix in every photo. A night sky must then become as bright and as
+    busy as the painting, which a network learns first, and cheaply: by white spots on everything that is flat. Here the
+    running mean of the Gram matrices of the last photos is compared with the painting's, so dark photos may stay dark
+    and red roofs red, as long as all photos together have the painting's marks and colors.
+
+    Gradients are those of the current photos, as if all others were given.
+
+    Args:
+        average: Replaces tensors by their means over all processes that train together; see `World.average`.
+
+    Attributes:
+        means: The running mean for each target, in the order of the calls to `target`; updated in place, and NaN before
+            the first photos.
+    """
+
+    def __init__(self, average: Callable[[Sequence[Tensor]], None] = _alone) -> None:
+        self.means: list[Tensor] = []
+        self._average = average
+
+    def statistics(
+        self, activations: Tensor, mask: Tensor | None = None, mapping: Tensor | None = None
+    ) -> StyleStatistics:
+        """See `StyleLoss`."""
+        return (gram_matrix(activations, mask, mapping),)
+
+    def mixed(self, each: Sequence[StyleStatistics], weights: Sequence[float], gain: float) -> StyleStatistics:
+        """See `StyleLoss`."""
+        return weighted_mean(each, weights, gain)
+
+    def target(self, statistics: StyleStatistics) -> StyleStatistics:
+        """Return the painting's Gram matrix, and the running mean for the photos; see `StyleLoss`."""
+        (gram,) = statistics
+        self.means.append(torch.full_like(gram, torch.nan))
+        return gram, self.means[-1]
+
+    def distance(self, statistics: StyleStatistics, target: StyleStatistics) -> Tensor:
+        """Update the running mean and return its error, plus the share of each photo's own error; see `StyleLoss`."""
+        (gram,), (wanted, running) = statistics, target
+        batch = gram.mean(0, keepdim=True)
+        with torch.no_grad():
+            current = batch.clone()
+            self._average([current])
+            running.copy_(torch.where(running.isnan(), current, running.lerp(current, 1 - _MEMORY)))
+        pooled = running + (batch - batch.detach())  # the running mean's value, with the batch's gradient
+        return relative_error(pooled, wanted) + _OWN_SHARE * relative_error(gram, wanted)
