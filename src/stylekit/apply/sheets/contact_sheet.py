@@ -1,0 +1,243 @@
+"""Contact sheets: a photo in many styles, or in a few over their options, as one labelled image."""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import astuple, dataclass
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from stylekit._version import __version__
+from stylekit.apply.sheets.drawing import SheetDrawing, column_headings, stroke_size_text
+from stylekit.apply.sheets.layout import Box, Layout, Metrics, gallery, grid
+from stylekit.apply.sheets.tiles import StyleTiles, Subject, open_subject, paint_styles
+from stylekit.config.apply import ApplyConfig
+from stylekit.config.checks import require
+from stylekit.config.sheet import STYLE_GROUPS, SheetConfig
+from stylekit.errors import StylekitError
+from stylekit.images.formats import format_of_suffix
+from stylekit.images.photo import Metadata, Photo
+from stylekit.images.reading import ImageLike
+from stylekit.images.writing import save_photo
+from stylekit.styles.catalog import local_styles
+from stylekit.styles.library import locate_style
+from stylekit.styles.locations import find_style
+from stylekit.styles.names import style_label
+from stylekit.styles.style_file import Credits
+
+_MOST_PIXELS = 400_000_000  # of a sheet
+
+
+@dataclass(frozen=True)
+class SheetTile:
+    """A style on a contact sheet, with the place of its image.
+
+    Attributes:
+        style: The style as it was given.
+        credits: Who painted the painting, and when.
+        stroke_size: The stroke size; None if it was fitted to the photo.
+        strength: The strength.
+        x: Pixels from the sheet's left edge to the image.
+        y: Pixels from the sheet's top edge to the image.
+        width: The image's width in pixels.
+        height: The image's height in pixels.
+        reason: Why the style failed; empty if it did not.
+        hint: What to do about it; may be empty.
+    """
+
+    style: str
+    credits: Credits
+    stroke_size: float | None
+    strength: float
+    x: int
+    y: int
+    width: int
+    height: int
+    reason: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class ContactSheet:
+    """A photo in many styles, or in a few over their options, as one labelled image.
+
+    Attributes:
+        image: The sheet, RGB.
+        photo: The photo's place: x, y, width and height in pixels.
+        tiles: The tiles in the order in which they are read.
+        columns: The number of tiles in a full row.
+        rows: The number of rows.
+        recipe: What made it, as JSON; it is written into the file.
+        notes: Remarks for the user, such as that only the first frame was used.
+        seconds: The time that it took.
+    """
+
+    image: Image.Image
+    photo: tuple[int, int, int, int]
+    tiles: tuple[SheetTile, ...]
+    columns: int
+    rows: int
+    recipe: str
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def failures(self) -> tuple[SheetTile, ...]:
+        """The tiles whose style failed."""
+        return tuple(tile for tile in self.tiles if tile.reason)
+
+    def save(self, path: Path | str, *, quality: int = ApplyConfig.quality, overwrite: bool = False) -> None:
+        """Write the sheet, whole or not at all. `apply` recognizes it and does not paint it.
+
+        Args:
+            path: The file; its suffix sets the format.
+            quality: Quality of JPEG, WebP, AVIF and HEIC files, 1 to 100.
+            overwrite: Whether to replace an existing file.
+
+        Raises:
+            ConfigError: If images with that suffix cannot be written.
+            ImageError: If the file cannot be written.
+            OutputExists: If the file exists and `overwrite` is false.
+        """
+        path = Path(path)
+        photo = Photo(np.asarray(self.image), metadata=Metadata(recipe=self.recipe))
+        save_photo(photo, path, format=format_of_suffix(path.suffix), quality=quality, overwrite=overwrite)
+
+
+def select_styles(words: Sequence[str]) -> list[str]:
+    """Return the styles that words stand for, each once.
+
+    Args:
+        words: Names and files of styles, and `all`, `bundled` and `own` for those on this machine, unless a style has
+            that name.
+
+    Raises:
+        ConfigError: If there are none.
+    """
+    names: list[str] = []
+    for word in words:
+        if word not in STYLE_GROUPS or find_style(word) is not None:
+            names.append(word)
+            continue
+        group = sorted(entry.name for entry in local_styles() if word in ("all", entry.where))
+        require(bool(group), "You have no styles of your own.", "Use --style all, or `stylekit train` to make one.")
+        names += group
+    require(bool(names), "No style was given.", "Name at least one with --style, or use --style all.")
+    return list(dict.fromkeys(names))
+
+
+def contact_sheet(
+    photo: ImageLike,
+    styles: Sequence[Path | str] | Path | str = "all",
+    config: SheetConfig | None = None,
+    *,
+    on_plan: Callable[[int], None] = lambda styles: None,
+    on_style: Callable[[str, StylekitError | None], None] = lambda style, error: None,
+) -> ContactSheet:
+    """Show a photo in many styles, or in a few over several strengths and stroke sizes, as one labelled image.
+
+    Each tile shows what the full-size result looks like when it is reduced. A style that fails leaves an empty tile
+    with the reason; only if all fail, the first failure is raised.
+
+    Args:
+        photo: A path, a Pillow image of any mode, or RGB values `(H, W, 3)` of type uint8.
+        styles: Styles, each a name or a path to a style file or importable weights; `all`, `bundled` and `own` stand
+            for those on this machine.
+        config: Settings.
+        on_plan: Called once with the number of styles.
+        on_style: Called with each style once its tiles are painted, and why it failed, or None.
+
+    Raises:
+        ConfigError: If there are no styles, or the sheet would be too large.
+        StyleNotFound: If a style does not exist.
+        ImageError: If the photo cannot be read.
+        StylekitError: If every style failed.
+    """
+    config = config or SheetConfig()
+    start = time.monotonic()
+    words = [str(style) for style in ([styles] if isinstance(styles, Path | str) else styles)]
+    files = {name: locate_style(name) for name in select_styles(words)}
+    subject = open_subject(photo, config, len(files))
+    layout = _layout(subject, len(files), config)
+    on_plan(len(files))
+    drawing = SheetDrawing(_name_of(photo), subject, layout, config)
+    tiles: list[SheetTile] = []
+    hashes: dict[str, str] = {}
+    errors: list[StylekitError] = []
+    with closing(paint_styles(subject, files, config)) as results:
+        for painted, boxes, captions in zip(results, layout.tiles, layout.captions, strict=True):
+            drawing.add(painted, boxes, captions)
+            tiles += _reports(painted, boxes, config)
+            if painted.error is None:
+                hashes[painted.name] = painted.weights_sha256
+            else:
+                errors.append(painted.error)
+            on_style(painted.name, painted.error)
+    if not hashes:
+        raise errors[0]
+    return ContactSheet(
+        image=drawing.image,
+        photo=astuple(layout.photos[0]),
+        tiles=tuple(tiles),
+        columns=layout.columns,
+        rows=layout.rows,
+        recipe=_recipe(hashes, config),
+        notes=(*subject.base.notes, *_alike(subject, config)),
+        seconds=time.monotonic() - start,
+    )
+
+
+def _alike(subject: Subject, config: SheetConfig) -> list[str]:
+    """Return a note if several stroke sizes are too small for the tiles to tell them apart."""
+    alike = [
+        stroke_size_text(stroke_size)
+        for stroke_size, size in zip(config.stroke_sizes, subject.painted, strict=True)
+        if subject.painted.count(size) > 1
+    ]
+    return [f"{' and '.join(alike)} look alike in tiles of {config.size} px"] if alike else []
+
+
+def _layout(subject: Subject, styles: int, config: SheetConfig) -> Layout:
+    """Decide on the places of a gallery, or of a grid if there are several strengths or stroke sizes."""
+    metrics = Metrics.of(config.size)
+    if config.is_grid:
+        columns = len(column_headings(config))
+        rows = len(config.stroke_sizes) * len(config.strengths) // columns
+        layout = grid(subject.tile, styles, rows, columns, metrics)
+    else:
+        layout = gallery(subject.size, subject.tile, styles, config.columns, metrics)
+    require(
+        layout.width * layout.height <= _MOST_PIXELS,
+        f"The sheet would have {layout.width:,} × {layout.height:,} pixels.",
+        "Use a smaller --size, or fewer styles.",
+    )
+    return layout
+
+
+def _name_of(photo: ImageLike) -> str:
+    return Path(photo).name if isinstance(photo, str | Path) else "photo"
+
+
+def _reports(tiles: StyleTiles, boxes: Sequence[Box], config: SheetConfig) -> Iterator[SheetTile]:
+    """Yield a report of each tile of a style."""
+    reason, hint = ("", "") if tiles.error is None else (tiles.error.message, tiles.error.hint)
+    for (stroke_size, strength), box in zip(product(config.stroke_sizes, config.strengths), boxes, strict=True):
+        yield SheetTile(
+            tiles.name, tiles.credits, stroke_size, strength, box.x, box.y, box.width, box.height, reason, hint
+        )
+
+
+def _recipe(hashes: Mapping[str, str], config: SheetConfig) -> str:
+    """Return what made a sheet, in the form of the recipes of `apply`."""
+    styles = [{"name": style_label(name), "weights_sha256": weights} for name, weights in hashes.items()]
+    options = {
+        "stroke_size": config.stroke_sizes,
+        "strength": config.strengths,
+        "keep_colors": config.keep_colors,
+        "size": config.size,
+    }
+    return json.dumps({"stylekit": __version__, "kind": "sheet", "styles": styles, "options": options})

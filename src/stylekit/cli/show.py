@@ -1,0 +1,198 @@
+"""`--show`: images in terminals that can display them, and elsewhere in the system's viewer."""
+
+import contextlib
+import os
+import re
+import select
+import shutil
+import struct
+import subprocess
+import sys
+import time
+from base64 import standard_b64encode
+from collections.abc import Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from stylekit.cli.console import Output
+from stylekit.errors import StylekitError
+from stylekit.images.formats import READABLE_SUFFIXES
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+_MOST = 8  # files of a batch that are shown
+_CHUNK = 4096  # bytes of kitty's protocol
+_PIXELS_PER_COLUMN = 10  # where the terminal does not report its size in pixels
+_ANSWER_SECONDS = 0.5  # that a terminal has to answer, also over a slow connection
+_VIEWER_SECONDS = 3.0  # in which a viewer that cannot start has failed
+_SIXEL = "4"  # among the abilities that a terminal reports
+_COLORS = 128  # of a sixel image
+
+
+def show_images(console: Output, paths: Sequence[Path]) -> None:
+    """Show files in the terminal if it can display images, and otherwise in the system's viewer.
+
+    kitty's protocol and iTerm2's are recognized by environment variables, sixel by what the terminal answers.
+
+    Args:
+        console: Takes a note about files that cannot be shown.
+        paths: Images and videos; of many, the first few are shown.
+    """
+    if len(paths) > _MOST:
+        console.note(f"Showing the first {_MOST} of {len(paths)} results.")
+    terminal = next((stream for stream in (sys.stderr, sys.stdout) if stream.isatty()), None)
+    protocol = "" if terminal is None else _protocol()
+    for path in paths[:_MOST]:
+        if terminal is not None and protocol and path.suffix.lower() in READABLE_SUFFIXES:
+            _show_inline(console, path, terminal, protocol)
+        elif not _open_in_viewer(path):
+            console.note(f"Cannot show {path}: the terminal cannot display images, and no viewer could be started.")
+
+
+def _protocol() -> str:
+    """Return by which protocol the terminal displays images: `kitty`, `iterm2` or `sixel`; empty if by none."""
+    variables = os.environ
+    if "TMUX" in variables or "STY" in variables:  # they hide what the terminal around them can do
+        return ""
+    program, kind = variables.get("TERM_PROGRAM", ""), variables.get("TERM", "")
+    if "KITTY_WINDOW_ID" in variables or "kitty" in kind or "ghostty" in (program + kind).lower():
+        return "kitty"
+    if program in ("iTerm.app", "WezTerm", "mintty") or variables.get("LC_TERMINAL") == "iTerm2":
+        return "iterm2"
+    return "sixel" if _SIXEL in _abilities() else ""
+
+
+def _abilities() -> list[str]:
+    """Return the numbers with which the terminal answers when it is asked for its abilities; none on Windows."""
+    try:
+        import termios
+        import tty
+    except ImportError:
+        return []
+    answer = b""
+    with contextlib.suppress(OSError, termios.error):
+        descriptor = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
+        try:
+            if os.tcgetpgrp(descriptor) != os.getpgrp():  # in the background the terminal would stop this process
+                return []
+            before = termios.tcgetattr(descriptor)
+            try:
+                tty.setcbreak(descriptor)
+                os.write(descriptor, b"\x1b[c")
+                end = time.monotonic() + _ANSWER_SECONDS
+                while not answer.endswith(b"c") and (left := end - time.monotonic()) > 0:
+                    if select.select([descriptor], [], [], left)[0]:
+                        answer += os.read(descriptor, 64)
+            finally:
+                termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+        finally:
+            os.close(descriptor)
+    found = re.search(rb"\x1b\[\?([\d;]*)c", answer)
+    return found[1].decode().split(";")[1:] if found else []
+
+
+def _show_inline(console: Output, path: Path, terminal: TextIO, protocol: str) -> None:
+    from stylekit.config.checks import MAX_PIXELS
+    from stylekit.images.photo import photo_to_image
+    from stylekit.images.reading import load_photo
+
+    try:
+        photo = load_photo(path, max_pixels=MAX_PIXELS)
+        image = photo_to_image(photo)
+        width = _width(terminal)
+        image.thumbnail((width, 4 * width))
+    except StylekitError as error:
+        console.note(f"Cannot show {path}: {error.message}")
+        return
+    encode = {"kitty": _kitty, "iterm2": _iterm2, "sixel": _sixel}[protocol]
+    with contextlib.suppress(OSError):
+        terminal.write(f"{encode(image)}\n")
+        terminal.flush()
+
+
+def _width(terminal: TextIO) -> int:
+    """Return the terminal's width in pixels."""
+    with contextlib.suppress(ImportError, OSError):
+        import fcntl
+        import termios
+
+        size = fcntl.ioctl(terminal.fileno(), termios.TIOCGWINSZ, bytes(8))
+        width = struct.unpack("HHHH", size)[2]
+        if width:
+            return int(width)
+    return _PIXELS_PER_COLUMN * shutil.get_terminal_size().columns
+
+
+def _png(image: "Image.Image") -> bytes:
+    file = BytesIO()
+    image.info = {}
+    image.save(file, "PNG", compress_level=1)
+    return file.getvalue()
+
+
+def _kitty(image: "Image.Image") -> str:
+    """Encode an image by https://sw.kovidgoyal.net/kitty/graphics-protocol/."""
+    data = standard_b64encode(_png(image)).decode()
+    chunks = [data[start : start + _CHUNK] for start in range(0, len(data), _CHUNK)]
+    more = [1] * (len(chunks) - 1) + [0]
+    first = "a=T,f=100,q=2,"  # display a PNG, and do not answer
+    return "".join(
+        f"\x1b_G{'' if number else first}m={more[number]};{chunk}\x1b\\" for number, chunk in enumerate(chunks)
+    )
+
+
+def _iterm2(image: "Image.Image") -> str:
+    """Encode an image by https://iterm2.com/documentation-images.html."""
+    data = _png(image)
+    return f"\x1b]1337;File=inline=1;size={len(data)}:{standard_b64encode(data).decode()}\x07"
+
+
+def _sixel(image: "Image.Image") -> str:
+    """Encode an image as sixels, columns of six pixels: in each band of six rows, one run of characters a color."""
+    import numpy as np
+
+    from stylekit.images.colors import on_white
+
+    small = (on_white(image) if image.mode == "RGBA" else image).quantize(_COLORS)
+    palette = np.array(small.getpalette(), int).reshape(-1, 3) * 100 // 255
+    pixels = np.asarray(small)
+    colors = "".join(f"#{number};2;{r};{g};{b}" for number, (r, g, b) in enumerate(palette))
+    parts = [f'\x1bPq"1;1;{small.width};{small.height}{colors}']
+    for top in range(0, len(pixels), 6):
+        band = pixels[top : top + 6]
+        bits = (1 << np.arange(len(band), dtype=np.uint8))[:, None]
+        for color in np.unique(band):
+            sixels = (63 + ((band == color) * bits).sum(axis=0)).astype(np.uint8).tobytes().decode()
+            runs = re.sub(r"(.)\1{3,}", lambda run: f"!{len(run[0])}{run[1]}", sixels)
+            parts.append(f"#{color}{runs}$")
+        parts.append("-")
+    return "".join([*parts, "\x1b\\"])
+
+
+def _open_in_viewer(path: Path) -> bool:
+    """Open a file with the system's viewer, and return whether it seems to have started."""
+    if sys.platform == "win32":
+        try:
+            os.startfile(path)  # noqa: S606 - the user's own program for images
+        except OSError:
+            return False
+        return True
+    has_display = sys.platform == "darwin" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    opener = shutil.which("open" if sys.platform == "darwin" else "xdg-open")
+    if not has_display or opener is None:
+        return False
+    try:
+        viewer = subprocess.Popen(  # noqa: S603 - an absolute path is not an option
+            [opener, str(path.absolute())],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        return viewer.wait(_VIEWER_SECONDS) == 0
+    except subprocess.TimeoutExpired:  # it is shown by the process itself
+        return True
+    except OSError:
+        return False
