@@ -1,0 +1,108 @@
+"""Previews: a photo in a style at a size for the page, with strokes as large as in the result at full size."""
+
+import io
+from collections import OrderedDict
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from stylekit.config.look import Look
+from stylekit.errors import StylekitError
+from stylekit.images.photo import Photo
+from stylekit.images.pixels import Pixels, reduced_size
+from stylekit.studio.choices import Choice
+from stylekit.studio.photos import LARGE, Upload
+from stylekit.stylization.strokes import stroke_scale
+from stylekit.stylization.style import Style
+
+SIZES = {"small": 640, "large": LARGE}  # longer side in pixels
+
+_LONGEST_PAINTED = {"small": 640, "large": 1600}  # side in pixels; finer strokes than that has are not shown
+_MOST_BYTES = 150_000_000
+
+
+@dataclass(frozen=True)
+class Preview:
+    """An image for the page.
+
+    Attributes:
+        content: The image file.
+        media_type: Its type.
+        is_coarse: Whether its strokes are coarser than those of the result at full size.
+        error: Why it could not be painted; the other attributes are then empty.
+    """
+
+    content: bytes = b""
+    media_type: str = ""
+    is_coarse: bool = False
+    error: StylekitError | None = None
+
+
+def paint_preview(style: Style, upload: Upload, photo: Photo, choice: Choice, size: str) -> Preview:
+    """Paint a preview, at full strength: the page shows the photo beneath it.
+
+    Args:
+        style: The style.
+        upload: The photo.
+        photo: Its pixels, reduced to `LARGE` pixels on the longer side.
+        choice: The look.
+        size: A key of `SIZES`.
+
+    Raises:
+        OutOfMemory: If the device has too little memory.
+    """
+    pixels, alpha = _resized(photo, SIZES[size])
+    full = np.broadcast_to(np.uint8(0), (upload.height, upload.width, 3))  # takes no memory
+    scale = stroke_scale(choice.stroke_size, full) * max(pixels.shape[:2]) / max(full.shape)
+    finest = max(pixels.shape[:2]) / max(_LONGEST_PAINTED[size], *pixels.shape[:2])
+    look = Look(min(max(scale, finest), 100), 1.0, choice.keep_colors)
+    (painted,) = style.stylize_batch([pixels], look)
+    content, media_type = encode(painted, alpha)
+    return Preview(content, media_type, scale < 0.9 * finest)
+
+
+def show_photo(photo: Photo) -> Preview:
+    """Return the photo itself as an image for the page."""
+    return Preview(*encode(photo.pixels, photo.alpha))
+
+
+def _resized(photo: Photo, max_size: int) -> tuple[Pixels, Pixels | None]:
+    size = reduced_size((photo.pixels.shape[1], photo.pixels.shape[0]), max_size)
+    pixels, alpha = (
+        None if array is None else np.asarray(Image.fromarray(array).resize(size, Image.Resampling.LANCZOS))
+        for array in (photo.pixels, photo.alpha)
+    )
+    assert pixels is not None
+    return pixels, alpha
+
+
+def encode(pixels: Pixels, alpha: Pixels | None) -> tuple[bytes, str]:
+    """Return an image file for a browser, and its media type: JPEG, or WebP if there is transparency."""
+    image, buffer = Image.fromarray(pixels), io.BytesIO()
+    if alpha is None:
+        image.save(buffer, "JPEG", quality=90)
+        return buffer.getvalue(), "image/jpeg"
+    image.putalpha(Image.fromarray(alpha))
+    image.save(buffer, "WEBP", quality=90, method=2)
+    return buffer.getvalue(), "image/webp"
+
+
+class PreviewCache:
+    """The previews that were used last, as many as fit into a fixed amount of memory."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._previews: OrderedDict[str, Preview] = OrderedDict()
+
+    def get(self, key: str) -> Preview | None:
+        """Return a preview, if it is kept."""
+        if key in self._previews:
+            self._previews.move_to_end(key)
+        return self._previews.get(key)
+
+    def put(self, key: str, preview: Preview) -> None:
+        """Keep a preview in place of those used longest ago."""
+        self._previews[key] = preview
+        while sum(max(len(preview.content), 1_000) for preview in self._previews.values()) > _MOST_BYTES:
+            self._previews.popitem(last=False)
