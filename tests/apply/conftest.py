@@ -2,7 +2,7 @@
 
 import pytest
 
-from permissions import without_permission
+from tests.permissions import without_permission
 
 __all__ = ["without_permission"]
 

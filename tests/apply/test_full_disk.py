@@ -13,8 +13,8 @@ from PIL import Image
 import stylekit.system.files
 from stylekit.apply.run import apply_styles
 from stylekit.errors import ImageError
-from video_material import photo as frame
-from video_material import write_video
+from tests.video_material import photo as frame
+from tests.video_material import write_video
 
 if sys.platform == "win32":
     pytest.skip("file sizes cannot be limited there", allow_module_level=True)
@@ -148,7 +148,8 @@ def test_a_batch_on_a_full_disk_does_not_count_what_is_not_whole(tmp_path, style
 @pytest.fixture
 def full_disk(monkeypatch):
     """Fill the disk up after some writes; give how many were tried."""
-    flush, tried = stylekit.system.files.flush_to_disk, Counter()
+    tried: Counter[str] = Counter()
+    flush = stylekit.system.files.flush_to_disk
 
     def fill_up(room, *kinds):
         def flush_while_there_is_room(path):

@@ -290,6 +290,7 @@ def test_a_folder_that_cannot_be_read_fails(tmp_path, without_permission):
     photo, folder = plan.inputs
     assert photo.error is None
     assert (folder.source, folder.outputs) == (tmp_path / "p" / "locked", (tmp_path / "out" / "locked",))
+    assert folder.error is not None
     assert "locked: permission denied" in folder.error.message
     with pytest.raises(ImageError, match=r"Cannot read the folder .*locked: permission denied"):
         outputs(tmp_path, ["p/locked"])

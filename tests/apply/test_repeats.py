@@ -14,8 +14,15 @@ from stylekit.errors import ImageError
 from stylekit.images.photo import Metadata, Photo
 from stylekit.images.writing import save_photo
 from stylekit.styles.style_file import StyleFile, save_style_file, weights_hash
-from video_material import photo as frame
-from video_material import write_video
+from tests.video_material import photo as frame
+from tests.video_material import write_video
+
+
+def recipe_of(path):
+    """Return the recipe in a result's metadata."""
+    recipe = read_painting(path)
+    assert recipe is not None
+    return recipe
 
 
 @pytest.fixture
@@ -58,7 +65,7 @@ def test_results_carry_their_recipe(folder, style_path, small_style, tmp_path, f
 
 def test_the_recipe_of_a_blend_names_its_parts(folder, style_path, other_path, tmp_path):
     report = apply_styles(folder / "a.jpg", tmp_path, [style_path, other_path], blend=[1, 3])
-    painting = read_painting(report.files[0].output)
+    painting = recipe_of(report.files[0].output)
     assert [(part["name"], part["share"]) for part in painting["styles"]] == [("small", 0.25), ("other", 0.75)]
 
 
@@ -84,7 +91,7 @@ def test_a_rerun_with_other_options_says_so_and_asks_for_overwrite(paint, tmp_pa
     }
     assert before.items() <= contents(tmp_path / "out").items()
     assert paint("--strength", "0.3", "--overwrite")[1][0].startswith("4 done in ")
-    assert read_painting(tmp_path / "out" / "a-small.jpg")["options"]["strength"] == 0.3
+    assert recipe_of(tmp_path / "out" / "a-small.jpg")["options"]["strength"] == 0.3
 
 
 def test_options_that_do_not_change_the_image_are_not_other_settings(paint):
@@ -170,7 +177,7 @@ def test_a_painting_that_is_named_is_painted_in_another_style_with_a_note(paint,
     code, out, errors = stylekit("apply", painting, "-s", other_path)
     assert (code, out) == (0, f"{folder}/a-small-other.jpg\n")
     assert errors == f"note {painting}: painted by stylekit before, in the style small\n"
-    assert [part["name"] for part in read_painting(folder / "a-small-other.jpg")["styles"]] == ["other"]
+    assert [part["name"] for part in recipe_of(folder / "a-small-other.jpg")["styles"]] == ["other"]
 
 
 def test_a_painting_that_is_named_is_not_painted_in_its_own_style(
@@ -245,7 +252,7 @@ def test_videos_carry_their_recipe(stylekit, style_path, tmp_path, make_photo, s
         (tmp_path / "clip.mkv").rename(video)
     command = ("apply", video.parent, "-s", style_path, "-o", tmp_path / "out")
     assert stylekit(*command)[0] == 0
-    painting = read_painting(tmp_path / "out" / f"clip-small{suffix}")
+    painting = recipe_of(tmp_path / "out" / f"clip-small{suffix}")
     assert painting["styles"][0]["name"] == "small"
     assert painting["options"]["steady"] == 0.9
     assert stylekit(*command)[2] == "1 skipped: already painted (--overwrite paints it again)\n"

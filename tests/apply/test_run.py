@@ -1,13 +1,16 @@
 """Batches: nothing is lost, nothing is done twice, a bad photo fails alone."""
 
 import dataclasses
+import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,12 +19,19 @@ from PIL import Image
 import stylekit.apply.loading
 import stylekit.apply.runner
 from stylekit.apply.loading import _load
+from stylekit.apply.reports import FileReport
 from stylekit.apply.run import apply_styles
 from stylekit.config.apply import ApplyConfig
 from stylekit.engines import build_engine
-from stylekit.errors import ConfigError, ImageError, OutOfMemory, OutputExists, StyleNotFound
+from stylekit.errors import ConfigError, ImageError, OutOfMemory, OutputExists, StylekitError, StyleNotFound
 from stylekit.images.pillow import estimate_pixels
+from stylekit.images.pixels import Pixels
+from stylekit.images.reading import load_photo
+from stylekit.images.writing import save_photo
+from stylekit.stylization.style import Style
 from stylekit.system.files import host_digest
+from stylekit.system.locks import NO_LOCKS
+from tests.image_material import read_image
 
 
 def statuses(report):
@@ -33,7 +43,7 @@ def test_every_photo_of_a_folder_is_done_with_its_tree_kept(folder, style_path, 
     assert statuses(report) == [("a.jpg", "done"), ("b.png", "done"), ("c.webp", "done")]
     for file in report.files:
         with Image.open(file.output) as image:
-            assert image.size == Image.open(file.source).size == (file.width, file.height)
+            assert image.size == read_image(file.source).size == (file.width, file.height)
     assert (tmp_path / "out" / "deep" / "c-small.webp").is_file()
 
 
@@ -67,7 +77,7 @@ def test_overwrite_replaces(folder, style_path, tmp_path):
         apply_styles([folder / "a.jpg"], out, [str(style_path)])
     assert out.read_bytes() == b"old"
     apply_styles([folder / "a.jpg"], out, [str(style_path)], ApplyConfig(overwrite=True))
-    assert Image.open(out).size == (40, 30)
+    assert read_image(out).size == (40, 30)
 
 
 def test_a_bad_photo_fails_alone(folder, style_path, tmp_path):
@@ -129,7 +139,7 @@ def test_an_output_folder_may_have_the_name_of_a_file_if_it_ends_in_a_slash(fold
     code, _, errors = stylekit("apply", folder, "-s", style_path, "-o", tmp_path / "out.jpg")
     assert code == 2
     assert errors.startswith(
-        f"error: --output {tmp_path}/out.jpg names one file, but a folder's results need a folder."
+        f"error: --output {tmp_path}/out.jpg is the name of a single file, but a folder's results need a folder."
     )
     assert not (tmp_path / "out.jpg").exists()
     code, out, _ = stylekit("apply", folder, "-s", style_path, "-o", f"{tmp_path}/out.jpg/")
@@ -137,14 +147,14 @@ def test_an_output_folder_may_have_the_name_of_a_file_if_it_ends_in_a_slash(fold
 
 
 def test_a_photo_too_large_for_the_device_fails_alone(folder, style_path, tmp_path, monkeypatch):
-    stylize = stylekit.apply.runner.Style.stylize_batch
+    stylize = Style.stylize_batch
 
     def full(self, photos, look):
         if photos[0].shape[1] == 41:
             raise OutOfMemory("Out of memory on cpu.", "Use --max-size.")
         return stylize(self, photos, look)
 
-    monkeypatch.setattr(stylekit.apply.runner.Style, "stylize_batch", full)
+    monkeypatch.setattr(Style, "stylize_batch", full)
     report = apply_styles([folder], tmp_path / "out", [str(style_path)])
     assert [status for _, status in statuses(report)] == ["done", "failed", "done"]
 
@@ -160,7 +170,7 @@ def test_several_styles_load_once_each_and_decode_a_photo_once(folder, style_pat
     second = tmp_path / "second.safetensors"
     second.write_bytes(style_path.read_bytes())
     loaded = []
-    load = stylekit.apply.loading.load_photo
+    load = load_photo
     monkeypatch.setattr(
         stylekit.apply.loading, "load_photo", lambda path, **kw: loaded.append(path.name) or load(path, **kw)
     )
@@ -190,12 +200,13 @@ def test_a_dry_run_does_nothing(folder, style_path, tmp_path):
 def test_settings_reach_the_result(folder, style_path, tmp_path):
     config = ApplyConfig(max_size=20, strength=0, format="png")
     report = apply_styles([folder / "a.jpg"], tmp_path / "out", [str(style_path)], config)
-    image = Image.open(report.files[0].output)
+    image = read_image(report.files[0].output)
     assert (image.format, image.size) == ("PNG", (20, 15))
 
 
 def test_files_are_reported_as_they_come_in_order(folder, style_path, tmp_path):
-    seen, totals = [], []
+    seen: list[FileReport] = []
+    totals = []
     report = apply_styles(
         [folder],
         tmp_path / "out",
@@ -211,7 +222,7 @@ def test_memory_is_bounded_however_slow_the_network(folder, style_path, tmp_path
     for number in range(20):
         make_photo(16, 16, seed=number).save(folder / f"n{number:02}.png")
     alive, most, lock = [0], [0], threading.Lock()
-    load, stylize = stylekit.apply.loading.load_photo, stylekit.apply.runner.Style.stylize_batch
+    load, stylize = load_photo, Style.stylize_batch
 
     def counting_load(path, **settings):
         with lock:
@@ -226,7 +237,7 @@ def test_memory_is_bounded_however_slow_the_network(folder, style_path, tmp_path
         return stylize(self, photos, look)
 
     monkeypatch.setattr(stylekit.apply.loading, "load_photo", counting_load)
-    monkeypatch.setattr(stylekit.apply.runner.Style, "stylize_batch", slow)
+    monkeypatch.setattr(Style, "stylize_batch", slow)
     apply_styles([folder], tmp_path / "out", [str(style_path)])
     assert 2 <= most[0] <= 4
 
@@ -261,7 +272,7 @@ def pretend_gpu(monkeypatch):
     """Let engines take their device for a GPU."""
 
     def build(*arguments, **settings):
-        engine = build_engine(*arguments, **settings)
+        engine: Any = build_engine(*arguments, **settings)
         engine.facts = dataclasses.replace(engine.facts, device="cuda:0")
         return engine
 
@@ -274,7 +285,7 @@ def test_large_photos_are_neither_decoded_nor_stylized_many_at_once(tmp_path, ma
     for number in range(9):
         make_photo(24, 16, seed=number).save(tmp_path / "photos" / f"{number}.png")
     alive, most, lock = set(), [0], threading.Lock()
-    load, stylize = stylekit.apply.loading.load_photo, stylekit.apply.runner.Style.stylize_batch
+    load, stylize = load_photo, Style.stylize_batch
 
     def counting_load(path, **settings):
         with lock:
@@ -291,7 +302,7 @@ def test_large_photos_are_neither_decoded_nor_stylized_many_at_once(tmp_path, ma
         return stylize(self, photos, look)
 
     monkeypatch.setattr(stylekit.apply.loading, "load_photo", counting_load)
-    monkeypatch.setattr(stylekit.apply.runner.Style, "stylize_batch", slow)
+    monkeypatch.setattr(Style, "stylize_batch", slow)
     pretend_gpu(monkeypatch)
     monkeypatch.setattr("stylekit.apply.loading._MAX_PIXELS", 2 * 24 * 16)
     monkeypatch.setattr("stylekit.apply.loading._BUFFER", 9)
@@ -307,13 +318,13 @@ def test_a_gpu_stylizes_photos_of_one_size_together(tmp_path, make_photo, style_
         make_photo(*size, seed=number).save(tmp_path / "photos" / f"{number:02}.png")
     (tmp_path / "photos" / "12.png").write_bytes(b"")
     apply_styles([tmp_path / "photos"], tmp_path / "one by one", [str(style_path)])
-    together, stylize = [], stylekit.apply.runner.Style.stylize_batch
+    together, stylize = [], Style.stylize_batch
 
     def recording(self, photos, look):
         together.append(len(photos))
         return stylize(self, photos, look)
 
-    monkeypatch.setattr(stylekit.apply.runner.Style, "stylize_batch", recording)
+    monkeypatch.setattr(Style, "stylize_batch", recording)
     pretend_gpu(monkeypatch)
     report = apply_styles([tmp_path / "photos"], tmp_path / "together", [str(style_path)])
     assert together == [8, 2, 2, 1]
@@ -341,7 +352,8 @@ def test_what_an_interrupted_batch_has_stylized_is_reported(tmp_path, make_photo
     (tmp_path / "photos").mkdir()
     for number in range(4):
         make_photo(40, 30).save(tmp_path / "photos" / f"{number}.png")
-    stylize, save, painted = stylekit.apply.runner.Style.stylize_batch, stylekit.apply.runner.save_photo, []
+    stylize, save = Style.stylize_batch, save_photo
+    painted: list[Pixels] = []
 
     def interrupted(self, photos, look):
         if len(painted) == 2:
@@ -353,9 +365,9 @@ def test_what_an_interrupted_batch_has_stylized_is_reported(tmp_path, make_photo
         time.sleep(0.2)
         return save(*arguments, **settings)
 
-    monkeypatch.setattr(stylekit.apply.runner.Style, "stylize_batch", interrupted)
+    monkeypatch.setattr(Style, "stylize_batch", interrupted)
     monkeypatch.setattr(stylekit.apply.runner, "save_photo", slow)
-    reported = []
+    reported: list[FileReport] = []
     with pytest.raises(KeyboardInterrupt):
         apply_styles([tmp_path / "photos"], tmp_path / "out", [str(style_path)], on_file=reported.append)
     assert [report.output for report in reported] == sorted((tmp_path / "out").iterdir())
@@ -370,6 +382,7 @@ def test_an_interrupted_batch_leaves_whole_files_and_resumes(tmp_path, make_phot
         make_photo(700, 500, seed=number).save(photos / f"{number:02}.jpg")
     command = [sys.executable, "-m", "stylekit", "apply", str(photos), "-s", str(style_path), "-o", str(out)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
     for _ in range(3):
         process.stdout.readline()
     os.kill(process.pid, signal_number)
@@ -394,6 +407,7 @@ def test_a_killed_batch_leaves_whole_files_and_resumes(tmp_path, make_photo, sty
         make_photo(700, 500, seed=number).save(photos / f"{number:02}.jpg")
     command = [sys.executable, "-m", "stylekit", "apply", str(photos), "-s", str(style_path), "-o", str(out)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert process.stdout is not None
     for _ in range(5):
         process.stdout.readline()
     process.kill()
@@ -437,6 +451,77 @@ def test_a_single_photo_is_decoded_in_this_process(folder, style_path, monkeypat
     monkeypatch.setattr("stylekit.apply.loading._load", deadly_load)
     monkeypatch.setattr("os.kill", lambda pid, signal_number: None)
     assert apply_styles([folder / "b.png"], None, [str(style_path)], ApplyConfig(jobs=2)).count("done") == 1
+
+
+on_posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows does not delete a working folder")
+GONE = "The working folder no longer exists."
+
+
+@pytest.fixture
+def gone(tmp_path, monkeypatch):
+    """A working folder that no longer exists."""
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+
+
+@on_posix
+@pytest.mark.usefixtures("gone")
+@pytest.mark.parametrize(
+    ("inputs", "output"),
+    [
+        (["{folder}/a.jpg"], "out.jpg"),
+        (["{folder}/a.jpg", "{folder}/b.png"], "out"),
+        (["a.jpg"], "{folder}/out.jpg"),
+        (["a.gif", "../b.jpg"], "{folder}/out"),
+        (["."], None),
+        ([".."], "{folder}/out"),
+        (["{folder}"], "out"),
+    ],
+)
+def test_paths_relative_to_a_deleted_working_folder_are_one_clear_error(folder, style_path, inputs, output):
+    paths = [path.format(folder=folder) for path in inputs]
+    with pytest.raises(StylekitError) as caught:
+        apply_styles(paths, output and output.format(folder=folder), style_path)
+    assert (caught.value.message, caught.value.hint) == (GONE, "Change to another folder with `cd`.")
+
+
+@on_posix
+@pytest.mark.usefixtures("gone")
+def test_absolute_paths_do_not_need_the_working_folder(folder, style_path):
+    report = apply_styles([folder / "a.jpg", folder / "b.png"], folder / "out", style_path)
+    assert [status for _, status in statuses(report)] == ["done", "done"]
+
+
+@on_posix
+def test_a_working_folder_that_is_deleted_during_a_batch_ends_it(tmp_path, make_photo, style_path, monkeypatch):
+    work = tmp_path / "work"
+    (work / "photos").mkdir(parents=True)
+    for number in range(8):
+        make_photo(24, 24, seed=number).save(work / "photos" / f"{number}.jpg")
+    monkeypatch.chdir(work)
+    report = apply_styles("photos", "out", style_path, on_file=lambda file: shutil.rmtree(work, ignore_errors=True))
+    assert report.error is not None
+    assert report.error.message == GONE
+    assert 1 <= report.count("done") < 8
+    assert report.count("failed") == 0
+
+
+@on_posix
+def test_the_note_about_an_output_folder_without_locks_is_printed_once(tmp_path, style_path, monkeypatch, stylekit):
+    def flock(*arguments):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    pytest.importorskip("av", reason="the extra video is not installed")
+    from tests.video_material import photo, write_video
+
+    for name in ("a.mp4", "b.mp4"):
+        write_video(tmp_path / name, [photo(number) for number in range(2)])
+    monkeypatch.setattr("fcntl.flock", flock)
+    code, _, err = stylekit("apply", tmp_path / "a.mp4", tmp_path / "b.mp4", "-s", style_path, "-o", tmp_path / "out")
+    assert code == 0
+    assert err.count(NO_LOCKS) == 1
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a-small.mp4", "b-small.mp4"]
 
 
 def test_paths_may_be_strings(folder, style_path, tmp_path):

@@ -1,1 +1,1 @@
-"""`stylekit apply`: the plan of a batch, its run and its reports."""
+"""The implementation of `stylekit apply`: planning a batch, running it and reporting on it."""

@@ -1,4 +1,4 @@
-"""The photos and videos among the inputs of a command, found by name."""
+"""Finding the photos and videos among the inputs of a command, by their file names."""
 
 import os
 from collections import Counter
@@ -22,16 +22,16 @@ _RAW_SUFFIXES = frozenset(
     )
 )
 _SYSTEM_FILES = ("thumbs.db", "desktop.ini")
-_MOST_SUFFIXES = 6  # that are named
+_MOST_SUFFIXES = 6  # in a message
 
 
 @dataclass(frozen=True)
 class InputFile:
-    """A photo or video.
+    """A photo or video to stylize.
 
     Attributes:
-        path: Its path.
-        root: The folder that was given and contains it; None if the file itself was given.
+        path: The path of the file.
+        root: The input folder in which the file was found; None if the file itself is an input.
     """
 
     path: Path
@@ -40,13 +40,14 @@ class InputFile:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the inputs of a command are.
+    """The inputs of a command, sorted by kind.
 
     Attributes:
-        folders: The folders that were given.
-        files: Each photo and video once, although it may be given twice, or once itself and once by its folder.
-        unreadable: Each folder that cannot be read, the folder that was given and contains it or is it, and the reason.
-        others: How many other files are in the folders, by suffix. Hidden files do not count.
+        folders: The folders among the inputs.
+        files: The photos and videos. A file that occurs several times among the inputs is listed once.
+        unreadable: For each folder that cannot be read: its path, the input folder in which it was found, and the
+            error. An input folder itself may be unreadable.
+        others: The number of other files in the folders, by suffix. Hidden files are not counted.
     """
 
     folders: tuple[Path, ...]
@@ -56,22 +57,21 @@ class Inputs:
 
 
 class RealPaths:
-    """The paths of files without links. The folder of several files is resolved once.
+    """Resolves links in paths, and each folder only once.
 
-    `realpath` alone asks the file system about every folder above every file.
+    `os.path.realpath` would query the file system about all parent folders of every file.
     """
 
     def __init__(self) -> None:
-        """Start without folders."""
         self._folders: dict[str, str] = {}
 
     def of_file(self, path: Path) -> str:
-        """Return the path of a file, which need not exist; a link is followed."""
-        return os.path.realpath(path) if os.path.islink(path) else self.of_output(path)  # noqa: PTH114 - never raises
+        """Return the real path of a file, which need not exist. If the file is a link, the link is followed."""
+        return os.path.realpath(path) if os.path.islink(path) else self.of_output(path)  # noqa: PTH114 - raises no error for an unreadable path
 
     def of_output(self, path: Path) -> str:
-        """Return the path of a file that is to be written, which replaces a link."""
-        folder, name = os.path.split(path)  # strings: pathlib would take half of a plan's time
+        """Return the real path of a file to write. If the file is a link, it is not followed, but will be replaced."""
+        folder, name = os.path.split(path)  # strings, because pathlib would take half of the time of planning
         if folder not in self._folders:
             try:
                 self._folders[folder] = os.path.realpath(folder)
@@ -81,11 +81,11 @@ class RealPaths:
 
 
 def find_inputs(paths: Sequence[Path], real_paths: RealPaths, *, recursive: bool) -> Inputs:
-    """Return the photos and videos that files and folders stand for.
+    """Find the photos and videos among files and in folders.
 
     Args:
-        paths: Files, which need not exist, and folders, whose hidden files are skipped.
-        real_paths: Tells which paths are one file.
+        paths: Files, which need not exist, and folders. Hidden files in folders are skipped.
+        real_paths: Resolves links, to recognize a file that occurs several times.
         recursive: Whether to search subfolders too.
     """
     folders: list[Path] = []
@@ -118,14 +118,14 @@ def _unreadable(error: OSError) -> ImageError:
 
 
 def describe_others(others: Counter[str]) -> dict[str, int]:
-    """Return why files of other suffixes are skipped, with their number: `not images (.pdf, .txt)`."""
+    """Return the number of skipped files for each reason, such as `not images (.pdf, .txt)`."""
     raw = Counter({suffix: number for suffix, number in others.items() if suffix in _RAW_SUFFIXES})
     reasons = {"raw photos, which must be developed first": raw, "not images": others - raw}
     return {f"{reason} ({_named(counts)})": counts.total() for reason, counts in reasons.items() if counts}
 
 
 def _named(suffixes: Counter[str]) -> str:
-    """Return suffixes in words, those of most files first."""
+    """Join suffixes for a message, the most frequent ones first."""
     names = sorted(suffixes, key=lambda suffix: (-suffixes[suffix], not suffix, suffix))
     return ", ".join(
         [suffix or "no suffix" for suffix in names[:_MOST_SUFFIXES]] + ["…"] * (len(names) > _MOST_SUFFIXES)
@@ -133,15 +133,15 @@ def _named(suffixes: Counter[str]) -> str:
 
 
 def is_folder(path: Path) -> bool:
-    """Return whether a path is a folder; an unreadable path is not one."""
+    """Return whether a path is a folder; false if the path is unreadable."""
     return os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises an error for an unreadable path
 
 
 def becomes_video(path: Path, config: ApplyConfig) -> bool:
-    """Return whether an input's result is a video or animation; `--format` turns animations into photos."""
+    """Return whether the result of an input is a video or animation; with `--format`, animations become photos."""
     if path.suffix.lower() in VIDEO_SUFFIXES:
         return True
     try:
         return config.format is None and is_animation(path)
-    except OSError:  # it fails later, alone
+    except OSError:  # it will fail on its own later
         return False

@@ -1,11 +1,13 @@
-"""The photos of a batch, decoded while the network runs on earlier ones."""
+"""Decoding the photos of a batch while the network runs on earlier ones."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 from stylekit.apply.repeats import ALREADY_PAINTED, Job, Recipes, Skip
+from stylekit.config.apply import ApplyConfig
 from stylekit.errors import ImageError, StylekitError
 from stylekit.images.photo import Photo
 from stylekit.images.pillow import estimate_pixels
@@ -15,10 +17,10 @@ from stylekit.system.prefetch import prefetch
 
 LESS_MEMORY = "Use fewer --jobs, or reduce the photo first."
 
-_THREADS = 2  # that decode if no worker processes do
-_BUFFER = 2  # photos decoded beyond the one in the network, or as many as there are worker processes
-_MAX_PIXELS = 100_000_000  # of all photos in the buffer, or in a group; a single photo may have more
-_MAX_GROUP = 8  # photos of one size that a GPU stylizes together
+_THREADS = 2  # for decoding without worker processes
+_BUFFER = 2  # photos to decode ahead of the network; with more worker processes, as many as there are
+_MAX_PIXELS = 100_000_000  # in all photos of the buffer, or of a group; a single photo may have more
+_MAX_GROUP = 8  # photos of the same size that a GPU stylizes at once
 
 
 @dataclass(frozen=True)
@@ -27,10 +29,10 @@ class LoadedJob:
 
     Attributes:
         job: The job.
-        photo: The photo; None if it could not be read, for a video, and if all outputs are skipped.
-        error: Why the job fails.
-        skips: Why outputs are skipped, by the number of the style.
-        notes: What the user may want to know about the input.
+        photo: The photo; None for a video, if the photo could not be read, or if all outputs are skipped.
+        error: The error with which the job fails; None if it succeeded so far.
+        skips: The outputs to skip, as the indices of their styles, with the reasons.
+        notes: Remarks about the input for the user.
     """
 
     job: Job
@@ -41,38 +43,68 @@ class LoadedJob:
 
     @property
     def wanted(self) -> dict[int, Path]:
-        """The outputs to make."""
+        """The paths of the outputs to write, by the index of the style."""
         return {style: path for style, path in enumerate(self.job.outputs) if style not in self.skips}
 
 
-def load_groups(
-    jobs: Iterable[Job],
-    recipes: Recipes,
-    *,
-    processes: int,
-    max_pixels: int,
-    max_size: int | None,
-    use_groups: Callable[[], bool],
-) -> Iterator[list[LoadedJob]]:
-    """Yield jobs with their photos, in order; consecutive photos of one size in a group if that is faster.
+class Decoder:
+    """Loads jobs in worker processes or in threads. A photo that crashes a worker process fails alone.
+
+    The processes start with the first photos, and keep running between batches until `close` is called.
+
+    Args:
+        recipes: The recipes of this run, to compare with those of existing outputs.
+        config: The settings.
+        processes: The number of worker processes; 0 decodes in threads.
+
+    Attributes:
+        workers: The number of photos to decode at the same time.
+        buffer: The number of photos to decode ahead of the network.
+    """
+
+    def __init__(self, recipes: Recipes, config: ApplyConfig, processes: int) -> None:
+        self.workers = processes or _THREADS
+        self.buffer = max(processes, _BUFFER)
+        self._close: Callable[[], None] = lambda: None
+        self._load: Callable[[Job], LoadedJob] = partial(
+            _load, recipes=recipes, max_pixels=config.max_pixels, max_size=config.max_size
+        )
+        if processes:
+            from stylekit.system.processes import WorkerPool  # costs 15 ms, and a single photo does not need it
+
+            pool = WorkerPool(self._load, _crashed)
+            self._load, self._close = pool, pool.close
+
+    def load(self, job: Job) -> LoadedJob:
+        """Decode the photo of a job, unless all of its outputs are skipped."""
+        return self._load(job)
+
+    def close(self) -> None:
+        """Stop the worker processes, all of which must be idle."""
+        self._close()
+
+
+def load_groups(jobs: Iterable[Job], decoder: Decoder, *, use_groups: Callable[[], bool]) -> Generator[list[LoadedJob]]:
+    """Yield jobs with their photos, in order. Consecutive photos of the same size form a group if that is faster.
 
     Args:
         jobs: The jobs.
-        recipes: What the results carry, by which earlier ones are judged.
-        processes: Worker processes that decode, so that a photo that crashes its decoder fails alone; 0 uses threads.
-        max_pixels: The most pixels a photo can have; see `load_photo`.
-        max_size: Longer side in pixels to which larger photos are reduced; None keeps their size.
-        use_groups: Called once there is a photo; returns whether several photos in one run of the network are faster.
+        decoder: The decoder that loads the jobs.
+        use_groups: Called when a photo is ready; returns whether the network is faster on several photos at once.
     """
     loaded_jobs = prefetch(
-        partial(_load, recipes=recipes, max_pixels=max_pixels, max_size=max_size),
+        decoder.load,
         jobs,
-        workers=processes or _THREADS,
-        buffer=max(processes, _BUFFER),
+        workers=decoder.workers,
+        buffer=decoder.buffer,
         weight=_pixels_ahead,
         max_weight=_MAX_PIXELS,
-        on_crash=_crashed if processes else None,
     )
+    with closing(loaded_jobs):
+        yield from _grouped(loaded_jobs, use_groups)
+
+
+def _grouped(loaded_jobs: Iterable[LoadedJob], use_groups: Callable[[], bool]) -> Iterator[list[LoadedJob]]:
     group: list[LoadedJob] = []
     shape: tuple[int, ...] | None = None
     for loaded in loaded_jobs:
@@ -91,20 +123,20 @@ def load_groups(
 def _load(job: Job, *, recipes: Recipes, max_pixels: int, max_size: int | None) -> LoadedJob:
     if job.error is not None:
         return LoadedJob(job, error=job.error)
-    skips, notes = recipes.judge(job)
-    loaded = LoadedJob(job, skips=skips, notes=notes)
-    if job.is_video or not loaded.wanted:
-        return loaded
+    loaded = LoadedJob(job)
     try:
+        skips, notes = recipes.judge(job)
+        loaded = LoadedJob(job, skips=skips, notes=notes)
+        if job.is_video or not loaded.wanted:
+            return loaded
         with memory_errors("cpu", LESS_MEMORY):
-            photo = load_photo(job.source, max_pixels=max_pixels, max_size=max_size)
+            return replace(loaded, photo=load_photo(job.source, max_pixels=max_pixels, max_size=max_size))
     except StylekitError as error:
         return replace(loaded, error=error)
-    return replace(loaded, photo=photo)
 
 
 def _pixels_ahead(job: Job) -> int:
-    """Return about how many pixels are decoded ahead of use: none of a video, whose frames are read as needed."""
+    """Return roughly how many pixels loading a job decodes; 0 for a video, whose frames are decoded later."""
     is_decoded = job.error is None and not job.is_video and len(job.existing) < len(job.outputs)
     return estimate_pixels(job.source) if is_decoded else 0
 

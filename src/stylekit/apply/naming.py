@@ -1,4 +1,4 @@
-"""The paths of the results in a folder: named after inputs and styles, each path once."""
+"""Unique paths for results, named after their inputs and styles."""
 
 import os
 import unicodedata
@@ -16,17 +16,17 @@ from stylekit.video.formats import video_suffix
 def name_outputs(
     files: Sequence[InputFile], output: Path | None, labels: Sequence[str], config: ApplyConfig, real_paths: RealPaths
 ) -> list[tuple[Path, ...]]:
-    """Return the paths of each input's results, one for each style; no path occurs twice.
+    """Return the paths of the results of each input, one for each style. All paths are distinct.
 
     Args:
         files: The inputs.
-        output: The folder of all results; None puts them beside their inputs.
-        labels: The styles' names in file names.
-        config: Settings.
-        real_paths: Tells which paths are one file.
+        output: The folder for all results; None puts results beside their inputs.
+        labels: The names of the styles in file names.
+        config: The settings.
+        real_paths: Resolves links, to recognize paths of the same file.
 
     Raises:
-        ConfigError: If the results of a folder without a name, such as `/`, would be put beside it.
+        ConfigError: If `output` is None and an input folder has no name, such as `/`.
     """
     named = [_outputs(file, output, labels, config) for file in files]
     groups: dict[str, list[int]] = {}
@@ -41,14 +41,17 @@ def name_outputs(
 
 
 def path_key(path: Path, real_paths: RealPaths) -> str:
-    """Return the same string for all paths that can mean one file: many file systems ignore case and Unicode form."""
+    """Return a key that is equal for paths that may be the same file.
+
+    Many file systems ignore case and Unicode normalization.
+    """
     return unicodedata.normalize("NFC", real_paths.of_output(path)).casefold()
 
 
 def _distinct(
     group: list[InputFile], output: Path | None, labels: Sequence[str], config: ApplyConfig, real_paths: RealPaths
 ) -> list[tuple[Path, ...]]:
-    """Name the results of inputs whose usual names collide: add the suffix, the folder, or both."""
+    """Name the results of inputs whose usual names collide, by adding the input's suffix, its folder, or both."""
     folders = _folders_below_common([file.path for file in group]) if output else [Path()] * len(group)
     named: list[tuple[Path, ...]] = []
     for with_suffix, with_folder in ((True, False), (False, True), (True, True)):
@@ -62,7 +65,7 @@ def _distinct(
 
 
 def _numbered(named: list[tuple[Path, ...]], real_paths: RealPaths) -> list[tuple[Path, ...]]:
-    """Add a number to the names that collide all the same."""
+    """Add numbers to names that still collide."""
     taken: set[str] = set()
     result = []
     for outputs in named:
@@ -91,15 +94,16 @@ def _outputs(
     with_suffix: bool = False,
     folder: Path | None = None,
 ) -> tuple[Path, ...]:
-    """Name an input's results.
+    """Name the results of an input.
 
     Args:
         file: The input.
-        output: The folder of all results; None puts them beside their inputs.
-        labels: The styles' names in file names.
-        config: Settings.
-        with_suffix: Whether the input's suffix becomes part of the name.
-        folder: Folder below `output`; None takes the input's own, relative to the folder that was given.
+        output: The folder for all results; None puts results beside their inputs.
+        labels: The names of the styles in file names.
+        config: The settings.
+        with_suffix: Whether to include the suffix of the input in the names.
+        folder: The folder of the results, relative to `output`; None keeps the folder of the input, relative to the
+            input folder in which it was found.
     """
     stem = file.path.stem
     if with_suffix:
@@ -113,16 +117,20 @@ def _outputs(
 
 
 def output_folder(folder: Path, root: Path | None, output: Path | None, label: str) -> Path:
-    """Return the folder of the results of a folder's files: the folder, or the same place below another root.
+    """Return the folder for the results of the files in a folder.
 
     Args:
-        folder: The folder.
-        root: The folder that was given and contains it; None if the files themselves were given.
-        output: The folder of all results; None puts them beside their inputs.
-        label: The style's name in file names.
+        folder: The folder with the files.
+        root: The input folder in which `folder` was found; None if the files themselves are inputs.
+        output: The folder for all results; None puts results beside their inputs.
+        label: The name of the style in file names.
+
+    Returns:
+        `folder` or `output` if the files themselves are inputs. Otherwise the folder that corresponds to `folder` in
+        `output`, or in a new folder beside `root`.
 
     Raises:
-        ConfigError: If the results of a folder without a name, such as `/`, would be put beside it.
+        ConfigError: If `output` is None and `root` has no name, such as `/`.
     """
     if root is None:
         return output or folder
@@ -130,7 +138,7 @@ def output_folder(folder: Path, root: Path | None, output: Path | None, label: s
 
 
 def _beside(folder: Path, label: str) -> Path:
-    """Return the path of the folder of results beside a folder, relative if the folder's is."""
+    """Return the path of the folder for results beside a folder; a relative path if that of the folder is relative."""
     if folder.name not in ("", ".."):
         return folder.with_name(f"{folder.name}-{label}")
     absolute = Path(os.path.abspath(folder))  # noqa: PTH100 - resolve would follow a linked folder

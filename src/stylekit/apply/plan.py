@@ -1,6 +1,6 @@
-"""The plan of a batch: which photos and videos are stylized, and where their results go.
+"""Planning a batch: which photos and videos to stylize, and where to write their results.
 
-It depends on file names alone, and opens only GIF and WebP files, to tell photos from animations.
+A plan depends on file names only. GIF and WebP files are opened to distinguish photos from animations.
 """
 
 import os
@@ -28,7 +28,7 @@ from stylekit.errors import ConfigError, ImageError, StylekitError
 from stylekit.images.formats import FORMATS, READABLE_SUFFIXES, SUFFIX_FORMATS, format_of_suffix
 from stylekit.video.formats import ANIMATION_SUFFIXES, VIDEO_FORMATS, VIDEO_SUFFIXES, video_codec
 
-_SUFFIX = re.compile(r"\.(?=.*[a-z])[a-z0-9]{1,5}")  # of a file, as opposed to `.5` or `. Moritz` in a folder's name
+_SUFFIX = re.compile(r"\.(?=.*[a-z])[a-z0-9]{1,5}")  # not `.5` or `. Moritz`, which folder names contain
 _FORMAT_OF_VIDEO = "--format is for photos, but all inputs are videos."
 
 
@@ -37,11 +37,11 @@ class PlannedInput:
     """A photo or video and the paths of its results.
 
     Attributes:
-        source: The photo or video, or a folder that cannot be read.
-        outputs: The path of the result in each style, in the order of the styles.
+        source: The path of the photo or video, or of a folder that cannot be read.
+        outputs: The paths of the results, one for each style, in the order of the styles.
         is_video: Whether the results are videos or animations.
-        is_named: Whether the file itself was given, not a folder that contains it.
-        error: Why it is already known to fail.
+        is_named: Whether the file itself is an input of the command, rather than a folder that contains it.
+        error: The error with which the input will fail; None if it may succeed.
     """
 
     source: Path
@@ -57,8 +57,8 @@ class Plan:
 
     Attributes:
         inputs: The photos and videos, in order.
-        is_batch: Whether a failed input leaves the others unaffected: with a folder, or more than one output.
-        ignored: Why files in folders are not inputs, with their number.
+        is_batch: Whether an input that fails does not stop the others: true with a folder, or more than one output.
+        ignored: The reasons why files in folders are not stylized, and how many files each reason applies to.
     """
 
     inputs: tuple[PlannedInput, ...]
@@ -66,12 +66,12 @@ class Plan:
     ignored: Mapping[str, int] = field(default_factory=dict)
 
     def share(self, rank: int, size: int) -> "Plan":
-        """Return the share of one of several processes, which counts as a batch.
+        """Return the part of the plan that one of several processes carries out, as a batch.
 
-        Every process plans the whole and takes every `size`-th of the sorted inputs, so that all agree.
+        Every process makes the same plan and takes every `size`-th input in sorted order.
 
         Args:
-            rank: The process's number, from 0.
+            rank: The index of the process, from 0.
             size: The number of processes.
         """
         in_order = sorted(self.inputs, key=lambda planned: planned.source)
@@ -79,26 +79,22 @@ class Plan:
 
 
 def plan_outputs(inputs: Sequence[Path], output: Path | str | None, labels: Sequence[str], config: ApplyConfig) -> Plan:
-    """Decide on the path of every result before any work.
+    """Plan the path of every result.
 
     Args:
         inputs: Photos, videos and folders.
-        output: The file of the only result, or the folder of the results; a string that ends in `/` is a folder. None
-            puts results beside their inputs.
-        labels: The styles' names in file names.
-        config: Settings.
+        output: The path of the only result, or the folder for the results. A string that ends in `/` is always a
+            folder. None puts results beside their inputs.
+        labels: The names of the styles in file names.
+        config: The settings.
 
     Raises:
         ImageError: If no photos or videos are found, or none of them can be read.
-        ConfigError: If a result would overwrite an input, or a format is unknown or impossible for an input.
+        ConfigError: If a result would overwrite an input, or a format is unknown or does not suit an input.
     """
-    if config.format is not None:
-        check_choice("format", config.format, FORMATS)
     real_paths = RealPaths()
     found = find_inputs(inputs, real_paths, recursive=config.recursive)
-    if output is not None and _is_file_name(output, found, labels):
-        return _plan_file(found.files[0].path, Path(output), config)
-    plan = _plan_folder(found, None if output is None else Path(output), labels, config, real_paths)
+    plan = plan_found(found, output, labels, config, real_paths)
     readable = [planned for planned in plan.inputs if planned.error is None]
     if not readable and found.unreadable:
         raise found.unreadable[0][-1]
@@ -114,11 +110,33 @@ def plan_outputs(inputs: Sequence[Path], output: Path | str | None, labels: Sequ
     return plan
 
 
-def _is_file_name(output: Path | str, found: Inputs, labels: Sequence[str]) -> bool:
-    """Return whether `output` is the file of the only result, not the folder of the results.
+def plan_found(
+    found: Inputs, output: Path | str | None, labels: Sequence[str], config: ApplyConfig, real_paths: RealPaths
+) -> Plan:
+    """Plan the results of inputs that were found, which may be none.
+
+    Args:
+        found: The inputs.
+        output: As in `plan_outputs`.
+        labels: The styles' names in file names.
+        config: The settings.
+        real_paths: Tells which paths are one file.
 
     Raises:
-        ConfigError: If it is the name of a file, but cannot be that of the result.
+        ConfigError: If a result would overwrite an input, or the output or a format is unknown or impossible.
+    """
+    if config.format is not None:
+        check_choice("format", config.format, FORMATS)
+    if output is not None and _is_file_name(output, found, labels):
+        return _plan_file(found.files[0].path, Path(output), config)
+    return _plan_folder(found, None if output is None else Path(output), labels, config, real_paths)
+
+
+def _is_file_name(output: Path | str, found: Inputs, labels: Sequence[str]) -> bool:
+    """Return whether `output` is the path of the only result, rather than the folder for the results.
+
+    Raises:
+        ConfigError: If `output` looks like the path of a file that cannot be the result.
     """
     path = Path(output)
     if is_folder(path):
@@ -138,22 +156,18 @@ def _is_file_name(output: Path | str, found: Inputs, labels: Sequence[str]) -> b
         results = "a folder's results" if found.folders else "several results"
         and_format = f" --format {SUFFIX_FORMATS[suffix]}" if suffix in SUFFIX_FORMATS else ""
         raise ConfigError(
-            f"--output {output} names one file, but {results} need a folder.",
+            f"--output {output} is the name of a single file, but {results} need a folder.",
             f"Use --output {path.with_suffix('')}/{and_format}, or --output {output}/ for a folder of that name.",
         )
     return True
 
 
 def _plan_file(source: Path, output: Path, config: ApplyConfig) -> Plan:
-    """Plan the only result, whose suffix sets the format."""
+    """Plan a single result, the format of which depends on the suffix of `output`."""
     if _identity(source) is not None and _identity(source) == _identity(output):
         raise _overwritten(source, source)
     suffix, source_suffix = output.suffix.lower(), source.suffix.lower()
     if suffix in {*VIDEO_FORMATS, *ANIMATION_SUFFIXES} and becomes_video(source, config):
-        if suffix in VIDEO_FORMATS:
-            video_codec(output, config.codec)
-        if config.format is not None:
-            raise ConfigError(_FORMAT_OF_VIDEO, "Choose a video's format by the suffix of --output.")
         return Plan((PlannedInput(source, (output,), is_video=True),), is_batch=False)
     if source_suffix in VIDEO_SUFFIXES:
         _reject_suffix(f"the video {source.name}", suffix, {*VIDEO_FORMATS, *ANIMATION_SUFFIXES})
@@ -177,7 +191,7 @@ def _reject_suffix(what: str, suffix: str, suffixes: frozenset[str] | set[str]) 
 def _plan_folder(
     found: Inputs, output: Path | None, labels: Sequence[str], config: ApplyConfig, real_paths: RealPaths
 ) -> Plan:
-    """Plan the results of several inputs, or of one in a folder."""
+    """Plan results that are written to a folder."""
     earlier = set() if output is None else _in_output(found, output, real_paths)
     files = [file for file in found.files if file not in earlier]
     names = name_outputs(files, output, labels, config, real_paths)
@@ -203,7 +217,7 @@ def _plan_folder(
 
 
 def _in_output(found: Inputs, output: Path, real_paths: RealPaths) -> set[InputFile]:
-    """Return the inputs that are earlier results: in the output folder, itself in one of the input folders."""
+    """Return the inputs in the output folder, which are earlier results, if it is inside one of the input folders."""
     real = Path(os.path.realpath(output))
     if not any(real.is_relative_to(folder) for folder in map(os.path.realpath, found.folders) if folder != str(real)):
         return set()
@@ -214,7 +228,7 @@ _Identity = Callable[[Path], tuple[int, int] | None]
 
 
 def _without_results(inputs: list[PlannedInput], identity: _Identity) -> list[PlannedInput]:
-    """Leave out inputs that are another input's result, written by an earlier run."""
+    """Leave out inputs that are results of other inputs, written by an earlier run."""
     results = {identity(path) for planned in inputs for path in planned.outputs} - {None}
     return [
         planned
@@ -224,7 +238,7 @@ def _without_results(inputs: list[PlannedInput], identity: _Identity) -> list[Pl
 
 
 def _check_overwriting(inputs: Sequence[PlannedInput], identity: _Identity) -> None:
-    """Check that no result would overwrite an input."""
+    """Raise an error if a result would overwrite an input."""
     sources = {identity(planned.source): planned.source for planned in inputs}
     sources.pop(None, None)
     for planned in inputs:
@@ -239,7 +253,7 @@ def _overwritten(source: Path, by: Path) -> ConfigError:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Return what identifies a file under any name, its device and inode; None if it does not exist."""
+    """Return the device and inode of a file, which identify it under any name; None if it does not exist."""
     try:
         file = path.stat()
     except (OSError, ValueError):

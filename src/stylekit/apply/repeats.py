@@ -1,4 +1,4 @@
-"""What earlier runs have painted, and how: judged by the recipes that results carry."""
+"""Recognizing paintings of earlier runs by the recipes that are stored in them."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -19,15 +19,15 @@ from stylekit.video.recipes import read_video_recipe
 _IMAGE_OPTIONS = ("max_size", "stroke_size", "strength", "keep_colors")
 _VIDEO_OPTIONS = ("steady", "fps", "start", "end")
 _LOSSY_FORMATS = ("jpeg", "webp", "avif", "heic")
-_LONGEST = 80  # characters of a recipe, which anyone can have written, in a message
+_LONGEST = 80  # characters of a recipe that a message quotes: the recipe may be malicious
 
 
 @dataclass(frozen=True)
 class Job(PlannedInput):
-    """A planned input, with what is known of its outputs once its turn has come.
+    """A planned input whose outputs were checked just before it is processed.
 
     Attributes:
-        existing: The numbers of the styles whose output exists and is not to be overwritten.
+        existing: The indices of the styles whose outputs exist and must not be overwritten.
     """
 
     existing: frozenset[int] = frozenset()
@@ -35,11 +35,11 @@ class Job(PlannedInput):
 
 @dataclass(frozen=True)
 class Skip:
-    """Why an output is not made.
+    """Why an output is skipped.
 
     Attributes:
         reason: The reason.
-        hint: The option that makes it all the same.
+        hint: The option with which the output is not skipped.
     """
 
     reason: str
@@ -52,11 +52,11 @@ PAINTED_BY_STYLEKIT = Skip("painted by stylekit", "--again takes it")
 
 @dataclass(frozen=True)
 class Recipes:
-    """The recipes of a run, which its results carry and by which it judges earlier ones.
+    """The recipes of a run. They are stored in its results, and compared with the recipes of existing files.
 
     Attributes:
-        styles: What each style is, by its number: name, hash and share of each of its parts.
-        config: Settings.
+        styles: For each style, the name, hash and share of each style file in it. Only a blend has several.
+        config: The settings.
     """
 
     styles: tuple[tuple[dict[str, Any], ...], ...]
@@ -66,13 +66,13 @@ class Recipes:
     def of(
         cls, files: Sequence[StyleFile], names: Sequence[str], shares: Sequence[float] | None, config: ApplyConfig
     ) -> "Recipes":
-        """Return the recipes of styles, or of their blend.
+        """Return the recipes for style files, or for a blend of them.
 
         Args:
             files: The style files.
-            names: Their names.
-            shares: Their shares in a single style; None for one style each.
-            config: Settings.
+            names: The names of the style files.
+            shares: The share of each style file in a single blended style; None applies each style file on its own.
+            config: The settings.
         """
         parts = [
             {"name": name, "weights_sha256": file.weights_sha256, "share": 1.0}
@@ -85,15 +85,15 @@ class Recipes:
         return cls((tuple(blend),), config)
 
     def recipe(self, style: int, output: Path, *, is_video: bool = False) -> str:
-        """Return the recipe of an output, as JSON in ASCII."""
+        """Return the recipe to store in an output, as JSON in ASCII."""
         options = _options(self.config, output, is_video)
         return json.dumps({"stylekit": __version__, "styles": self.styles[style], "options": options})
 
     def judge(self, job: Job) -> tuple[dict[int, Skip], tuple[str, ...]]:
-        """Look into a job's files, and decide which outputs are not made.
+        """Decide which outputs of a job to skip, by the recipes in its files.
 
         Returns:
-            The reasons by the number of the style, and notes about the input.
+            The outputs to skip, as the indices of their styles, with the reasons; and notes about the input.
         """
         skips = {style: self._existing(style, job) for style in job.existing}
         painting = None if self.config.again or len(skips) == len(job.outputs) else read_painting(job.source)
@@ -107,7 +107,7 @@ class Recipes:
         return skips, (f"painted by stylekit before, in the style {_names(painting)}",)
 
     def _existing(self, style: int, job: Job) -> Skip:
-        """Return why an existing output is kept."""
+        """Return the reason for skipping an existing output."""
         painting = read_painting(job.outputs[style])
         others = [] if painting is None else self._other_settings(painting, style, job)
         if not others:
@@ -115,9 +115,11 @@ class Recipes:
         return Skip(f"painted with other settings: {', '.join(others)}", ALREADY_PAINTED.hint)
 
     def _other_settings(self, painting: dict[str, Any], style: int, job: Job) -> list[str]:
-        """Return the settings of an existing output that are not those of this run, as on the command line."""
+        """Return the options with which an existing output was painted, without those that this run uses too."""
         others = []
         styles = self.styles[style]
+        if "method" in painting:
+            return [f"stylekit {painting['method']}"[:_LONGEST]]
         if _hashes(painting) != [part["weights_sha256"] for part in styles]:
             others.append(f"other weights of {_names(painting)}")
         elif [part.get("share") for part in painting["styles"]] != [part["share"] for part in styles]:
@@ -130,15 +132,16 @@ class Recipes:
 
 
 def read_painting(path: Path) -> dict[str, Any] | None:
-    """Return the recipe of a result of stylekit: `stylekit` (the version), `styles` and `options`.
+    """Read the recipe from a painting by stylekit.
 
     Returns:
-        The recipe; None if the file has none, or cannot be read.
+        The recipe, with the keys `stylekit` (the version), `styles` and `options`. None if the file has no recipe or
+        cannot be read.
     """
     read = read_video_recipe if path.suffix.lower() in VIDEO_SUFFIXES else read_recipe
     try:
         recipe = json.loads(read(path) or "null")
-        texts = [text for part in recipe["styles"] for text in (part["name"], part["weights_sha256"])]
+        texts = [text for part in recipe["styles"] for text in (part["name"], _hash(part))]
         is_valid = texts and all(isinstance(text, str) for text in texts) and isinstance(recipe["options"], dict)
         return recipe if is_valid else None
     except (TypeError, ValueError, KeyError, RecursionError):  # anyone can write metadata
@@ -146,7 +149,12 @@ def read_painting(path: Path) -> dict[str, Any] | None:
 
 
 def _hashes(painting: Mapping[str, Any]) -> list[str]:
-    return [part["weights_sha256"] for part in painting["styles"]]
+    return [_hash(part) for part in painting["styles"]]
+
+
+def _hash(part: Mapping[str, Any]) -> Any:
+    """Return the checksum of a style's weights or, in the results of `stylekit gatys`, of a painting."""
+    return part["painting_sha256"] if "painting_sha256" in part else part["weights_sha256"]
 
 
 def _names(painting: Mapping[str, Any]) -> str:
@@ -154,7 +162,7 @@ def _names(painting: Mapping[str, Any]) -> str:
 
 
 def _options(config: ApplyConfig, output: Path, is_video: bool) -> dict[str, Any]:
-    """Return the settings that the result depends on."""
+    """Return the settings that affect the result."""
     names = _IMAGE_OPTIONS + _VIDEO_OPTIONS * is_video
     options = {name: getattr(config, name) for name in names}
     suffix = output.suffix.lower()
@@ -165,7 +173,7 @@ def _options(config: ApplyConfig, output: Path, is_video: bool) -> dict[str, Any
 
 
 def _spelled(name: str, value: object) -> str:
-    """Return a setting as an option of the command line."""
+    """Return a setting as a command-line option."""
     option = f"--{name.replace('_', '-')}"
     match value:
         case True:

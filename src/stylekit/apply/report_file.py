@@ -1,4 +1,4 @@
-"""The report file of `--report`: one line of JSON for each output, and a file for each of several processes."""
+"""Writing the report file of `--report`, which has one line of JSON for each output."""
 
 import contextlib
 import dataclasses
@@ -19,29 +19,29 @@ WriteReport = Callable[[FileReport], None]
 
 
 def as_json(file: FileReport) -> dict[str, Any]:
-    """Return a file's report as types that JSON has."""
+    """Convert a report to a dictionary of JSON types."""
     return {key: str(value) if isinstance(value, Path) else value for key, value in dataclasses.asdict(file).items()}
 
 
 @contextlib.contextmanager
 def report_lines(path: Path | None, world: World) -> Iterator[WriteReport]:
-    """Yield a function that appends a file's report to the report file.
+    """Yield a function that appends the report on an output to the report file.
 
     Args:
-        path: The report file; None writes none. Each of several processes writes `report.RANK.jsonl` in place of
-            `report.jsonl`, also after a restart; together they are the report.
+        path: The report file; None writes no report. If several processes share the batch, each of them appends to a
+            file of its own, `report.RANK.jsonl` instead of `report.jsonl`, which together form the report.
         world: The processes that share the batch.
 
     Raises:
         ConfigError: If the report file cannot be opened, or has the suffix of an image or video.
-        StylekitError: If it cannot be written to any more.
+        StylekitError: If writing to the report file fails later.
     """
     if path is None:
         yield lambda file: None
         return
-    if path.suffix.lower() in READABLE_SUFFIXES | VIDEO_SUFFIXES:  # the report might append to one
+    if path.suffix.lower() in READABLE_SUFFIXES | VIDEO_SUFFIXES:  # or the report might be appended to a photo
         raise ConfigError(
-            f"Invalid --report {path}: that is the name of an image or a video.", "Name it report.jsonl, for example."
+            f"Invalid --report {path}: that is the name of an image or a video.", "Use --report report.jsonl."
         )
     if world.is_distributed:
         path = path.with_name(f"{path.stem}.{world.rank}{path.suffix}")
@@ -59,12 +59,12 @@ def report_lines(path: Path | None, world: World) -> Iterator[WriteReport]:
     try:
         yield write
     finally:
-        with contextlib.suppress(OSError):  # `write` has flushed every line
+        with contextlib.suppress(OSError):  # nothing is lost: `write` flushes every line
             lines.close()
 
 
 def _ends_within_a_line(path: Path) -> bool:
-    """Return whether a file's last line is unfinished, as a killed process may leave it."""
+    """Return whether the last line of a file is incomplete, because the process that wrote it was killed."""
     if not path.is_file() or not path.stat().st_size:
         return False
     with path.open("rb") as file:

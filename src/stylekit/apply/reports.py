@@ -1,4 +1,4 @@
-"""The results of a batch, as `apply_styles` returns them."""
+"""The reports that `apply_styles` returns."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,20 +9,20 @@ from stylekit.errors import StylekitError
 
 @dataclass(frozen=True)
 class FileReport:
-    """The result of one input in one style.
+    """A report on one input in one style.
 
     Attributes:
-        source: The photo or video.
+        source: The path of the photo or video.
         output: The path of the result.
-        style: The style as it was given.
+        style: The style, as passed to `apply_styles`.
         status: `done`, `skipped`, `failed`, or `planned` in a dry run.
-        reason: Why it failed or was skipped; empty otherwise.
-        hint: What to do about it; may be empty.
+        reason: The reason why the output failed or was skipped; empty otherwise.
+        hint: What the user can do about it; may be empty.
         width: Width of the result in pixels; 0 if nothing was written.
         height: Height of the result in pixels; 0 if nothing was written.
-        frames: The number of frames of a video; 0 for a photo.
-        seconds: The time spent in the network, or on the whole of a video.
-        notes: Remarks for the user, such as that only the first frame was used.
+        frames: The number of frames in a video; 0 for a photo.
+        seconds: The time in seconds that the network took for a photo, or that a video took in total.
+        notes: Remarks for the user, such as a note that only the first frame was used.
     """
 
     source: Path
@@ -40,13 +40,15 @@ class FileReport:
 
 @dataclass(frozen=True)
 class BatchReport:
-    """The results of a batch.
+    """The report on a batch.
 
     Attributes:
         files: One report for each output, in the order of the inputs.
-        seconds: The time that the batch took.
-        ignored: Why files in folders were not inputs, with their number: `{"not images (.pdf, .txt)": 2}`.
-        error: What ended the batch early, such as a full disk; the files after that have no report.
+        seconds: The time in seconds that the batch took.
+        ignored: The reasons why files in folders were not stylized, and how many files each reason applies to:
+            `{"not images (.pdf, .txt)": 2}`.
+        error: The error that ended the batch early, such as a full disk; None if there was none. The outputs after
+            it are not in `files`.
     """
 
     files: tuple[FileReport, ...]
@@ -55,10 +57,10 @@ class BatchReport:
     error: StylekitError | None = None
 
     def count(self, status: str) -> int:
-        """Return how many files have a status."""
+        """Return the number of outputs with a status."""
         return sum(file.status == status for file in self.files)
 
     @property
     def failures(self) -> tuple[FileReport, ...]:
-        """The reports of files that failed."""
+        """The reports on outputs that failed."""
         return tuple(file for file in self.files if file.status == "failed")

@@ -1,20 +1,19 @@
-"""Batches of photos and videos."""
+"""`apply_styles`, which stylizes photos, videos and folders."""
 
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 
+from stylekit.apply.loading import Decoder
 from stylekit.apply.plan import plan_outputs
-from stylekit.apply.repeats import Recipes
 from stylekit.apply.reports import BatchReport, FileReport
-from stylekit.apply.runner import DiskFull, PlanRunner
+from stylekit.apply.runner import BatchStopped, PlanRunner
+from stylekit.apply.style_set import StyleSet
 from stylekit.config.apply import ApplyConfig
-from stylekit.config.checks import check_shares, require
 from stylekit.errors import StylekitError
-from stylekit.styles.library import load_style_file_by_name
-from stylekit.styles.names import style_label
 from stylekit.system.distributed import ALONE, World
+from stylekit.system.paths import working_folder_errors
 from stylekit.video.paint import VideoReport
 
 
@@ -31,80 +30,73 @@ def apply_styles(
     on_file: Callable[[FileReport], None] = lambda report: None,
     on_frame: Callable[[VideoReport], None] = lambda report: None,
 ) -> BatchReport:
-    """Stylize photos and videos, and folders of them.
+    """Stylize photos, videos and folders of them.
 
-    In a batch (a folder, or more than one output) a file that fails does not stop the others, and outputs that exist
-    are skipped, so an interrupted batch resumes when it is run again. Only a full disk ends it; see
-    `BatchReport.error`. The failure of a single file is raised.
+    A call with a folder, or with more than one output, is a batch. In a batch, a file that fails does not stop the
+    others, and existing outputs are skipped, so running an interrupted batch again resumes it. Only a full disk or a
+    deleted working folder ends a batch early; see `BatchReport.error`. Outside a batch, a failure is raised.
 
-    Results carry their recipe. By it, the report says of a skipped output whether it was painted with other settings,
-    and paintings in folders are not painted again, nor any painting in its own style, unless `config.again` is set.
+    Each result stores its recipe: the styles and settings that made it. If an output is skipped, the report compares
+    its recipe with the current settings. Inputs that have a recipe are paintings by stylekit. Unless `config.again` is
+    set, they are skipped in folders, and a painting is never stylized in its own style.
 
     Args:
-        inputs: A photo, video or folder, or several.
-        output: The file of the result (one input, one style), or the folder of the results, as which a string that
-            ends in `/` is taken; None puts results beside their inputs.
-        styles: A style or several, each a name or a path to a style file or importable weights.
-        config: Settings.
-        blend: The share of each style in one that mixes them all; None applies each style on its own.
-        dry_run: Whether to only report what would be done.
-        world: The processes that share the batch; each does its share and reports on it.
-        on_plan: Called once with the number of outputs and whether they are a batch.
-        on_file: Called for each output once it is done, skipped or failed; also before the failure of a single file is
-            raised.
+        inputs: A photo, video or folder, or several of them.
+        output: The file of the result (for one input and one style), or the folder of the results. A string that ends
+            in `/` is always a folder. None puts results beside their inputs.
+        styles: A style or several, each a name, or the path of a style file or of weights that can be imported.
+        config: The settings; None uses the defaults.
+        blend: The share of each style in a blend of all styles; None applies each style on its own.
+        dry_run: Whether to report what would be done without doing it.
+        world: The processes that share the batch. Each handles and reports its own share of the inputs.
+        on_plan: Called once with the number of outputs, and whether the call is a batch.
+        on_file: Called for each output once it is done, skipped or failed. If a failure is raised, this is called
+            first.
         on_frame: Called for each frame of a video.
 
     Returns:
-        A report on every output.
+        A report with an entry for every output.
 
     Raises:
         ConfigError: If `output` has a file's suffix but several results need a folder, an output would overwrite an
             input, two styles have the same name, or the shares of `blend` are invalid.
         StyleNotFound: If a style does not exist.
-        StyleFileError: If a style's file is corrupt.
+        StyleFileError: If a style file is corrupt.
         DeviceUnavailable: If the device is unavailable or out of memory.
-        ImageError: If no inputs are found, or the single photo or video cannot be read or written.
-        OutOfMemory: If memory runs out for the single photo or video.
-        OutputExists: If the single output exists and `config.overwrite` is false.
+        ImageError: If no inputs are found. Outside a batch, also if the input cannot be read or the output cannot be
+            written.
+        OutOfMemory: If memory runs out outside a batch.
+        OutputExists: If the output exists outside a batch and `config.overwrite` is false.
+        StylekitError: If a path is relative, or a batch starts, and the working folder was deleted.
     """
     config = config or ApplyConfig()
     start = time.monotonic()
-    names = [str(style) for style in _as_list(styles)]
-    require(bool(names), "No style was given.", "Name at least one with --style.")
-    labels = [style_label(name) for name in names]
-    repeated = [label for label, times in Counter(labels).items() if times > 1]
-    require(not repeated, f"Two styles have the name {''.join(repeated[:1])!r}.", "Leave one out, or rename its file.")
-    files = [load_style_file_by_name(name) for name in names]
-    if blend is not None:
-        check_shares(blend, len(names))
-    recipes = Recipes.of(files, labels, blend, config)
-    if blend is not None:
-        names = ["-".join(labels)]
-        labels = [f"{names[0]}{_shares_label(blend)}"]
-    plan = plan_outputs([Path(path) for path in _as_list(inputs)], output or None, labels, config)
+    style_set = StyleSet([str(style) for style in as_list(styles)], blend, config)
+    with working_folder_errors():
+        plan = plan_outputs([Path(path) for path in as_list(inputs)], output or None, style_set.labels, config)
     if world.is_distributed:
         plan = plan.share(world.rank, world.size)
-    runner = PlanRunner(plan, names, files, config, blend, recipes, on_frame)
     on_plan(sum(len(planned.outputs) for planned in plan.inputs), plan.is_batch)
-    reports = []
     error: StylekitError | None = None
+    decoder = Decoder(style_set.recipes, config, processes=config.jobs if plan.is_batch else 0)
+    runner = PlanRunner(plan, style_set, decoder, config, on_frame)
+    reports = []
     try:
-        for report in runner.preview() if dry_run else runner.run():
-            reports.append(report)
-            on_file(report)
-    except DiskFull as full:
-        error = full.error
+        with (
+            working_folder_errors(),
+            closing(decoder),
+            closing(runner.preview() if dry_run else runner.run()) as results,
+        ):
+            for report in results:
+                reports.append(report)
+                on_file(report)
+    except BatchStopped as stopped:
+        error = stopped.error
     if runner.last_error is not None and not plan.is_batch:
         raise runner.last_error
     return BatchReport(tuple(reports), time.monotonic() - start, plan.ignored, error)
 
 
-def _shares_label(shares: Sequence[float]) -> str:
-    """Return the shares of a blend for file names, in percent; empty if they are equal."""
-    if len(set(shares)) == 1:
-        return ""
-    return "".join(f"-{100 * share / sum(shares):.0f}" for share in shares)
-
-
-def _as_list(values: Sequence[Path | str] | Path | str) -> list[Path | str]:
+def as_list(values: Sequence[Path | str] | Path | str) -> list[Path | str]:
+    """Return one value or several as a list."""
     return [values] if isinstance(values, Path | str) else list(values)
