@@ -14,6 +14,13 @@ from stylekit.images.reading import load_photo
 from stylekit.images.writing import save_photo
 
 
+def read_image(path):
+    """Return the image in a file, loaded, so that the file is closed."""
+    with Image.open(path) as image:
+        image.load()
+    return image
+
+
 def load(path, **options):
     return load_photo(path, **{"max_pixels": 10**7, **options})
 

@@ -8,7 +8,11 @@ import pytest
 from PIL import Image, ImageCms
 from PIL.ExifTags import IFD, Base
 
-from image_material import (
+from stylekit.images.color_spaces import ColorSpace
+from stylekit.images.hdr import tone_map
+from stylekit.images.heif_boxes import declared_colors
+from stylekit.images.reading import photo_from_image
+from tests.image_material import (
     ADOBE_GAMMA,
     ADOBE_TO_XYZ,
     SRGB,
@@ -21,10 +25,6 @@ from image_material import (
     save,
     srgb_of_xyz,
 )
-from stylekit.images.color_spaces import ColorSpace
-from stylekit.images.hdr import tone_map
-from stylekit.images.heif_boxes import declared_colors
-from stylekit.images.reading import photo_from_image
 
 P3_TO_XYZ = np.array([[0.51512, 0.29198, 0.15710], [0.24120, 0.69225, 0.06657], [-0.00105, 0.04189, 0.78407]])
 BT2020_TO_SRGB = np.array([[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]])
@@ -129,12 +129,72 @@ def test_gray_hdr_is_tone_mapped(written):
     assert load(path).pixels[0, 0].tolist() == pytest.approx([encoded(50 / 203)] * 3, abs=2)
 
 
-@pytest.mark.parametrize(("primaries", "transfer"), [(1, 13), (1, 1), (2, 2), (99, 99)])
+@pytest.mark.parametrize(
+    ("primaries", "transfer", "notes"),
+    [
+        (1, 13, ()),
+        (1, 1, ()),
+        (2, 2, ()),
+        (1, 2, ()),
+        (2, 6, ()),
+        (99, 13, ("unknown color primaries (code 99) treated as sRGB",)),
+        (1, 9, ("unknown transfer function (code 9) treated as sRGB",)),
+        (
+            *(0, 0),
+            ("unknown color primaries (code 0) treated as sRGB", "unknown transfer function (code 0) treated as sRGB"),
+        ),
+    ],
+)
 @pytest.mark.parametrize("suffix", [".png", ".avif"])
-def test_srgb_and_unknown_code_points_change_nothing(suffix, primaries, transfer, written):
+def test_srgb_and_unknown_code_points_change_nothing(suffix, primaries, transfer, notes, written):
     photo = load(coded(written, suffix, COLOR, primaries, transfer))
     assert photo.pixels[16, 16].tolist() == pytest.approx(COLOR, abs=0 if suffix == ".png" else 3)
     assert photo.metadata.icc_profile is None
+    assert photo.notes == notes
+
+
+def test_a_known_transfer_function_is_followed_beside_unknown_primaries(written):
+    photo = load(coded(written, ".png", [round(pq_code(50))] * 3, 99, PQ))
+    assert photo.notes == ("unknown color primaries (code 99) treated as sRGB", *HDR_NOTE)
+    assert photo.pixels[16, 16].tolist() == pytest.approx([encoded(50 / 203)] * 3, abs=4)
+
+
+NARROW_NOTE = "narrow-range (video) values expanded to full range"
+
+
+@pytest.mark.parametrize("code_points", [(1, 13), (1, 1), (2, 2)])
+def test_narrow_range_of_a_png_is_expanded(code_points, written):
+    values = np.array([[[0, 16, 235], [255, 126, 60]]], np.uint8)
+    photo = load(png_with(written, values, b"cICP", bytes([*code_points, 0, 0])))
+    assert photo.pixels.tolist() == [[[0, 0, 255], [255, 128, 51]]]
+    assert photo.notes == (NARROW_NOTE,)
+
+
+def test_narrow_range_spares_alpha(written):
+    photo = load(png_with(written, np.array([[[16, 235]]], np.uint8), b"cICP", bytes([1, 13, 0, 0])))
+    assert photo.alpha is not None
+    assert (photo.pixels.tolist(), photo.alpha.tolist()) == ([[[0, 0, 0]]], [[235]])
+
+
+def test_narrow_range_is_expanded_before_colors_are_converted(written):
+    narrow = np.rint(16 + pq_code(50) * 219 / 255)
+    photo = load(png_with(written, image_of([narrow] * 3), b"cICP", bytes([BT2020, PQ, 0, 0])))
+    assert photo.notes == (NARROW_NOTE, *HDR_NOTE)
+    assert photo.pixels[16, 16].tolist() == pytest.approx([encoded(50 / 203)] * 3, abs=4)
+
+
+@pytest.mark.parametrize("rest", [(1, 1), (0, 2)])
+def test_an_invalid_chunk_of_code_points_is_ignored_with_a_note(rest, written):
+    path = png_with(written, image_of(COLOR), b"cICP", bytes([BT2020, PQ, *rest]), icc_profile=SRGB)
+    photo = load(path)
+    assert photo.pixels[0, 0].tolist() == COLOR.tolist()
+    assert photo.metadata.icc_profile == SRGB
+    assert photo.notes == ("color space ignored: invalid cICP chunk",)
+
+
+def test_a_profile_is_kept_beside_unspecified_code_points(written):
+    path = png_with(written, image_of(COLOR), b"cICP", bytes([2, 2, 0, 1]), icc_profile=SRGB)
+    assert load(path).metadata.icc_profile == SRGB
 
 
 def test_code_points_of_a_png_precede_its_profile_and_those_of_avif_do_not(written):

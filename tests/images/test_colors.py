@@ -10,7 +10,10 @@ import pytest
 from PIL import Image, ImageCms
 from PIL.ExifTags import IFD, Base
 
-from image_material import (
+from stylekit.images.formats import FORMATS
+from stylekit.images.photo import Photo
+from stylekit.images.reading import photo_from_image
+from tests.image_material import (
     ADOBE_GAMMA,
     ADOBE_TO_XYZ,
     D50,
@@ -27,9 +30,6 @@ from image_material import (
     srgb_of_lab,
     srgb_of_xyz,
 )
-from stylekit.images.formats import FORMATS
-from stylekit.images.photo import Photo
-from stylekit.images.reading import photo_from_image
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif", ".avif"])
@@ -179,7 +179,9 @@ def test_opaque_modes_become_rgb(mode, pixels):
     image = Image.fromarray(pixels).convert(mode if mode != "LAB" else "RGB")
     if mode == "LAB":
         transform = ImageCms.buildTransform(ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), "RGB", "LAB")
-        image = ImageCms.applyTransform(image, transform)
+        converted = ImageCms.applyTransform(image, transform)
+        assert converted is not None
+        image = converted
     photo = photo_from_image(image)
     assert photo.alpha is None
     assert photo.pixels.shape == (16, 24, 3)
@@ -200,6 +202,7 @@ def test_modes_with_transparency_keep_it_untouched(mode, pixels):
     else:
         image = image.convert(mode)
     photo = photo_from_image(image)
+    assert photo.alpha is not None
     assert np.array_equal(photo.alpha, alpha)
     opaque = alpha > 200
     shown = (
@@ -229,8 +232,9 @@ def test_hidden_colors_do_not_bleed_and_visible_ones_are_untouched(pixels):
     alpha[4:12, 6:18] = 255
     alpha[4:12, 6] = 64  # an edge
     alpha[0, 0] = 5  # all but invisible
-    dirty = np.where(alpha[..., None] > 5, pixels, np.uint8([255, 0, 255]))
+    dirty = np.where(alpha[..., None] > 5, pixels, np.array([255, 0, 255], np.uint8))
     photo = photo_from_image(Image.fromarray(np.dstack([dirty, alpha])))
+    assert photo.alpha is not None
     assert np.array_equal(photo.alpha, alpha)
     assert np.array_equal(photo.pixels[alpha > 5], pixels[alpha > 5])
     visible = pixels[alpha > 5]
@@ -253,12 +257,14 @@ def test_hidden_colors_continue_smoothly(make_photo):
 def test_a_wholly_transparent_image_is_mid_gray(pixels):
     photo = photo_from_image(Image.fromarray(np.dstack([pixels, np.zeros((16, 24), np.uint8)])))
     assert (photo.pixels == 128).all()
+    assert photo.alpha is not None
     assert (photo.alpha == 0).all()
 
 
 def test_opaque_transparency_is_kept_and_changes_nothing(pixels):
     photo = photo_from_image(Image.fromarray(np.dstack([pixels, np.full((16, 24), 255, np.uint8)])))
     assert np.array_equal(photo.pixels, pixels)
+    assert photo.alpha is not None
     assert (photo.alpha == 255).all()
 
 

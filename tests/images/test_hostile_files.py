@@ -6,8 +6,8 @@ import random
 import numpy as np
 from PIL import Image
 
-from image_material import SRGB, XMP, load, make_exif, make_tiff, png_text
 from stylekit.errors import ImageError
+from tests.image_material import SRGB, XMP, load, make_exif, make_tiff, png_text
 
 
 def seeds():
@@ -33,6 +33,7 @@ def seeds():
     values = np.arange(40 * 30 * 3).reshape(30, 40, 3) * 17 % 65536
     files = [
         make_tiff(values, bits=16, photometric=2, planes=True),
+        make_tiff(values[..., :2], bits=16, photometric=1, extra=(2,), planes=True, compressed=True),
         make_tiff(values[..., :1] % 4096, bits=12, photometric=1),
         make_tiff(values % 256, bits=8, photometric=6, shorts={530: [1, 1]}),
         make_tiff(values[..., :1] % 16, bits=4, photometric=3, planes=True, colors=[*range(0, 240, 5)]),

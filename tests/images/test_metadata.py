@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 from PIL.ExifTags import IFD, Base
 
-from image_material import SRGB, STORED, XMP, exif_of, load, make_exif, need, png_text, save
 from stylekit.images.formats import FORMATS
 from stylekit.images.reading import photo_from_image
+from tests.image_material import SRGB, STORED, XMP, exif_of, load, make_exif, need, png_text, save
 
 
 @pytest.mark.parametrize("order", "<>")

@@ -7,7 +7,8 @@ import pytest
 from PIL.ExifTags import Base
 from PIL.PngImagePlugin import PngInfo
 
-from image_material import (
+from stylekit.images.photo import Metadata
+from tests.image_material import (
     ADOBE_GAMMA,
     ADOBE_TO_XYZ,
     STORED,
@@ -20,7 +21,6 @@ from image_material import (
     save,
     srgb_of_xyz,
 )
-from stylekit.images.photo import Metadata
 
 
 def raw_profile(name, data):

@@ -1,6 +1,5 @@
-"""PNGs with much text, wrong checksums or a transparent color, and JPEGs without their end."""
+"""PNGs with much text, wrong checksums or a transparent color."""
 
-import io
 import os
 import struct
 import zlib
@@ -9,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from image_material import SRGB, load, make_xmp, png_chunk, png_text, rejected, save
 from stylekit.images import png
 from stylekit.images.photo import Metadata, Photo
+from tests.image_material import SRGB, load, make_xmp, png_chunk, png_text, rejected, save
 
 NOISE = np.random.default_rng(0).integers(0, 256, 1_500_000, np.uint8).tobytes().hex().encode()
 
@@ -158,37 +157,6 @@ def test_the_transparent_color_is_that_of_the_file(bits, tmp_path):
     photo = load(png_file(tmp_path, head, rows, before=png_chunk(b"tRNS", struct.pack(">3H", 10, 200, 30))))
     assert np.array_equal(photo.alpha == 0, (values == [10, 200, 30]).all(axis=-1))
     assert np.array_equal(photo.pixels[8:], (values[8:] >> (bits - 8)))
-
-
-# --- JPEGs
-
-
-def jpeg(image, **options):
-    file = io.BytesIO()
-    image.save(file, "JPEG", quality=90, **options)
-    return file.getvalue()
-
-
-@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}])
-@pytest.mark.parametrize("junk", [b"", bytes(500)])
-def test_a_jpeg_that_lacks_only_its_end_is_read(options, junk, make_photo, tmp_path):
-    data = jpeg(make_photo(160, 106), **options)
-    (tmp_path / "whole.jpg").write_bytes(data)
-    (tmp_path / "a.jpg").write_bytes(data[:-2] + junk)
-    assert np.array_equal(load(tmp_path / "a.jpg").pixels, load(tmp_path / "whole.jpg").pixels)
-    assert load(tmp_path / "a.jpg", max_size=40).pixels.shape == (26, 40, 3)
-
-
-@pytest.mark.parametrize("missing", [10, 30, 200])
-@pytest.mark.parametrize("progressive", [False, True])
-def test_a_jpeg_that_lacks_pixels_is_truncated(missing, progressive, make_photo, tmp_path):
-    (tmp_path / "a.jpg").write_bytes(jpeg(make_photo(160, 106), progressive=progressive)[:-missing])
-    assert rejected(tmp_path / "a.jpg") == "a.jpg is truncated."
-
-
-def test_line_ends_before_a_jpeg_are_skipped(make_photo, tmp_path):
-    (tmp_path / "a.jpg").write_bytes(b"\r\n" + jpeg(make_photo(40, 30)))
-    assert load(tmp_path / "a.jpg").pixels.shape == (30, 40, 3)
 
 
 def test_a_photo_with_much_xmp_is_written_as_png_and_read_again(pixels, tmp_path):

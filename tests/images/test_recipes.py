@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from image_material import load, make_xmp, need, save
 from stylekit.images.formats import FORMATS
 from stylekit.images.photo import Metadata, Photo, photo_to_image
 from stylekit.images.reading import photo_from_image
 from stylekit.images.recipes import read_recipe
+from tests.image_material import load, make_xmp, need, save
 
 RECIPE = json.dumps({"style": "udnie", "strength": 0.5, "title": 'a "quoted" <ä> & \n line'})
 HOLDING = [format for format in FORMATS if format != "bmp"]

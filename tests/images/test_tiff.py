@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 from PIL.ExifTags import Base
 
-from image_material import STORED, exif_of, load, make_exif, save
 from stylekit.images.photo import Photo
 from stylekit.images.reading import photo_from_image
+from tests.image_material import STORED, exif_of, load, make_exif, save
 
 
 def test_tiff_is_compressed(pixels, tmp_path):

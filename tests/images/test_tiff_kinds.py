@@ -2,14 +2,15 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
-from image_material import load, make_tiff, rejected
 from stylekit.errors import ImageError
 from stylekit.images.reading import photo_from_image
+from tests.image_material import load, make_tiff, rejected
 
 HEIGHT, WIDTH = 40, 56
 _ROWS, _COLUMNS = np.mgrid[0:HEIGHT, 0:WIDTH]
@@ -49,7 +50,7 @@ def kinds():
         yield f"gray {bits}", values, shown, {"bits": bits, "photometric": BLACK_IS_0}
         yield f"white-is-0 {bits}", 2**bits - 1 - values, shown, {"bits": bits, "photometric": WHITE_IS_0}
     for bits in (8, 16, 32):
-        options = {"bits": bits, "photometric": BLACK_IS_0, "format": SIGNED}
+        options: dict[str, Any] = {"bits": bits, "photometric": BLACK_IS_0, "format": SIGNED}
         yield f"signed {bits}", whole(GRAY, bits - 1), GRAY, options
         yield f"signed {bits} below 0", whole(GRAY, bits) - 2 ** (bits - 1), GRAY, options
         yield f"signed RGB {bits}", whole(COLORS, bits - 1), COLORS, {**options, "photometric": RGB}
@@ -114,7 +115,8 @@ ALL = {name: rest for name, *rest in kinds()}
 READ = [
     *(f"{name} {bits}" for name in ("gray", "white-is-0", "palette", "old palette") for bits in (1, 4, 8)),
     *("gray 16", "float 32", "float white-is-0 32", "signed 16", "signed 32", "RGB 8", "RGB 16", "CMYK 8", "CMYK 16"),
-    *("RGB 8 with extra 1", "RGB 8 with extra 2", "RGB 16 with extra 2", "YCbCr"),
+    *("RGB 8 with extra 1", "RGB 8 with extra 2", "RGB 16 with extra 2", "YCbCr", "palette with alpha"),
+    *(f"gray {bits} with extra {extra}" for bits in (8, 16) for extra in (1, 2)),
 ]
 
 
@@ -151,23 +153,55 @@ def test_every_kind_is_read_rightly_or_refused_by_name(name, tiled, tmp_path):
             assert np.abs(outcome.alpha - 255 * ALPHA[..., 0]).max() <= 1
 
 
+@pytest.mark.parametrize("tiled", [False, True])
 @pytest.mark.parametrize("name", READ)
-def test_usual_kinds_are_read_in_every_order(name, tmp_path):
-    results = list(outcomes(name, tmp_path / "a.tif", tiled=False))
+def test_usual_kinds_are_read_in_every_order(name, tiled, tmp_path):
+    results = list(outcomes(name, tmp_path / "a.tif", tiled))
     refused = [result for result in results if isinstance(result, ImageError)]
     assert refused == []
+
+
+@pytest.mark.parametrize("planes", [False, True])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_gray_with_alpha_may_be_predicted_and_lie_on_its_side(bits, planes, tmp_path):
+    values = whole(join(GRAY, ALPHA), bits)
+    steps = np.diff(values, axis=1, prepend=0) % 2**bits
+    options = {"bits": bits, "photometric": BLACK_IS_0, "extra": (2,), "planes": planes, "compressed": True}
+    (tmp_path / "a.tif").write_bytes(make_tiff(steps, shorts={274: [6], 317: [2]}, **options))
+    photo = load(tmp_path / "a.tif")
+    assert np.abs(photo.alpha - 255 * np.rot90(ALPHA[..., 0], -1)).max() <= 1
+    visible = photo.alpha > 80
+    assert np.abs(photo.pixels - 255 * np.rot90(GRAY, -1))[visible].max() <= 1
+
+
+@pytest.mark.parametrize("planes", [False, True])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_gray_with_alpha_may_declare_its_bits_once(bits, planes, tmp_path):
+    options = {"bits": bits, "photometric": BLACK_IS_0, "extra": (2,), "planes": planes}
+    (tmp_path / "a.tif").write_bytes(make_tiff(whole(join(GRAY, ALPHA), bits), shorts={258: [bits]}, **options))
+    photo = load(tmp_path / "a.tif")
+    assert np.abs(photo.alpha - 255 * ALPHA[..., 0]).max() <= 1
+
+
+def test_pillow_knows_no_other_kinds_afterwards(tmp_path):
+    values, _, options = ALL["gray 16 with extra 2"]
+    (tmp_path / "a.tif").write_bytes(make_tiff(values, **options))
+    before = dict(TiffImagePlugin.OPEN_INFO)
+    assert load(tmp_path / "a.tif").alpha is not None
+    assert before == TiffImagePlugin.OPEN_INFO
 
 
 @pytest.mark.parametrize(
     ("name", "planes", "kind"),
     [
-        ("gray 8 with extra 2", True, "8-bit gray with alpha in separate planes"),
-        ("white-is-0 12", False, "12-bit gray whose 0 is white"),
+        ("CIELAB 8", True, "8-bit CIELAB in separate planes"),
+        ("gray 32 with extra 2", False, "32-bit gray with alpha"),
+        ("white-is-0 12", False, "12-bit white-is-zero gray"),
         ("float RGB 32", False, "32-bit floating-point RGB"),
         ("ICC CIELAB 16", False, "16-bit CIELAB"),
         ("signed 8", False, "8-bit signed gray"),
         ("sensor", False, "16-bit raw sensor data"),
-        ("without photometric", False, "8-bit photometric unknown"),
+        ("without photometric", False, "8-bit pixels (photometric interpretation missing)"),
     ],
 )
 def test_a_refusal_says_what_kind_it_is(name, planes, kind, tmp_path):

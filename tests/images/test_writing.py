@@ -9,12 +9,13 @@ import time
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
-from image_material import LOSSLESS, load, need, save
 from stylekit.errors import ConfigError, ImageError
 from stylekit.images.formats import FORMATS
 from stylekit.images.photo import Metadata, Photo
 from stylekit.images.writing import check_writable
+from tests.image_material import LOSSLESS, load, need, save
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -66,6 +67,7 @@ def test_odd_sizes_come_back(size, format, tmp_path):
 def test_jpeg_has_full_color_resolution(pixels, tmp_path):
     save(Photo(pixels), tmp_path / "a.jpg", quality=90)
     with Image.open(tmp_path / "a.jpg") as image:
+        assert isinstance(image, JpegImageFile)
         assert [component[1:3] for component in image.layer] == [(1, 1)] * 3
 
 

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 from PIL.ExifTags import IFD, Base
 
-from image_material import SRGB, STORED, XMP, adobe_rgb, load, make_exif, make_xmp, save
 from stylekit.images.photo import Metadata, Photo
+from tests.image_material import SRGB, STORED, XMP, adobe_rgb, load, make_exif, make_xmp, save
 
 DC = 'xmlns:dc="http://purl.org/dc/elements/1.1/" dc:source="bridge" '
 CAMERA = 'xmlns:GCamera="http://ns.google.com/photos/1.0/camera/" '

@@ -10,16 +10,14 @@ from PIL import Image
 import stylekit
 from stylekit.config.look import Look
 from stylekit.engines.blended import BlendedEngine
-from stylekit.engines.protocol import EngineFacts
 from stylekit.errors import ConfigError, DeviceUnavailable, ImageError, StyleNotFound
 from stylekit.styles.style_file import StyleFile, save_style_file
 from stylekit.stylization.style import Style, load_style
+from tests.fake_engine import FakeEngine
 
 
-class Inverting:
+class Inverting(FakeEngine):
     """An engine that paints the photo's negative, slightly beyond [0, 1] as networks do."""
-
-    facts, held_bytes = EngineFacts("fake", "cpu", 8, free_norms=0, norm_depth=0, bytes_per_pixel=100), 0
 
     def run(self, images):
         return (1 - images) * 1.1 - 0.05
@@ -139,10 +137,8 @@ def test_a_style_that_is_missing_or_a_device_that_is_missing_is_an_error(style_p
 # --- Blends
 
 
-class Flat:
+class Flat(FakeEngine):
     """An engine that paints one value everywhere."""
-
-    facts, held_bytes = EngineFacts("fake", "cpu", 8, free_norms=0, norm_depth=0, bytes_per_pixel=100), 0
 
     def __init__(self, value):
         self.value = value

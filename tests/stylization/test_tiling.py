@@ -19,6 +19,7 @@ from stylekit.networks import architecture
 from stylekit.networks.shapes import TILE_MULTIPLE
 from stylekit.styles.style_file import StyleFile, StyleMetadata
 from stylekit.stylization.tiling import _spans, paint
+from tests.fake_engine import FakeEngine
 
 TINY = {"channels": 8, "blocks": 2, "half_channels": 4, "full_channels": 4}
 NETWORKS = [("fast", {}), ("fast", TINY), ("johnson", {})]
@@ -55,7 +56,8 @@ def photo(height, width, make_photo):
 @pytest.mark.parametrize("size", [(130, 197), (64, 300), (259, 66), (65, 129)])
 @pytest.mark.parametrize(("network", "config"), [("fast", TINY), ("johnson", {})])
 def test_tiles_match_one_piece(network, config, size, make_photo):
-    pixels = photo(*size, make_photo)
+    height, width = size
+    pixels = photo(height, width, make_photo)
     for engine in engines_of(network, config):
         whole = paint(engine, [pixels], 0)[0].astype(int)
         assert np.abs(paint(engine, [pixels], 64)[0] - whole).max() <= 1
@@ -112,6 +114,7 @@ def test_the_receptive_radius_is_the_networks(network, config):
         pixels = torch.rand(1, 3, 8 * radius // 4 * 2, 16).requires_grad_()
         middle = pixels.shape[2] // 2 + row
         fixed._network(pixels)[0, :, middle].sum().backward()
+        assert pixels.grad is not None
         rows = pixels.grad.abs().sum(dim=(0, 1, 3)).nonzero().flatten() - middle
         furthest = max(furthest, int(rows.abs().max()))
     assert radius - TILE_MULTIPLE < furthest <= radius
@@ -119,7 +122,7 @@ def test_the_receptive_radius_is_the_networks(network, config):
 
 @pytest.mark.parametrize("length", [1, 64, 65, 200])
 def test_every_row_is_in_one_tile_with_all_that_it_depends_on(length):
-    painted = []
+    painted: list[int] = []
     for span in _spans(length, 66, 20):
         rows = range(length)
         painted += rows[span.part]
@@ -137,10 +140,8 @@ def test_moments_of_parts_add_up_to_those_of_the_whole():
     np.testing.assert_allclose(variance, features.var(axis=(1, 2)), rtol=1e-5)
 
 
-class Recording:
+class Recording(FakeEngine):
     """An engine that records the sizes that it stylizes, with memory for `room` pixels."""
-
-    facts, held_bytes = EngineFacts("fake", "cpu", 8, free_norms=0, norm_depth=0, bytes_per_pixel=100), 0
 
     def __init__(self, room=10**9):
         self.room = room

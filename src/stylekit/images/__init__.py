@@ -1,1 +1,1 @@
-"""Image files, their metadata, and arrays of pixels."""
+"""Image files, their metadata, and pixel arrays."""

@@ -1,4 +1,4 @@
-"""Color spaces that images declare in other ways than by an ICC profile."""
+"""Color spaces that images declare by other means than an ICC profile."""
 
 import struct
 from collections.abc import Mapping
@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 Values = NDArray[np.float64]
 Primaries = tuple[tuple[float, float], ...]
 
-PQ, HLG = 16, 18  # code points (ITU-T H.273) of the transfer functions of HDR
+PQ, HLG = 16, 18  # code points (ITU-T H.273) of HDR transfer functions
 
-_D50 = np.array([0.9642, 1.0, 0.8249])  # the white of ICC profiles, as XYZ
+_D50 = np.array([0.9642, 1.0, 0.8249])  # the white point of ICC profiles in XYZ
 _D65 = (0.3127, 0.3290)
 _SRGB_PRIMARIES = ((0.64, 0.33), (0.30, 0.60), (0.15, 0.06), _D65)
 _PRIMARIES = {  # by code point
@@ -21,25 +21,29 @@ _PRIMARIES = {  # by code point
     5: ((0.64, 0.33), (0.29, 0.60), (0.15, 0.06), _D65),
     6: ((0.630, 0.340), (0.310, 0.595), (0.155, 0.070), _D65),
     7: ((0.630, 0.340), (0.310, 0.595), (0.155, 0.070), _D65),
+    8: ((0.681, 0.319), (0.243, 0.692), (0.145, 0.049), (0.310, 0.316)),
     9: ((0.708, 0.292), (0.170, 0.797), (0.131, 0.046), _D65),
     11: ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), (0.314, 0.351)),
     12: ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060), _D65),
+    22: ((0.630, 0.340), (0.295, 0.605), (0.155, 0.077), _D65),
 }
-_UNSPECIFIED = (2, 2)
-# By code point. The functions of standard video (1, 6, 14, 15) are taken for sRGB's, as in browsers.
-_GAMMAS = {4: 2.2, 5: 2.8, 8: 1.0, 17: 2.6}
-_GAMMA_RANGE = (0.2, 1.5)  # of PNG's gAMA; values outside of it are errors
-_SRGB_GAMMA = 0.45455  # with which PNG's gAMA stands for sRGB
-_NEARLY = 0.01  # a difference of coordinates or of gAMA that does not count
+_GAMMAS = {4: 2.2, 5: 2.8, 8: 1.0, 17: 2.6}  # by code point of the transfer function
+_UNSPECIFIED = 2  # as a code point
+_SRGB_PRIMARY_CODES = {1, _UNSPECIFIED}
+# The functions of standard video differ from sRGB's, but browsers treat them alike.
+_SRGB_TRANSFER_CODES = {1, _UNSPECIFIED, 6, 7, 11, 12, 13, 14, 15}
+_GAMMA_RANGE = (0.2, 1.5)  # plausible values of PNG's gAMA
+_SRGB_GAMMA = 0.45455  # the value of PNG's gAMA that stands for sRGB
+_TOLERANCE = 0.01  # for chromaticity coordinates and gAMA
 _CURVE_POINTS = 1024
 
 
 @dataclass(frozen=True)
 class ColorSpace:
-    """A color space of RGB.
+    """An RGB color space.
 
     Attributes:
-        primaries: Coordinates x and y of red, green, blue and white.
+        primaries: Chromaticity coordinates x and y of red, green, blue and white.
         gamma: The exponent that makes code values linear; None if the transfer function is sRGB's.
         hdr: The code point of an HDR transfer function, `PQ` or `HLG`; None for SDR.
     """
@@ -59,7 +63,7 @@ class ColorSpace:
         return adapted
 
     def to_profile(self) -> bytes:
-        """Return an SDR space as an ICC profile of version 2."""
+        """Return an ICC profile (version 2) of an SDR color space."""
         codes = np.linspace(0, 1, _CURVE_POINTS)
         linear = srgb_to_linear(codes) if self.gamma is None else codes**self.gamma
         curve = b"curv\0\0\0\0" + struct.pack(">I", _CURVE_POINTS) + np.rint(65535 * linear).astype(">u2").tobytes()
@@ -80,40 +84,44 @@ def _xyz(values: Values) -> bytes:
 
 
 def srgb_to_linear(values: Values) -> Values:
-    """Return code values of sRGB, from 0 to 1, as linear light."""
+    """Convert sRGB values, from 0 to 1, to linear light."""
     return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
 
 
 def linear_to_srgb(values: Values) -> Values:
-    """Return linear light, from 0 to 1, as code values of sRGB."""
+    """Convert linear light, from 0 to 1, to sRGB values."""
     return np.where(values <= 0.0031308, 12.92 * values, 1.055 * values ** (1 / 2.4) - 0.055)
 
 
 ADOBE_RGB = ColorSpace(((0.64, 0.33), (0.21, 0.71), (0.15, 0.06), _D65), gamma=563 / 256)
-
-
 SRGB = ColorSpace()
 
 
-def declared_space(info: Mapping[Any, Any]) -> ColorSpace | None:
+def declared_space(info: Mapping[Any, Any], notes: list[str]) -> ColorSpace | None:
     """Return the color space that an image declares by code points (`cICP`, `nclx`) or by PNG's `gAMA` and `cHRM`.
 
     Args:
         info: What Pillow has read of the image; `cicp` holds the code points of primaries and transfer function.
+        notes: Receives a note about each unknown code point.
 
     Returns:
-        The space; None if it declares none that is known.
+        The space; None if the image declares none.
     """
     nclx = info.get("nclx_profile")  # of HEIC
     cicp = info.get("cicp")
     if isinstance(nclx, Mapping):
         cicp = nclx.get("color_primaries"), nclx.get("transfer_characteristics")
-    if cicp and cicp != _UNSPECIFIED:
-        return _coded_space(*cicp)
+    if cicp and set(cicp) != {_UNSPECIFIED}:
+        primaries, transfer = cicp
+        return _coded_space(primaries, transfer, notes)
     return _png_space(info) if {"srgb", "gamma", "chromaticity"} & set(info) else None
 
 
-def _coded_space(primaries: Any, transfer: Any) -> ColorSpace:
+def _coded_space(primaries: Any, transfer: Any, notes: list[str]) -> ColorSpace:
+    if primaries not in {*_PRIMARIES, *_SRGB_PRIMARY_CODES}:
+        notes.append(f"unknown color primaries (code {primaries}) treated as sRGB")
+    if transfer not in {*_GAMMAS, PQ, HLG, *_SRGB_TRANSFER_CODES}:
+        notes.append(f"unknown transfer function (code {transfer}) treated as sRGB")
     return ColorSpace(
         _PRIMARIES.get(primaries, _SRGB_PRIMARIES), _GAMMAS.get(transfer), transfer if transfer in (PQ, HLG) else None
     )
@@ -125,20 +133,24 @@ def _png_space(info: Mapping[Any, Any]) -> ColorSpace:
     if "srgb" in info:
         return SRGB
     exponent = None
-    if isinstance(gamma, float) and _GAMMA_RANGE[0] <= gamma <= _GAMMA_RANGE[1] and abs(gamma - _SRGB_GAMMA) > _NEARLY:
+    if (
+        isinstance(gamma, float)
+        and _GAMMA_RANGE[0] <= gamma <= _GAMMA_RANGE[1]
+        and abs(gamma - _SRGB_GAMMA) > _TOLERANCE
+    ):
         exponent = 1 / gamma
     primaries: Primaries = _SRGB_PRIMARIES
     if isinstance(chromaticity, tuple):
         white, *colors = zip(chromaticity[::2], chromaticity[1::2], strict=True)
         primaries = (*colors, white)
     space = ColorSpace(primaries, exponent)
-    if np.abs(np.subtract(primaries, _SRGB_PRIMARIES)).max() <= _NEARLY or not _is_possible(space):
+    if np.abs(np.subtract(primaries, _SRGB_PRIMARIES)).max() <= _TOLERANCE or not _is_possible(space):
         space = ColorSpace(gamma=exponent)
     return space
 
 
 def _is_possible(space: ColorSpace) -> bool:
-    """Return whether a space's white is a color, and its primaries mix to it and to others."""
+    """Return whether the white of a color space is valid, and its primaries can be mixed to white and other colors."""
     *_, white = space.primaries
     if min(white) <= 0 or sum(white) >= 1:
         return False

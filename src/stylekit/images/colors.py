@@ -1,4 +1,4 @@
-"""Conversion of every color mode and profile to RGB in sRGB, and of transparent pixels to smooth colors."""
+"""Convert every color mode and profile to sRGB, and fill transparent pixels with smooth colors."""
 
 import io
 import struct
@@ -13,7 +13,7 @@ from stylekit.images.errors import UnsupportedKindError
 from stylekit.images.hdr import tone_map
 from stylekit.images.tiff_kinds import GRAY_KEY, DeepGray
 
-HIDDEN_BELOW = 16  # alpha below which a pixel's color is invisible, and may be anything
+HIDDEN_BELOW = 16  # alpha below which a pixel's color is invisible and thus arbitrary
 
 
 def to_basic_mode(image: Image.Image) -> Image.Image:
@@ -29,7 +29,7 @@ def to_basic_mode(image: Image.Image) -> Image.Image:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Scale an image of one deep channel (`I;16`, `I`, `F`) to L, or to LA if one gray value is transparent."""
+    """Scale a gray image with more than 8 bits (`I;16`, `I`, `F`) to L, or to LA if one gray value is transparent."""
     meaning = image.info.get(GRAY_KEY) or DeepGray(None if image.mode == "F" else 65535, False, False)
     values = np.asarray(image)
     if meaning.is_unsigned and values.dtype == np.int32:
@@ -48,8 +48,8 @@ def _eight_bits(image: Image.Image) -> Image.Image:
 def _white(peak: float, white: int | None) -> float:
     """Return the value that stands for white.
 
-    Floats do not declare it, and 32-bit integers rarely use their full range. White is the smallest common white value
-    that no pixel exceeds or, failing that (for example in telescope data), the largest pixel value.
+    Floats have no largest value, and 32-bit integers rarely use their full range. White is the smallest of the usual
+    white values that no pixel exceeds or, if all are exceeded (for example in telescope data), the largest pixel value.
 
     Args:
         peak: The largest value.
@@ -59,6 +59,11 @@ def _white(peak: float, white: int | None) -> float:
     return next((value for value in usual if peak <= value), peak)
 
 
+def to_full_range(colors: Image.Image) -> Image.Image:
+    """Expand the values of an L or RGB image from the range of video, 16 (black) to 235, to 0 to 255."""
+    return colors.point([min(max(round((value - 16) * 255 / 219), 0), 255) for value in range(256)] * len(colors.mode))
+
+
 def to_srgb(
     colors: Image.Image, profile: bytes | None, space: ColorSpace, notes: list[str]
 ) -> tuple[Image.Image, bytes | None]:
@@ -66,12 +71,12 @@ def to_srgb(
 
     Args:
         colors: The image.
-        profile: Its ICC profile, if any; an invalid one is ignored.
-        space: The color space of L and RGB without profile.
-        notes: Takes a note if the profile is ignored, or HDR is tone-mapped.
+        profile: Its ICC profile, if any; an invalid profile is ignored.
+        space: The color space of an L or RGB image without a profile.
+        notes: Receives a note if the profile is ignored or HDR is tone-mapped.
 
     Returns:
-        The image as RGB, and the profile to tag it with: None if it had no valid one.
+        The image as RGB, and the profile to tag it with; None if it had no valid profile.
     """
     if profile:
         try:
@@ -85,11 +90,11 @@ def to_srgb(
         made = space.to_profile()
         colors, profile = _converted(colors, made)
         return colors, None if profile == made else profile
-    return colors if colors.mode == "RGB" else colors.convert("RGB"), None  # Pillow would copy it
+    return colors if colors.mode == "RGB" else colors.convert("RGB"), None  # `convert` would copy it
 
 
 def _converted(colors: Image.Image, profile: bytes) -> tuple[Image.Image, bytes]:
-    """Convert an image as `to_srgb` does; an invalid profile may raise any exception."""
+    """Convert an image as `to_srgb` does; an invalid profile can raise any exception."""
     from PIL import ImageCms
 
     source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
@@ -103,13 +108,13 @@ def _converted(colors: Image.Image, profile: bytes) -> tuple[Image.Image, bytes]
         ImageCms.ImageCmsProfile(io.BytesIO(_srgb_profile())),
         mode,
         "RGB",
-        # Keeps colors within sRGB as they are, unlike perceptual tables, and black as black.
+        # Unlike perceptual tables, this leaves colors within sRGB unchanged, and black stays black.
         ImageCms.Intent.RELATIVE_COLORIMETRIC,
         ImageCms.Flags.BLACKPOINTCOMPENSATION,
     )
     if mode == "RGB" and _changes_nothing(transform):
         return colors, profile
-    converted = cast("Image.Image", ImageCms.applyTransform(colors, transform))  # None only if in place
+    converted = cast("Image.Image", ImageCms.applyTransform(colors, transform))  # it is None only in place
     return converted, _srgb_profile()
 
 
@@ -134,12 +139,12 @@ def _srgb_profile() -> bytes:
 def fill_hidden(rgb: Image.Image, mask: Image.Image) -> Image.Image:
     """Continue colors smoothly into hidden pixels, so that nothing invisible reaches a network.
 
-    This is pull-push (Gortler et al. 1996, section 3.4): known colors are averaged at half the size, where fewer are
-    missing; the remaining ones are filled recursively, and the enlarged result fills the gaps.
+    This is pull-push (Gortler et al. 1996, section 3.4): known colors are averaged to an image of half the size, which
+    has fewer hidden pixels. These are filled recursively, and the enlarged result fills the gaps.
 
     Args:
         rgb: The colors.
-        mask: An L image, 255 where they are known and 0 where they are hidden.
+        mask: An L image, 255 where the colors are known and 0 where they are hidden.
     """
     if mask.getextrema()[0] == 255:
         return rgb

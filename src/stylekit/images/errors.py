@@ -1,4 +1,4 @@
-"""Exceptions of Pillow and of the file system as `ImageError`s."""
+"""Convert exceptions from Pillow and from the file system to `ImageError`."""
 
 import contextlib
 from collections.abc import Iterator
@@ -12,9 +12,13 @@ from stylekit.system.files import writing
 
 RAISE_LIMIT = "If you trust the file, raise --max-pixels."
 
+_COPY_AGAIN = "Copy or download it again."
+# What Pillow says about a JPEG without pixels, and about any damaged WebP.
+_UNCLEAR = ("cannot load this image", "could not create decoder object")
+
 
 class UnsupportedKindError(Exception):
-    """An image of a kind that no decoder here decodes rightly."""
+    """An image of a kind that cannot be decoded correctly."""
 
     def __init__(self, format: str, kind: str) -> None:
         """Describe the image.
@@ -26,9 +30,13 @@ class UnsupportedKindError(Exception):
         super().__init__(f"this kind of {format} ({kind}) is not supported")
 
 
+class DamagedImageError(Exception):
+    """A file that starts like an image, but cannot be opened."""
+
+
 @contextlib.contextmanager
 def read_errors(name: str) -> Iterator[None]:
-    """Turn any exception of a decoder into an `ImageError` about `name`: hostile files can raise every kind."""
+    """Convert any exception from a decoder to an `ImageError` about `name`, as hostile files can raise every kind."""
     try:
         yield
     except StylekitError:
@@ -38,7 +46,7 @@ def read_errors(name: str) -> Iterator[None]:
 
 
 def _read_failure(name: str, error: Exception) -> tuple[str, str]:
-    """Return message and hint for an image that cannot be read."""
+    """Return the message and the hint for an image that cannot be read."""
     match error:
         case Image.DecompressionBombError():
             return f"{name} has far more pixels than the limit.", RAISE_LIMIT
@@ -46,6 +54,8 @@ def _read_failure(name: str, error: Exception) -> tuple[str, str]:
             return f"Not enough memory to read {name}.", "Close other programs, or reduce the image first."
         case UnsupportedKindError():
             return f"Cannot read {name}: {error}.", "Save it as 8-bit or 16-bit RGB in another program."
+        case DamagedImageError():
+            return f"{name} is truncated or corrupt.", _COPY_AGAIN
         case UnidentifiedImageError():
             return f"{name} is not a readable image.", READABLE
         case FileNotFoundError():
@@ -55,13 +65,15 @@ def _read_failure(name: str, error: Exception) -> tuple[str, str]:
         case OSError(errno=int()):
             return f"Cannot read {name}: {error.strerror}.", ""
         case _ if isinstance(error, EOFError) or "truncated" in str(error).lower():
-            return f"{name} is truncated.", "Copy or download it again."
+            return f"{name} is truncated.", _COPY_AGAIN
+        case _ if str(error) in _UNCLEAR or "unexpected end of file" in str(error).lower():
+            return f"{name} is truncated or corrupt.", _COPY_AGAIN
     return f"{name} is corrupt: {_reason(error)}.", "Open it in another program and save it again."
 
 
 @contextlib.contextmanager
 def write_errors(path: Path) -> Iterator[None]:
-    """Turn any exception raised while writing `path` into an `ImageError`."""
+    """Convert any exception raised while writing `path` to an `ImageError`."""
     try:
         with writing(path, ImageError, "choose another --output"):
             yield

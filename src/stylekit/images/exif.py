@@ -1,4 +1,4 @@
-"""EXIF of images.
+"""Read and write EXIF.
 
 It is decoded and encoded here, value by value, because Pillow's round trip changes types, turns non-ASCII letters
 into question marks, and loses nested directories in TIFFs.
@@ -16,13 +16,13 @@ from PIL.ExifTags import IFD, Base
 Directory = dict[int, "tuple[int, bytes] | Directory"]  # tag -> type and little-endian value, or a nested directory
 
 BYTE, _ASCII, SHORT, LONG, RATIONAL, UNDEFINED = 1, 2, 3, 4, 5, 7
-# By type: the bytes of a value, and of the units in it whose byte order is swapped.
+# By type: bytes of a value, and bytes of the units in it that have a byte order.
 TYPES = {1: (1, 1), 2: (1, 1), 3: (2, 2), 4: (4, 4), 5: (8, 4), 6: (1, 1), 7: (1, 1), 8: (2, 2), 9: (4, 4)}
 TYPES |= {10: (8, 4), 11: (4, 4), 12: (8, 8), 13: (4, 4)}
 TIFF_HEAD = struct.Struct("<4sI")
-_SRGB = (SHORT, b"\1\0")  # as color space
+_SRGB = (SHORT, b"\1\0")  # value of the color space tag
 _EXIF_MARK = b"Exif\0\0"
-_PLACES = (0x9214, Base.SubjectLocation)  # and SubjectArea: in pixels of the old file
+_PLACES = (0x9214, Base.SubjectLocation)  # SubjectArea and SubjectLocation, in pixels of the original file
 _NESTED: dict[int, Any] = {IFD.Exif: {IFD.Interop: {}}, IFD.GPSInfo: {}}
 
 # Tags that describe the photo. Others describe the file's layout, or hold images of the unstylized photo (previews,
@@ -39,16 +39,16 @@ _MOST_TAGS, _MOST_BYTES = 256, 2**18
 
 
 def read_exif(image: Image.Image, block: bytes | None, notes: list[str]) -> Directory:
-    """Return the part of an image's EXIF that is worth keeping: empty, with a note, if it is corrupt.
+    """Return the part of an image's EXIF that is worth keeping; corrupt EXIF is dropped with a note.
 
     Args:
-        image: The image; only of a TIFF, whose directory is its EXIF, is anything read.
-        block: The EXIF of any other image; None if it has none.
-        notes: Takes a note if the EXIF is corrupt.
+        image: The image. It is read only if it is a TIFF, because the directory of a TIFF is its EXIF.
+        block: The EXIF block of an image in another format; None if it has none.
+        notes: Receives a note if the EXIF is corrupt.
     """
     try:
         if image.format == "TIFF":
-            file = cast("Any", image).fp  # None once an image is loaded
+            file = cast("Any", image).fp  # None after the image has been loaded
             directory = _decode_exif(file) if file else {}
             return {tag: value for tag, value in directory.items() if tag not in (Base.ImageWidth, Base.ImageLength)}
         return decode_exif_block(block)
@@ -58,7 +58,7 @@ def read_exif(image: Image.Image, block: bytes | None, notes: list[str]) -> Dire
 
 
 def decode_exif_block(block: bytes | None) -> Directory:
-    """Return the directory in a block of EXIF, with or without its mark; empty for None."""
+    """Return the directory in a block of EXIF, with or without the leading `Exif`; empty for None."""
     return _decode_exif(io.BytesIO(block.removeprefix(_EXIF_MARK))) if block else {}
 
 
@@ -78,7 +78,7 @@ def _decode_exif(file: IO[bytes]) -> Directory:
 
 
 def _decode_directory(file: IO[bytes], start: int, order: str, big: bool, nested: Mapping[int, Any]) -> Directory:
-    """Read a directory and those nested in it by `nested`, without values that extend beyond the file."""
+    """Read a directory and the directories that `nested` lists in it, without values that extend beyond the file."""
     count, entry, pointer = (f"{order}{fields}" for fields in (("Q", "HHQ8s", "Q") if big else ("H", "HHI4s", "I")))
     file.seek(start)
     (tags,) = struct.unpack(count, file.read(struct.calcsize(count)))
@@ -108,23 +108,31 @@ def encode_exif(directory: Directory) -> bytes | None:
     return _EXIF_MARK + TIFF_HEAD.pack(b"II*\0", 8) + encode_directory(directory, 8) if directory else None
 
 
-def encode_directory(directory: Directory, start: int) -> bytes:
-    """Encode a directory to be stored at offset `start`, followed by its values and nested directories."""
-    entries = struct.pack("<H", len(directory))
+def encode_directory(directory: Directory, start: int, order: str = "<") -> bytes:
+    """Encode a directory, followed by its values and nested directories.
+
+    Args:
+        directory: The directory.
+        start: The offset where it is to be stored.
+        order: Byte order, `<` or `>`.
+    """
+    entries = struct.pack(f"{order}H", len(directory))
     values = bytearray()
     values_start = start + 2 + 12 * len(directory) + 4
     for tag, value in sorted(directory.items()):
         offset = values_start + len(values)
         if isinstance(value, dict):
-            entries += struct.pack("<HHII", tag, LONG, 1, offset)
-            values += encode_directory(value, offset)
+            entries += struct.pack(f"{order}HHII", tag, LONG, 1, offset)
+            values += encode_directory(value, offset, order)
         else:
             kind, data = value
-            length = len(data) // TYPES[kind][0]
+            item, unit = TYPES[kind]
+            length = len(data) // item
+            data = np.frombuffer(data, f"<u{unit}").astype(f"{order}u{unit}").tobytes()
             if len(data) <= 4:
-                entries += struct.pack("<HHI4s", tag, kind, length, data)
+                entries += struct.pack(f"{order}HHI4s", tag, kind, length, data)
             else:
-                entries += struct.pack("<HHII", tag, kind, length, offset)
+                entries += struct.pack(f"{order}HHII", tag, kind, length, offset)
                 values += data
         values += bytes(len(values) % 2)  # values start at even offsets
     return entries + bytes(4) + bytes(values)
@@ -139,7 +147,7 @@ def take_orientation(exif: Directory) -> int | None:
 
 
 def is_adobe_rgb(exif: Directory) -> bool:
-    """Return whether EXIF declares the colors to be Adobe RGB, as DCF does: uncalibrated, and `R03`."""
+    """Return whether EXIF declares Adobe RGB in the way of DCF: an uncalibrated color space, and the index `R03`."""
     details = exif.get(IFD.Exif)
     if not isinstance(details, dict) or details.get(Base.ColorSpace) == _SRGB:
         return False

@@ -13,9 +13,9 @@ class OutputFormat:
     Attributes:
         pillow: Pillow's name for it.
         suffix: Its usual suffix.
-        longest_side: The most pixels per side.
+        longest_side: The maximum number of pixels per side.
         holds_alpha: Whether it supports transparency.
-        most_metadata: The most bytes each of EXIF and XMP can have; None for any number.
+        most_metadata: The maximum size of EXIF and of XMP in bytes; None if it is unlimited.
     """
 
     pillow: str
@@ -26,7 +26,7 @@ class OutputFormat:
 
 
 FORMATS: dict[str, OutputFormat] = {
-    # libjpeg's limits: the side, and a segment of 65,533 bytes less XMP's heading of 29.
+    # libjpeg's limits: the sides, and a segment of 65,533 bytes minus the 29 bytes of the XMP header.
     "jpeg": OutputFormat("JPEG", ".jpg", longest_side=65_500, holds_alpha=False, most_metadata=65_504),
     "png": OutputFormat("PNG", ".png"),
     "webp": OutputFormat("WEBP", ".webp", longest_side=16_383),
@@ -52,7 +52,7 @@ READABLE = (
 
 
 def format_of_suffix(suffix: str) -> str:
-    """Return the format that a suffix stands for: `jpeg` for `.JPG`.
+    """Return the format that a suffix stands for, such as `jpeg` for `.JPG`.
 
     Raises:
         ConfigError: If images with that suffix cannot be written.
@@ -66,10 +66,10 @@ def format_of_suffix(suffix: str) -> str:
 
 
 def output_format(path: Path) -> str:
-    """Return the default format of an input's result.
+    """Return the default format for the result of an input.
 
-    It is the input's own, except PNG for GIF (256 colors cannot hold a painting), and JPEG for HEIC (few programs read
-    it) and for unknown suffixes.
+    It is the format of the input, except for GIF (PNG, because 256 colors cannot hold a painting), HEIC (JPEG, because
+    few programs read HEIC) and unknown suffixes (JPEG).
     """
     suffix = path.suffix.lower()
     if suffix == ".gif":
@@ -79,11 +79,11 @@ def output_format(path: Path) -> str:
 
 
 def output_suffix(path: Path, format: str | None) -> str:
-    """Return the suffix of an input's result: the input's own, lower-cased, if it stands for the format.
+    """Return the suffix for the result of an input: the input's suffix in lower case, if it stands for the format.
 
     Args:
         path: The input.
-        format: The result's format; None takes `output_format`'s.
+        format: The format of the result; None uses the format from `output_format`.
     """
     format = format or output_format(path)
     own = path.suffix.lower()

@@ -1,9 +1,12 @@
-"""What AVIF and HEIC hold beside their pixels, read from their boxes (ISO 14496-12, ISO 23008-12)."""
+"""Metadata of AVIF and HEIC files, read from their boxes (ISO 14496-12, ISO 23008-12)."""
 
 import io
 import struct
 from collections.abc import Iterator
 from typing import BinaryIO
+
+AVIF_BRANDS = {b"avif", b"avis"}
+HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
 
 _MOST_BYTES = 2**21  # of a box or packet
 _XMP_TYPE = b"application/rdf+xml"
@@ -16,7 +19,7 @@ def declared_colors(file: BinaryIO) -> tuple[int, int] | None:
         file: The file, at its start, where it is again afterwards.
 
     Returns:
-        Those of the primary image; None if it declares none.
+        The code points of the primary image; None if it declares none.
     """
     try:
         meta = _meta(file)
@@ -57,7 +60,7 @@ def find_xmp(file: BinaryIO) -> bytes | None:
 
 
 def _meta(file: BinaryIO) -> dict[bytes, bytes]:
-    """Return the contents of the boxes with a file's metadata by name."""
+    """Return the contents of a file's metadata boxes by their names."""
     content = next((content for name, content in _boxes(file) if name == b"meta"), b"")
     return dict(_boxes(content[4:]))
 
@@ -67,7 +70,7 @@ def _item_number(infe: bytes) -> int:
 
 
 def _associations(ipma: bytes, item: int) -> list[int]:
-    """Return the places, from 1, of an item's properties in the list of properties."""
+    """Return the positions, from 1, of an item's properties in the list of properties."""
     version, is_wide = ipma[0], ipma[3] & 1
     data = io.BytesIO(ipma[4:])
     for _ in range(_number(data, 4)):
@@ -79,7 +82,7 @@ def _associations(ipma: bytes, item: int) -> list[int]:
 
 
 def _places(iloc: bytes) -> Iterator[tuple[int, int, int]]:
-    """Yield items with the offset and length of their first part, if that is in the file itself."""
+    """Yield number, offset and length of each item whose first part is in the file itself."""
     version = iloc[0]
     data = io.BytesIO(iloc[6:])
     offset_size, length_size, base_size, index_size = iloc[4] >> 4, iloc[4] & 15, iloc[5] >> 4, iloc[5] & 15
@@ -103,7 +106,7 @@ def _number(data: BinaryIO, size: int) -> int:
 
 
 def _boxes(data: BinaryIO | bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield names and contents of boxes, without those that are too large for metadata."""
+    """Yield name and content of each box that is small enough for metadata."""
     file = io.BytesIO(data) if isinstance(data, bytes) else data
     while len(head := file.read(8)) == 8:
         size, name = struct.unpack(">I4s", head)

@@ -1,9 +1,9 @@
-"""Captions, authors and rights in IPTC's old binary format (IIM), moved to XMP."""
+"""Convert captions, authors and rights from IPTC's old binary format (IIM) to XMP."""
 
 import struct
 from collections.abc import Mapping
+from html import escape  # that of xml.sax.saxutils imports ssl
 from typing import TYPE_CHECKING, Any
-from xml.sax.saxutils import escape
 
 from PIL import Image
 from PIL.ExifTags import Base
@@ -13,13 +13,13 @@ from stylekit.images.xmp import RDF, descriptions, find
 if TYPE_CHECKING:
     from xml.dom.minidom import Document
 
-_RESOURCE = 0x0404  # of Photoshop's, that holds IIM
+_RESOURCE = 0x0404  # the Photoshop image resource that holds IIM
 _DC = "http://purl.org/dc/elements/1.1/"
 _PHOTOSHOP = "http://ns.adobe.com/photoshop/1.0/"
 _CORE = "http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/"
-_UTF8 = b"\x1b%G"  # as the declared character set
+_UTF8 = b"\x1b%G"  # declares the character set
 
-# By number of the data set in IIM's second record: namespace, name and kind of array of the property in XMP.
+# By data set number in IIM's second record: namespace, name and array type of the XMP property.
 _PROPERTIES = {
     5: (_DC, "title", "Alt"),
     25: (_DC, "subject", "Bag"),
@@ -42,7 +42,7 @@ _PROPERTIES = {
 
 
 def iptc_block(image: Image.Image) -> bytes | None:
-    """Return the IIM of a JPEG or TIFF; None if it has none."""
+    """Return the IIM data of a JPEG or TIFF; None if it has none."""
     resources = image.info.get("photoshop")
     block: Any = resources.get(_RESOURCE) if isinstance(resources, Mapping) else None
     if image.format == "TIFF":
@@ -51,7 +51,7 @@ def iptc_block(image: Image.Image) -> bytes | None:
 
 
 def iptc_of_resources(block: bytes) -> bytes | None:
-    """Return the IIM in Photoshop's image resources, or the block itself if it is IIM already."""
+    """Return the IIM data in a block of Photoshop image resources, or the block itself if it is IIM data."""
     position = 0
     while block[position : position + 4] == b"8BIM":
         (number, name_length) = struct.unpack_from(">HB", block, position + 4)
@@ -64,7 +64,7 @@ def iptc_of_resources(block: bytes) -> bytes | None:
 
 
 def add_iptc(document: "Document", block: bytes) -> None:
-    """Add the properties in IIM to an XMP packet that does not have them."""
+    """Add the properties in IIM data to an XMP packet, except those that it already has."""
     from xml.dom.minidom import parseString
 
     values, encoding = _decode(block)
@@ -80,14 +80,14 @@ def add_iptc(document: "Document", block: bytes) -> None:
     if not parts:
         return
     own = f'<rdf:RDF xmlns:rdf="{RDF}">{"".join(parts)}</rdf:RDF>'
-    fragment = parseString(own)  # noqa: S318 - texts in it are escaped
+    fragment = parseString(own)  # noqa: S318 - its texts are escaped
     assert fragment.documentElement is not None
     for node in fragment.documentElement.childNodes:
         descriptions(document)[0].appendChild(document.importNode(node, True))
 
 
 def _decode(block: bytes) -> tuple[dict[int, list[bytes]], str]:
-    """Return the values of IIM's second record by number of their data set, and their encoding."""
+    """Return the values in IIM's second record by data set number, and their encoding."""
     values: dict[int, list[bytes]] = {}
     encoding = ""
     position = 0
@@ -108,4 +108,5 @@ def _text(value: bytes, encoding: str) -> str:
         text = value.decode(encoding or "utf-8")
     except UnicodeDecodeError:
         text = value.decode("latin-1")
-    return escape("".join(character for character in text.strip("\0 ") if character >= " " or character in "\t\n\r"))
+    printable = "".join(character for character in text.strip("\0 ") if character >= " " or character in "\t\n\r")
+    return escape(printable, quote=False)

@@ -1,16 +1,23 @@
-"""JPEGs that lack nothing but their end, or start late."""
+"""Repair JPEGs with line breaks before them or no end marker, and detect truncated JPEGs that Pillow accepts."""
 
 import io
+import re
 from typing import BinaryIO
 
 from PIL import Image
 
 _START, _END = b"\xff\xd8\xff", b"\xff\xd9"
-_FILLERS = (b"", b"\x55" * 64)  # read as pixels, they differ
+_PADDING = b"\0\xff"  # bytes that interrupted copies and memory cards leave at the end of a file
+_LEAST_PADDING = 16  # the fewest bytes at the end of a file that count as padding
+_GRAY = range(126, 131)  # around 128, which libjpeg uses for missing pixels
+_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")  # except restart markers
+_FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+_RESTART = re.compile(rb"\xff[\xd0-\xd7]")  # numbered from 0 to 7, repeatedly
+_SCAN, _END_OF_IMAGE = 0xDA, 0xD9
 
 
 def skip_blanks(file: BinaryIO) -> BinaryIO:
-    """Return a JPEG without the line ends before it that downloads can have; any other file as it is."""
+    """Return a JPEG without the line breaks that downloads can have before it; return any other file as it is."""
     head = file.read(12)
     file.seek(0)
     if not head.lstrip().startswith(_START) or head.startswith(_START):
@@ -19,16 +26,64 @@ def skip_blanks(file: BinaryIO) -> BinaryIO:
 
 
 def complete_jpeg(file: BinaryIO) -> BinaryIO | None:
-    """Return a JPEG with the end marker that it lacks; None if it lacks more, is whole, or is not a JPEG.
-
-    A decoder fills missing pixels with what follows, so it is decoded twice, with different bytes at its end.
-    """
-    file.seek(0)
-    data = file.read()
-    if not data.startswith(_START) or data.endswith(_END):
+    """Return a JPEG with the end marker that it lacks; None if it has one, lacks pixels, or is not a JPEG."""
+    data = _without_padding(file)
+    if not data.startswith(_START) or data.endswith(_END) or not _has_all_pixels(data):
         return None
-    first, second = (_decoded(data + filler + _END) for filler in _FILLERS)
-    return io.BytesIO(data + _END) if first is not None and first == second else None
+    return io.BytesIO(data + _END)
+
+
+def check_jpeg(image: Image.Image, file: BinaryIO, notes: list[str]) -> None:
+    """Check that a JPEG that Pillow has decoded without an error is complete.
+
+    Pillow does not notice missing pixels if an end marker or padding follows: the rest of the image is gray then. To
+    save time, only images whose last pixel is gray, and files that end with padding, are decoded again.
+
+    Args:
+        image: The decoded image.
+        file: Its file.
+        notes: Receives a note if the last scans of a progressive JPEG are missing.
+
+    Raises:
+        OSError: If pixels are missing.
+    """
+    is_padded = _is_padded(file)
+    last = image.getpixel((image.width - 1, image.height - 1))
+    is_gray = all(value in _GRAY for value in (last if isinstance(last, tuple) else (last,)))
+    is_progressive = bool(image.info.get("progressive"))
+    if not (is_padded or is_gray or is_progressive):
+        return
+    data = _without_padding(file)
+    if (is_gray or (is_padded and not data.endswith(_END))) and not _has_all_pixels(data.removesuffix(_END)):
+        raise OSError("The image is truncated.")
+    if is_progressive and not _has_all_scans(data):
+        notes.append("the image may be blurred: its last scans are missing")
+
+
+def _is_padded(file: BinaryIO) -> bool:
+    file.seek(-min(_LEAST_PADDING, file.seek(0, io.SEEK_END)), io.SEEK_END)
+    return not file.read().strip(_PADDING)
+
+
+def _without_padding(file: BinaryIO) -> bytes:
+    is_padded = _is_padded(file)
+    file.seek(0)
+    return file.read().rstrip(_PADDING) if is_padded else file.read()
+
+
+def _has_all_pixels(data: bytes) -> bool:
+    """Return whether a JPEG without its end marker is otherwise whole.
+
+    A decoder takes what follows for missing pixels, so the JPEG is decoded several times, with different bytes at its
+    end.
+    """
+    if not _has_all_scans(data):
+        return False
+    restarts = _RESTART.findall(data, data.rfind(bytes([0xFF, _SCAN])))
+    restart = bytes([0xFF, 0xD0 + len(restarts) % 8])
+    fillers = (b"", *(64 * byte + restart + 64 * byte for byte in (b"\x55", b"\xaa")))
+    first, *others = (_decoded(data + filler + _END) for filler in fillers)
+    return first is not None and all(other == first for other in others)
 
 
 def _decoded(data: bytes) -> bytes | None:
@@ -37,3 +92,26 @@ def _decoded(data: bytes) -> bytes | None:
             return image.tobytes()
     except Exception:
         return None
+
+
+def _has_all_scans(data: bytes) -> bool:
+    """Return whether a JPEG has a scan for each bit of each coefficient of each channel.
+
+    A progressive JPEG stores an image in several scans, from coarse to fine. Whether the last scan is complete is not
+    checked.
+    """
+    missing_bits: dict[int, list[int]] = {}
+    position = 2
+    while found := _MARKER.search(data, position):
+        marker, start = found[1][0], found.end()
+        if marker == _END_OF_IMAGE:
+            break
+        segment = data[start + 2 : start + int.from_bytes(data[start : start + 2], "big")]
+        if marker in _FRAMES and not missing_bits:
+            missing_bits = {channel: [16] * 64 for channel in segment[6::3]}
+        elif marker == _SCAN and len(segment) > 3:
+            first, last, bits = segment[-3], segment[-2], segment[-1] & 15
+            for channel in segment[1 : 1 + 2 * segment[0] : 2]:
+                missing_bits.get(channel, [])[first : last + 1] = [bits] * (last + 1 - first)
+        position = start + 2 + len(segment)
+    return bool(missing_bits) and not any(map(any, missing_bits.values()))

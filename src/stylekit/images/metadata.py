@@ -1,4 +1,4 @@
-"""The metadata of an image that is being read, from all the places where it can be."""
+"""Read the metadata of an image from all the places where it can be stored."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -24,13 +24,13 @@ class Properties:
     """The metadata of an image that is being read.
 
     Attributes:
-        exif: Its EXIF, without orientation.
-        xmp: Its XMP packet, upright and without recipe; with what its IPTC says.
-        orientation: EXIF's orientation of the stored image.
-        icc_profile: The color profile that belongs to its pixels.
-        color_space: The color space of its pixels, if no profile describes it.
+        exif: The EXIF, without the orientation.
+        xmp: The XMP packet, with properties from IPTC, its orientation set to upright, and without the recipe.
+        orientation: The EXIF orientation of the stored image.
+        icc_profile: The color profile of the stored pixels.
+        color_space: The color space of the stored pixels if they have no profile.
         dpi: Horizontal and vertical resolution in pixels per inch.
-        recipe: How it was painted.
+        recipe: How the image was painted; None for a photo.
     """
 
     exif: Directory
@@ -42,7 +42,7 @@ class Properties:
     recipe: str | None
 
     def turn(self, size: tuple[int, int]) -> None:
-        """Adapt places in the metadata to the upright image, of that width and height."""
+        """Convert regions in the metadata to the upright image, whose width and height are `size`."""
         turn_regions(self.xmp, self.orientation, size)
 
     def declare_srgb(self) -> None:
@@ -54,7 +54,7 @@ class Properties:
         """Return the metadata for a photo whose colors have been converted.
 
         Args:
-            icc_profile: The profile of the colors now.
+            icc_profile: The profile of the converted colors.
         """
         xmp = serialize_xmp(self.xmp) if next(properties(self.xmp), None) else None
         return Metadata(encode_exif(self.exif), xmp, icc_profile, self.dpi, self.recipe)
@@ -64,8 +64,8 @@ def read_properties(image: Image.Image, notes: list[str]) -> Properties:
     """Return an image's metadata; corrupt parts are dropped with a note.
 
     Args:
-        image: An opened image; of a PNG, whose metadata may come after its pixels, a decoded one.
-        notes: Takes the notes.
+        image: An opened image. A PNG must be decoded, because its metadata may come after its pixels.
+        notes: Receives the notes.
     """
     raw = raw_profiles(image)
     exif = read_exif(image, image.info.get("exif") or raw.get("exif"), notes)
@@ -73,13 +73,15 @@ def read_properties(image: Image.Image, notes: list[str]) -> Properties:
     recipe, orientation = take_recipe(xmp), take_xmp_orientation(xmp)
     text = image.info.get(RECIPE_KEY)
     drop_old_file(xmp)
+    icc_profile = image.info.get("icc_profile") or raw.get("icc")
+    declared = None if icc_profile else declared_space(image.info, notes)
     _read_iptc(iptc_block(image) or raw.get("iptc"), xmp, notes)
     return Properties(
         exif=exif,
         xmp=xmp,
         orientation=take_orientation(exif) or orientation or 1,
-        icc_profile=image.info.get("icc_profile") or raw.get("icc"),
-        color_space=declared_space(image.info) or (ADOBE_RGB if is_adobe_rgb(exif) else SRGB),
+        icc_profile=icc_profile,
+        color_space=declared or (ADOBE_RGB if is_adobe_rgb(exif) else SRGB),
         dpi=_read_dpi(image),
         recipe=str(text) if isinstance(text, str) else recipe,
     )
@@ -94,7 +96,7 @@ def _read_xmp(packet: bytes | None, notes: list[str]) -> "Document":
 
 
 def _read_iptc(block: bytes | None, xmp: "Document", notes: list[str]) -> None:
-    """Add what IPTC says to an XMP packet."""
+    """Add the properties in IPTC to an XMP packet."""
     try:
         iptc = iptc_of_resources(block) if block else None
         if iptc:
@@ -104,7 +106,7 @@ def _read_iptc(block: bytes | None, xmp: "Document", notes: list[str]) -> None:
 
 
 def _read_dpi(image: Image.Image) -> tuple[float, float] | None:
-    """Return an image's resolution in pixels per inch, if every format can hold it."""
+    """Return an image's resolution in pixels per inch; None if it is invalid or some formats cannot hold it."""
     try:
         # Two decimals undo the rounding of PNG and BMP, which store pixels per meter.
         across, down = (round(float(value), 2) for value in image.info["dpi"])

@@ -17,11 +17,11 @@ class Metadata:
 
     Attributes:
         exif: EXIF starting with `Exif\0\0`, without orientation and thumbnail.
-        xmp: The XMP packet, its orientation set to upright.
+        xmp: The XMP packet, with its orientation set to upright.
         icc_profile: A profile that describes sRGB; None if the photo had none.
         dpi: Horizontal and vertical resolution in pixels per inch.
         recipe: How the image was painted, as JSON in ASCII; None for a photo. It is written into the XMP packet, which
-            is created if the photo had none, and into a text of PNGs. BMP cannot hold it.
+            is created if the photo had none, and in PNGs also into a text chunk. BMP cannot hold it.
     """
 
     exif: bytes | None = None
@@ -38,11 +38,11 @@ class Photo:
     The arrays that a reader returns are read-only.
 
     Attributes:
-        pixels: RGB values `(H, W, 3)`. Where `alpha` hides them, the surrounding colors continue smoothly.
+        pixels: RGB values `(H, W, 3)`. Pixels hidden by `alpha` are filled smoothly with the surrounding colors.
         alpha: Opacity `(H, W)`, from 0 (transparent) to 255; None for an opaque image.
         metadata: The metadata that a result inherits.
-        notes: What the reader dropped or changed, a short phrase each.
-        is_reduced: Whether the reader has reduced it to the largest size allowed.
+        notes: Short phrases about what the reader dropped or changed.
+        is_reduced: Whether the reader reduced the image to the maximum size.
     """
 
     pixels: Pixels
@@ -70,12 +70,12 @@ def photo_to_image(photo: Photo) -> Image.Image:
 
 
 def _xmp_of_size(packet: bytes | None, size: tuple[int, int], recipe: str | None) -> bytes | None:
-    """Return an XMP packet with its sizes of the image set to `size`, and the recipe if there is one."""
+    """Return an XMP packet with its image sizes set to `size`, and with the recipe added, if any."""
     if not packet:
         return recipe_packet(recipe) if recipe else None
     try:
         document = parse_xmp(packet)
-    except Exception:  # a program's own
+    except Exception:  # the calling program may have set an invalid packet
         return recipe_packet(recipe) if recipe else packet
     set_xmp_size(document, size)
     if recipe:

@@ -15,13 +15,16 @@ from typing import Any, BinaryIO, NoReturn, cast
 from PIL import Image, UnidentifiedImageError
 
 from stylekit.errors import ImageError
-from stylekit.images.png import MOST_TEXT
+from stylekit.images.errors import DamagedImageError, UnsupportedKindError
+from stylekit.images.heif_boxes import AVIF_BRANDS, HEIF_BRANDS
+from stylekit.images.png import MOST_TEXT, PNG_SIGNATURE
+from stylekit.images.tiff_kinds import TIFF_SIGNATURES, deep_gray_with_alpha, describe_tiff
 from stylekit.system.extras import install_hint
 
-# The only decoders of Pillow's that a file can reach: EPS would run Ghostscript, and most others are hardly tested.
+# The only Pillow decoders that a file can reach: EPS would run Ghostscript, and most others are hardly tested.
 _DECODERS = ("Jpeg", "Png", "WebP", "Tiff", "Bmp", "Gif", "Avif")
-_HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1"}
-_READ_BY_PYTHON = ("Jpeg", "Png", "Tiff", "Bmp", "Gif")  # C code, which can crash, reads the headers of others
+_SIGNATURES = (b"\xff\xd8\xff", PNG_SIGNATURE, b"GIF8", *TIFF_SIGNATURES)
+_READ_BY_PYTHON = ("Jpeg", "Png", "Tiff", "Bmp", "Gif")  # for other formats, C code reads the header, and it can crash
 _SILENCE = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 _PIXELS_PER_BYTE = 8  # roughly, in WebP, AVIF and HEIC
 
@@ -29,10 +32,10 @@ _PIXELS_PER_BYTE = 8  # roughly, in WebP, AVIF and HEIC
 class _PillowSettings:
     """Pillow's pixel limit and other settings, changed while any of stylekit's threads needs it, and then restored.
 
-    They are global to the process, and a thread that restores the state it saw on entry may restore another thread's
-    change (as `warnings.catch_warnings` does). So the first thread in saves the state, and the last one out restores
-    it. Meanwhile no limit is lower than the program's own, and only warnings of Pillow and errors that libtiff prints
-    are silenced.
+    The settings are global to the process. If each thread restored the state that it found, it might restore another
+    thread's change (as `warnings.catch_warnings` can). So the first thread to enter saves the state, and the last
+    thread to leave restores it. In between, the limit is never lower than the program set it, and nothing is silenced
+    but Pillow's warnings and the errors that libtiff prints.
     """
 
     def __init__(self) -> None:
@@ -47,7 +50,7 @@ class _PillowSettings:
         with self._lock:
             if not self._limits:
                 self._original = Image.MAX_IMAGE_PIXELS
-                for setting in (_silent_pillow(), _silent_libtiff(), _long_texts()):
+                for setting in (_silent_pillow(), _silent_libtiff(), _long_texts(), deep_gray_with_alpha()):
                     self._restore.enter_context(setting)
             self._limits.append(max_pixels)
             self._set_limit()
@@ -66,7 +69,7 @@ class _PillowSettings:
 
 @contextlib.contextmanager
 def _silent_pillow() -> Iterator[None]:
-    """Silence Pillow's warnings, and errors that it logs where the program has not set up logging."""
+    """Silence Pillow's warnings, and the errors that it logs if the program has not set up logging."""
     # Not `warnings.filterwarnings`: each call would make all libraries' one-time warnings appear again.
     filters = cast("list[object]", warnings.filters)
     filters.insert(0, _SILENCE)
@@ -82,7 +85,7 @@ def _silent_pillow() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _silent_libtiff() -> Iterator[None]:
-    """Keep libtiff from printing errors, which Pillow raises anyway, where Pillow does not hide libtiff in itself."""
+    """Keep libtiff from printing errors, which Pillow raises anyway; do nothing if Pillow hides libtiff's functions."""
     try:
         set_handler = ctypes.CDLL(cast("Any", Image).core.__file__).TIFFSetErrorHandler
     except (AttributeError, OSError):
@@ -98,7 +101,7 @@ def _silent_libtiff() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _long_texts() -> Iterator[None]:
-    """Let texts and color profiles of PNGs be as long as in practice."""
+    """Raise Pillow's limit on texts and color profiles in PNGs, which real files exceed."""
     from PIL import PngImagePlugin
 
     original = PngImagePlugin.MAX_TEXT_CHUNK
@@ -113,7 +116,7 @@ pillow = _PillowSettings()
 
 
 def formats_of(decoders: Sequence[str]) -> list[str]:
-    """Import some of Pillow's decoders, instead of all forty, and return Pillow's names of their formats."""
+    """Import some of Pillow's decoders, instead of all forty, and return Pillow's names for their formats."""
     for decoder in decoders:
         importlib.import_module(f"PIL.{decoder}ImagePlugin")
     return [decoder.upper() for decoder in decoders]
@@ -124,21 +127,36 @@ def open_image(file: BinaryIO, name: str) -> Image.Image:
 
     Args:
         file: The file, at its start.
-        name: The file's name in errors.
+        name: The file's name for error messages.
+
+    Raises:
+        ImageError: If the file is empty, or the extra for its format is not installed.
+        UnsupportedKindError: If it is a TIFF of a kind that Pillow cannot decode.
+        DamagedImageError: If it starts like an image, but cannot be opened.
+        UnidentifiedImageError: If it is not an image.
     """
     head = file.read(12)
     file.seek(0)
     if not head:
         raise ImageError(f"{name} is empty (0 bytes).", "Copy or download it again.")
     formats = formats_of(_DECODERS)
-    if head[4:8] == b"ftyp" and head[8:] in _HEIF_BRANDS:
+    brand = head[8:] if head[4:8] == b"ftyp" else b""
+    if brand in HEIF_BRANDS:
         register_heif(name)
         formats.append("HEIF")
-    return Image.open(file, formats=formats)
+    try:
+        return Image.open(file, formats=formats)
+    except UnidentifiedImageError:
+        kind = describe_tiff(file) if head.startswith(TIFF_SIGNATURES) else None
+        if kind is not None:
+            raise UnsupportedKindError("TIFF", kind) from None
+        if head.startswith(_SIGNATURES) or brand in HEIF_BRANDS | AVIF_BRANDS:
+            raise DamagedImageError from None
+        raise
 
 
 def estimate_pixels(path: Path) -> int:
-    """Estimate how many pixels an image has, from its header or, if C code would have to read that, from its file size.
+    """Estimate how many pixels an image has, from its header, or from its file size if only C code reads the header.
 
     Returns:
         The number of pixels; 0 for a file that cannot be read.
@@ -162,7 +180,7 @@ class _WithoutDescriptor(io.BufferedWriter):
 
 
 def save_image(image: Image.Image, path: Path, format: str, **options: Any) -> None:
-    """Write an image with one of Pillow's encoders; a disk that fills up raises.
+    """Write an image with one of Pillow's encoders, and raise an error if the disk fills up.
 
     Args:
         image: The image.
@@ -179,10 +197,10 @@ def save_image(image: Image.Image, path: Path, format: str, **options: Any) -> N
 
 
 def register_heif(name: str) -> None:
-    """Add HEIC, which is an extra, to Pillow's formats.
+    """Add HEIC, whose support is an extra, to Pillow's formats.
 
     Args:
-        name: The name of the HEIC file, for the error.
+        name: The name of the HEIC file for the error message.
 
     Raises:
         ImageError: If the extra is not installed.

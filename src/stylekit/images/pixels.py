@@ -1,4 +1,4 @@
-"""Arrays of pixels: their values and sizes."""
+"""Pixel arrays: conversion of their values, and their sizes."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def to_floats(pixels: Pixels) -> Floats:
 def to_bytes(image: Floats) -> Pixels:
     """Return an image `(H, W, C)` of floats in [0, 1] as bytes; values outside the range are clipped."""
     result = np.empty(image.shape, np.uint8)
-    for channel in range(image.shape[-1]):  # three times as fast as all at once for a network's separate planes
+    for channel in range(image.shape[-1]):  # three times as fast as all at once, as a network's channels are separate
         result[..., channel] = round_to_bytes(image[..., channel] * np.float32(255))
     return result
 

@@ -1,4 +1,4 @@
-"""PNGs that Pillow would reject or misread: checked chunk by chunk, and repaired."""
+"""Check PNGs chunk by chunk, and repair those that Pillow would reject or misread."""
 
 import io
 import struct
@@ -12,14 +12,18 @@ from PIL import Image
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MOST_TEXT = 2**25  # bytes of a text or color profile, decompressed
+NARROW_KEY = "stylekit narrow range"  # in Pillow's info, of an image whose black is 16 and whose white is 235
+
+Info = dict[str | tuple[int, int], Any]  # as Pillow types it
 
 _CHUNK = struct.Struct(">I4s")
-_BLOCK = 2**20  # bytes that are read at once
+_BLOCK = 2**20  # bytes read at once
 _ANCILLARY = 0x20  # bit of a chunk's name
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _USED_TEXTS = (b"XML:com.adobe.xmp\0", b"stylekit\0", b"Raw profile type ")
-_SHORT = 1000  # bytes, which zlib cannot have compressed from more than Pillow's limit
-_GRAY_STEPS = {"L;2": 85, "L;4": 17}  # by which Pillow multiplies gray of few bits
+_SHORT = 1000  # bytes; zlib cannot compress a text over Pillow's limit to fewer
+_GRAY_STEPS = {"L;2": 85, "L;4": 17}  # factors by which Pillow multiplies gray of 2 and 4 bits
+_UNSPECIFIED = (2, 2)  # code points of color primaries and transfer function
 _NAMES = {b"iCCP": "color profile", b"eXIf": "EXIF", b"tRNS": "transparency", b"acTL": "animation"}
 
 
@@ -28,11 +32,11 @@ class _Chunk:
     """A chunk of a PNG.
 
     Attributes:
-        name: Its name.
-        start: Where it starts in the file.
-        end: Where it ends, with its checksum.
-        is_intact: Whether its checksum is right.
-        data: Its first bytes.
+        name: Its four-letter type.
+        start: The offset in the file where it starts.
+        end: The offset in the file where its checksum ends.
+        is_intact: Whether its checksum is correct.
+        data: The first bytes of its data.
     """
 
     name: bytes
@@ -42,33 +46,47 @@ class _Chunk:
     data: bytes
 
 
-def repair_png(file: BinaryIO, notes: list[str]) -> tuple[BinaryIO, tuple[int, int] | None]:
-    """Leave out of a PNG what would keep Pillow from reading it: huge texts, and damage beside the pixels.
+def repair_png(file: BinaryIO, notes: list[str]) -> tuple[BinaryIO, Info]:
+    """Remove from a PNG what would keep Pillow from reading it: huge texts, and damage outside the pixels.
 
     Args:
         file: The PNG, at its start, where it is again afterwards.
-        notes: Takes notes about damage.
+        notes: Receives notes about damage and about unusual colors.
 
     Returns:
-        The file, or what is to be read instead; and the code points of color primaries and transfer function in its
-        `cICP` chunk, if it has one.
+        The file, or an intact copy in memory; and entries to add to Pillow's `info`, from the `cICP` chunk.
 
     Raises:
         ValueError: If a chunk that cannot be left out is damaged.
     """
     dropped: list[_Chunk] = []
-    cicp = None
+    info: Info = {}
     for chunk in _chunks(file):
         if _is_dropped(file, chunk, notes):
             dropped.append(chunk)
         elif chunk.name == b"cICP" and len(chunk.data) == 4:
-            cicp = (chunk.data[0], chunk.data[1])
+            info = _declared_colors(chunk.data, notes)
     file.seek(0)
-    return (_without(file, dropped) if dropped else file), cicp
+    return (_without(file, dropped) if dropped else file), info
+
+
+def _declared_colors(cicp: bytes, notes: list[str]) -> Info:
+    """Return entries for Pillow's `info` from a `cICP` chunk, which takes precedence over a color profile."""
+    *code_points, matrix, is_full_range = cicp
+    if matrix != 0 or is_full_range > 1:  # PNG knows only RGB
+        notes.append("color space ignored: invalid cICP chunk")
+        return {}
+    info: Info = {}
+    if tuple(code_points) != _UNSPECIFIED:
+        info |= {"cicp": tuple(code_points), "icc_profile": None}
+    if not is_full_range:
+        notes.append("narrow-range (video) values expanded to full range")
+        info[NARROW_KEY] = True
+    return info
 
 
 def _chunks(file: BinaryIO) -> Iterator[_Chunk]:
-    """Yield the whole chunks of a PNG up to its end, or to where it is truncated."""
+    """Yield the complete chunks of a PNG, up to its end or the point where it is truncated."""
     position = file.seek(len(PNG_SIGNATURE))
     while len(head := file.read(_CHUNK.size)) == _CHUNK.size:
         length, name = _CHUNK.unpack(head)
@@ -86,7 +104,7 @@ def _chunks(file: BinaryIO) -> Iterator[_Chunk]:
 
 
 def _is_dropped(file: BinaryIO, chunk: _Chunk, notes: list[str]) -> bool:
-    """Return whether a chunk is to be left out; damage is noted."""
+    """Return whether to leave out a chunk, and add notes about damage."""
     if chunk.name in _TEXTS and not chunk.data.startswith(_USED_TEXTS):
         return not chunk.is_intact or len(chunk.data) >= _SHORT
     if not chunk.is_intact:
@@ -114,7 +132,7 @@ def _is_dispensable(name: bytes, notes: list[str]) -> bool:
 
 
 def _inflates_too_far(file: BinaryIO, chunk: _Chunk) -> bool:
-    """Return whether a color profile or text has more bytes than Pillow is allowed to decompress."""
+    """Return whether a color profile or text decompresses to more bytes than Pillow may read."""
     back = file.tell()
     file.seek(chunk.start + _CHUNK.size)
     data = file.read(chunk.end - chunk.start - _CHUNK.size - 4)
@@ -125,7 +143,7 @@ def _inflates_too_far(file: BinaryIO, chunk: _Chunk) -> bool:
     inflater = zlib.decompressobj()
     try:
         inflater.decompress(compressed, MOST_TEXT)
-    except zlib.error:  # Pillow ignores it
+    except zlib.error:  # Pillow ignores corrupt data
         return False
     return bool(inflater.unconsumed_tail)
 
@@ -139,7 +157,7 @@ def _compressed(name: bytes, data: bytes) -> bytes | None:
 
 
 def _without(file: BinaryIO, chunks: list[_Chunk]) -> BinaryIO:
-    """Return a copy of a file, in memory, without some chunks."""
+    """Copy a file into memory, leaving out some chunks."""
     copy = io.BytesIO()
     for chunk in chunks:
         copy.write(file.read(chunk.start - file.tell()))
@@ -154,7 +172,7 @@ def settle_transparency(image: Image.Image, file: BinaryIO) -> None:
 
     Args:
         image: The PNG, opened but not decoded; decoded afterwards if it has 16 bits per channel.
-        file: Its file.
+        file: The file that it was opened from.
     """
     (tile,) = cast("Any", image).tile
     color = image.info.get("transparency")

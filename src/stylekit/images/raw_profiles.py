@@ -1,4 +1,4 @@
-"""Metadata that older programs (ImageMagick, exiv2) write into PNGs as text, in hexadecimal."""
+"""Metadata that older programs (ImageMagick, exiv2) write into PNGs as hexadecimal text."""
 
 import contextlib
 
@@ -10,9 +10,9 @@ _EXIF_MARK = b"Exif\0\0"
 
 
 def raw_profiles(image: Image.Image) -> dict[str, bytes]:
-    """Return the profiles in an image's text by name, such as `exif`, `xmp` and `icc`, without corrupt ones.
+    """Return the profiles in an image's text by name, such as `exif`, `xmp` and `icc`; corrupt ones are left out.
 
-    `iptc` may be Photoshop's image resources, which hold it.
+    The value of `iptc` may be a block of Photoshop image resources that contains IPTC.
     """
     profiles: dict[str, bytes] = {}
     for key, text in image.info.items():
@@ -26,7 +26,7 @@ def raw_profiles(image: Image.Image) -> dict[str, bytes]:
 
 
 def _kind(name: str, profile: bytes) -> str:
-    """Return the usual name of a profile: JPEG's segment APP1, for one, can be EXIF or XMP."""
+    """Return the usual name for a profile: the JPEG segment APP1, for example, can hold EXIF or XMP."""
     if name == "app1":
         return "exif" if profile.startswith(_EXIF_MARK) else "xmp"
     return {"8bim": "iptc", "icm": "icc"}.get(name, name)

@@ -1,4 +1,4 @@
-"""The recipe by which an image was painted, kept in its metadata."""
+"""Recipes, which describe how an image was painted, in the metadata of images."""
 
 import io
 import struct
@@ -14,14 +14,14 @@ from stylekit.images.xmp import EMPTY_PACKET, descriptions, find, parse_xmp, rem
 if TYPE_CHECKING:
     from xml.dom.minidom import Document
 
-RECIPE_KEY = "stylekit"  # of the text in PNGs
+RECIPE_KEY = "stylekit"  # keyword of the text chunk in PNGs
 _NAMESPACE = "urn:stylekit:xmp:1.0/"
 
 
 def read_recipe(path: Path) -> str | None:
     """Return the recipe by which an image file was painted, without decoding its pixels.
 
-    No code that can crash reads the file.
+    Only Python code reads the file, because C code can crash.
 
     Args:
         path: The file.

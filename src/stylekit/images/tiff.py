@@ -1,4 +1,4 @@
-"""Compressed TIFFs with EXIF."""
+"""Write compressed TIFFs with EXIF."""
 
 import struct
 import zlib
@@ -21,7 +21,7 @@ from stylekit.images.exif import (
 
 
 def encode_tiff(image: Image.Image, path: Path) -> None:
-    """Write a losslessly deflated TIFF with EXIF; Pillow's encoder cannot do both.
+    """Write a TIFF with Deflate compression and with EXIF, which Pillow's encoder cannot combine.
 
     Args:
         image: RGB or RGBA, with its metadata in `info`.

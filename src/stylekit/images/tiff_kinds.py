@@ -1,50 +1,81 @@
-"""Kinds of TIFF: those that Pillow misreads are set right before they are decoded, or refused."""
+"""Kinds of TIFF: prepare those that Pillow would misread, or reject them."""
 
+import contextlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
 from PIL import Image
 from PIL.ExifTags import Base
 
-from stylekit.images.errors import UnsupportedKindError
+from stylekit.images.errors import DamagedImageError, UnsupportedKindError
 
 TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-GRAY_KEY = "stylekit gray"  # in Pillow's info, of a `DeepGray`
+GRAY_KEY = "stylekit gray"  # key of a `DeepGray` in Pillow's info
 
-_SAMPLE_FORMAT, _INK_SET, _EXTRA_SAMPLES = 339, 332, 338
+_SAMPLE_FORMAT, _INK_SET = 339, 332
 _GRAY_WHITE_IS_0, _GRAY, _PALETTE, _CMYK, _YCBCR = 0, 1, 3, 5, 6
 _UNSIGNED, _SIGNED, _FLOAT = 1, 2, 3
-_ALPHA = {1, 2}  # kinds of extra samples
+_ALPHA = {1, 2}  # kinds of extra samples (premultiplied or not)
 _SEPARATE = 2  # planar configuration
 _COLORS: dict[Any, str] = {
-    **{_GRAY_WHITE_IS_0: "gray whose 0 is white", _GRAY: "gray", 2: "RGB", _PALETTE: "palette", 4: "mask"},
+    **{_GRAY_WHITE_IS_0: "white-is-zero gray", _GRAY: "gray", 2: "RGB", _PALETTE: "palette", 4: "transparency mask"},
     **{_CMYK: "CMYK", _YCBCR: "YCbCr", 8: "CIELAB", 9: "CIELAB", 10: "CIELAB", 32844: "LogL", 32845: "LogLuv"},
     **{32803: "raw sensor data", 34892: "raw sensor data"},
 }
 _FORMATS = {_SIGNED: "signed ", _FLOAT: "floating-point ", 5: "complex ", 6: "complex "}
-# libtiff returns values in the machine's byte order; Pillow expects that of the file.
+# libtiff returns values in the machine's byte order; Pillow expects the file's byte order.
 _NATIVE = {
     **{"I;16S": "I;16NS", "I;16BS": "I;16NS", "I;32S": "I;32NS", "I;32BS": "I;32NS"},
     **{"F;32F": "F;32NF", "F;32BF": "F;32NF"},
 }
-_READ_LIBTIFF = threading.Lock()  # for a setting that is global to Pillow
+_READ_LIBTIFF = threading.Lock()  # guards a setting that is global to the process
 
 
 @dataclass(frozen=True)
 class DeepGray:
-    """How values of one channel with more than 8 bits are meant.
+    """The meaning of gray values with more than 8 bits.
 
     Attributes:
-        white: The largest possible value; None for floats, which do not declare it.
-        is_unsigned: Whether negative values stand for large ones.
+        white: The largest possible value; None for floats, which have none.
+        is_unsigned: Whether the values are unsigned, although Pillow may return large values as negative ones.
         is_inverted: Whether 0 is white.
     """
 
     white: int | None
     is_unsigned: bool
     is_inverted: bool
+
+
+@contextlib.contextmanager
+def deep_gray_with_alpha() -> Iterator[None]:
+    """Let Pillow open TIFFs of 16-bit gray with alpha, as RGBA: two bytes of gray, and two of alpha."""
+    from PIL.TiffImagePlugin import OPEN_INFO
+
+    added: dict[Any, Any] = {
+        (prefix, _GRAY, (_UNSIGNED,), 1, (16, 16), (extra,)): ("RGBA", "RGBA")
+        for prefix in (b"II", b"MM")
+        for extra in (0, *_ALPHA)
+    }
+    added = {key: modes for key, modes in added.items() if key not in OPEN_INFO}
+    OPEN_INFO.update(added)
+    try:
+        yield
+    finally:
+        for key in added:
+            OPEN_INFO.pop(key, None)
+
+
+def has_deep_gray_with_alpha(image: Image.Image) -> bool:
+    """Return whether an opened TIFF is one that `deep_gray_with_alpha` lets Pillow open."""
+    return image.mode == "RGBA" and cast("Any", image).tag_v2.get(Base.PhotometricInterpretation) == _GRAY
+
+
+def has_separate_alpha(image: Image.Image) -> bool:
+    """Return whether an opened TIFF has gray or a palette in one plane, and alpha in another."""
+    is_separate = cast("Any", image).tag_v2.get(Base.PlanarConfiguration) == _SEPARATE
+    return is_separate and (image.mode in ("LA", "La", "PA") or has_deep_gray_with_alpha(image))
 
 
 def describe_tiff(file: BinaryIO) -> str | None:
@@ -59,16 +90,22 @@ def describe_tiff(file: BinaryIO) -> str | None:
         tags = ImageFileDirectory_v2(head)
         file.seek(tags.next)
         tags.load(file)
-        return _description(tags) if {Base.ImageWidth, Base.ImageLength} <= set(tags) else None
+        return None if _is_truncated(tags) else _description(tags)
     except Exception:
         return None
 
 
+def _is_truncated(tags: Any) -> bool:
+    """Return whether Pillow could not read a directory to its end, where the offset of the next one is."""
+    return bool(tags.next == tags.offset) or not {Base.ImageWidth, Base.ImageLength} <= set(tags)
+
+
 def check_tiff(image: Image.Image) -> None:
-    """Make an opened TIFF one that Pillow decodes rightly.
+    """Prepare an opened TIFF so that Pillow decodes it correctly.
 
     Raises:
-        UnsupportedKindError: If that is impossible.
+        UnsupportedKindError: If Pillow cannot decode it correctly.
+        DamagedImageError: If its directory is truncated.
     """
     tiff = cast("Any", image)
     tags = tiff.tag_v2
@@ -78,10 +115,10 @@ def check_tiff(image: Image.Image) -> None:
         photometric is None
         or (photometric == _CMYK and tags.get(_INK_SET, 1) != 1)
         or (tiff.mode == "L" and _SIGNED in tags.get(_SAMPLE_FORMAT, ()))
-        or (tiff.mode in ("LA", "La", "PA", "LAB") and planes)
+        or (tiff.mode == "LAB" and planes)
     ):
-        raise UnsupportedKindError("TIFF", _description(tags))
-    if planes or photometric == _YCBCR or tags.get(Base.FillOrder, 1) != 1:
+        raise DamagedImageError if _is_truncated(tags) else UnsupportedKindError("TIFF", _description(tags))
+    if planes or has_deep_gray_with_alpha(image) or photometric == _YCBCR or tags.get(Base.FillOrder, 1) != 1:
         _decode_by_libtiff(tiff)
     if tiff.use_load_libtiff:
         tiff.tile = [
@@ -94,7 +131,7 @@ def check_tiff(image: Image.Image) -> None:
 
 
 def _decode_by_libtiff(tiff: Any) -> None:
-    """Let libtiff decode a TIFF even if it is uncompressed: Pillow's own decoder is for the usual kinds."""
+    """Let libtiff decode a TIFF even if it is uncompressed, as Pillow's own decoder handles only common kinds."""
     from PIL import TiffImagePlugin
 
     with _READ_LIBTIFF:
@@ -106,7 +143,7 @@ def _decode_by_libtiff(tiff: Any) -> None:
 
 
 def _widen_palette(tiff: Any, tags: Mapping[int, Any]) -> None:
-    """Take the values of a palette for 8-bit ones, as old programs wrote them, if none has more bits."""
+    """Treat the values of a palette as 8-bit values, which old programs wrote, if none needs more bits."""
     from PIL import ImagePalette
 
     colors = tags[Base.ColorMap]
@@ -128,9 +165,10 @@ def _description(tags: Mapping[int, Any]) -> str:
 
     bits = "/".join(map(str, sorted({int(bits) for bits in tags.get(Base.BitsPerSample, (1,))})))
     format = _FORMATS.get(next(iter(tags.get(_SAMPLE_FORMAT, ())), _UNSIGNED), "")
-    photometric = tags.get(Base.PhotometricInterpretation, "unknown")
-    parts = [f"{bits}-bit {format}{_COLORS.get(photometric, f'photometric {photometric}')}"]
-    extra = set(tags.get(_EXTRA_SAMPLES, ()))
+    photometric = tags.get(Base.PhotometricInterpretation, "missing")
+    colors = _COLORS.get(photometric, f"pixels (photometric interpretation {photometric})")
+    parts = [f"{bits}-bit {format}{colors}"]
+    extra = set(tags.get(Base.ExtraSamples, ()))
     if extra:
         parts.append("with alpha" if extra & _ALPHA else "with extra channels")
     if tags.get(Base.PlanarConfiguration) == _SEPARATE:

@@ -1,4 +1,4 @@
-"""Photos as image files with metadata, written whole or not at all."""
+"""Write photos as image files with metadata."""
 
 from pathlib import Path
 from typing import Any
@@ -20,20 +20,21 @@ from stylekit.system.files import atomic_write, clear_stale, temporary_folder
 def save_photo(
     photo: Photo, path: Path, *, format: str, quality: int, strip_metadata: bool = False, overwrite: bool = True
 ) -> tuple[str, ...]:
-    """Write a photo, whole or not at all, with its metadata.
+    """Write a photo with its metadata. If that fails, no partial file is left.
 
-    EXIF's image size is updated to that of `photo.pixels`.
+    The image size in EXIF is set to that of `photo.pixels`.
 
     Args:
         photo: The photo.
         path: The file to write; its suffix does not matter.
         format: A key of `FORMATS`.
         quality: Quality from 1 to 100, for lossy formats.
-        strip_metadata: Whether to omit EXIF, XMP and recipe. Color profile and resolution, which a viewer needs, stay.
+        strip_metadata: Whether to omit EXIF, XMP and the recipe. The color profile and the resolution, which viewers
+            need, are kept.
         overwrite: Whether to replace an existing file.
 
     Returns:
-        Notes on what the format cannot hold, a short phrase each.
+        Short phrases about what the format cannot hold.
 
     Raises:
         ConfigError: If the format is unknown.
@@ -68,10 +69,10 @@ def save_photo(
 
 
 def check_writable(path: Path, *, format: str) -> None:
-    """Check before long work that an image can be written, by writing a small temporary one beside it.
+    """Check that an image can be written, before long work, by writing a small temporary image in its folder.
 
     Args:
-        path: The file that is to be written; its folder need not exist.
+        path: The file that will be written. Its folder need not exist: its nearest existing parent is checked.
         format: A key of `FORMATS`.
 
     Raises:
@@ -85,7 +86,7 @@ def check_writable(path: Path, *, format: str) -> None:
 
 
 def _drop_metadata(info: dict[str | tuple[int, int], Any], format: str) -> list[str]:
-    """Remove the metadata that the format cannot hold, and return a note for each kind but the recipe."""
+    """Remove the metadata that the format cannot hold, and return a note for each kind except the recipe."""
     notes = []
     room = FORMATS[format].most_metadata
     if room is None:

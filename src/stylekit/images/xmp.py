@@ -15,9 +15,9 @@ XMLNS = "http://www.w3.org/2000/xmlns/"
 EMPTY_PACKET = f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="{RDF}"/></x:xmpmeta>'.encode()
 
 _HEAD, _TAIL = '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>', '<?xpacket end="r"?>'
-# Until Python 3.13, minidom writes line ends and tabs of attributes as they are, which a parser turns into blanks.
+# Before Python 3.13, minidom does not escape line breaks and tabs in attributes, and parsers turn them into spaces.
 _MARKED = {9: "\uf8f0", 10: "\uf8f1", 13: "\uf8f2"}
-_MOST_BYTES = 2**21  # of a packet: parsed, it takes fifty times as much
+_MOST_BYTES = 2**21  # of a packet, which takes fifty times as much memory when parsed
 
 
 def parse_xmp(packet: bytes) -> "Document":
@@ -51,7 +51,10 @@ def serialize_xmp(document: "Document") -> bytes:
 
 
 def descriptions(document: "Document") -> "list[Element]":
-    """Return the descriptions in a parsed packet, at least one; XMP's properties are their attributes and children."""
+    """Return the descriptions in a parsed packet, whose attributes and children are the properties.
+
+    If the packet has none, an empty description is added.
+    """
     found = document.getElementsByTagNameNS(RDF, "Description")
     if found:
         return list(found)
@@ -65,7 +68,7 @@ def descriptions(document: "Document") -> "list[Element]":
 def properties(root: "Document | Node") -> "Iterator[Node]":
     """Yield the properties below a node, at any depth, whether written as elements or as attributes.
 
-    RDF's own nodes and declarations of namespaces are left out. The document may be changed meanwhile.
+    Nodes of RDF and declarations of namespaces are left out. The document may be modified during the iteration.
     """
     if root.nodeType == root.ATTRIBUTE_NODE:
         return

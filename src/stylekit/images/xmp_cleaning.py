@@ -1,4 +1,4 @@
-"""XMP that speaks of the old file: dropped, turned, or set to what the new file is."""
+"""Remove or update XMP properties that describe the original file."""
 
 from typing import TYPE_CHECKING
 
@@ -15,8 +15,8 @@ _XAP = "http://ns.adobe.com/xap/1.0/"
 _HISTORY = "http://ns.adobe.com/xap/1.0/mm/"
 _PANORAMA = "http://ns.google.com/photos/1.0/panorama/"
 
-# Beginnings of namespaces about what a file holds beside its image (videos, depth and gain maps, previews), and about
-# what a raw developer did to it.
+# Prefixes of namespaces that describe what a file contains besides its image (videos, depth and gain maps, previews),
+# or the settings of a raw developer.
 _DROPPED_NAMESPACES = (
     *("http://ns.google.com/photos/", "http://ns.google.com/videos/", "http://ns.apple.com/", "http://ns.xiaomi.com/"),
     *("http://ns.oplus.com/", "http://ns.oppo.com/", "http://ns.vivo.com/", "http://ns.honor.com/"),
@@ -27,25 +27,25 @@ _DROPPED_NAMESPACES = (
 _DROPPED = {
     (_XAP, "Thumbnails"),
     ("http://purl.org/dc/elements/1.1/", "format"),
-    ("http://purl.org/dc/terms/", "provenance"),  # where the file's signature is
+    ("http://purl.org/dc/terms/", "provenance"),  # location of the file's signature
     ("http://www.digikam.org/ns/1.0/", "ImageHistory"),
     *((_EXIF, name) for name in ("NativeDigest", "SubjectArea", "SubjectLocation")),
     *((_PHOTOSHOP, name) for name in ("DocumentAncestors", "TextLayers", "History", "SidecarForExtension")),
     *((_PHOTOSHOP, name) for name in ("ColorMode", "ICCProfile", "LegacyIPTCDigest", "EmbeddedXMPDigest")),
 }
-_KEPT = {  # of namespaces that are otherwise dropped
+_KEPT = {  # exceptions in namespaces that are otherwise dropped
     _TIFF: {
         *("ImageWidth", "ImageLength", "Orientation", "XResolution", "YResolution", "ResolutionUnit"),
         *("DateTime", "ImageDescription", "Make", "Model", "Software", "Artist", "Copyright"),
     },
     _HISTORY: {"OriginalDocumentID"},
 }
-_MOST_CHARACTERS = 8192  # of ASCII without a blank; longer values are embedded files
+_MOST_CHARACTERS = 8192  # in ASCII without spaces; longer values are embedded files
 _SIDES = ((_TIFF, "ImageWidth", "ImageLength"), (_EXIF, "PixelXDimension", "PixelYDimension"))
 
 
 def drop_old_file(document: "Document") -> None:
-    """Remove the properties that describe the file that the packet comes from."""
+    """Remove the properties that describe the original file."""
     for item in document.getElementsByTagNameNS(RDF, "li"):
         if _is_embedded_file(value_of(item)):
             remove(item)
@@ -73,7 +73,7 @@ def _is_dropped_namespace(namespace: str) -> bool:
 
 
 def take_xmp_orientation(document: "Document") -> int | None:
-    """Set the orientation to upright, and return what it was; None if there was none."""
+    """Set the orientation to upright, and return the previous orientation; None if there was none."""
     orientation = None
     for node in find(document, _TIFF, "Orientation"):
         value = value_of(node)
@@ -90,7 +90,7 @@ def declare_xmp_srgb(document: "Document") -> None:
 
 
 def set_xmp_size(document: "Document", size: tuple[int, int]) -> None:
-    """Set all sizes of the image in the packet to `size`, and scale the measures of a panorama with it."""
+    """Set all image sizes in the packet to `size`, and scale the dimensions of a panorama accordingly."""
     for namespace, *names in _SIDES:
         for name, side in zip(names, size, strict=True):
             for node in find(document, namespace, name):

@@ -1,4 +1,4 @@
-"""Regions in XMP, such as those of faces, turned with their image."""
+"""Turn the regions in XMP, such as those of faces, together with the image."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ _MICROSOFT_REGIONS = "http://ns.microsoft.com/photo/1.2/"
 _MICROSOFT_AREA = "http://ns.microsoft.com/photo/1.2/t/Region#"
 _IPTC = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
 
-# Where a point of the stored image, each coordinate from 0 to 1, is in the upright one; by EXIF's orientation.
+# By EXIF orientation: where a point of the stored image, with coordinates from 0 to 1, is in the upright image.
 _TURNED: dict[int, Callable[[float, float], tuple[float, float]]] = {
     1: lambda x, y: (x, y),
     2: lambda x, y: (1 - x, y),
@@ -33,11 +33,11 @@ _SHAPE_TOLERANCE = 0.02
 
 
 def turn_regions(document: "Document", orientation: int, size: tuple[int, int]) -> None:
-    """Turn the regions in a packet from the stored image to the upright one; what cannot be turned is removed.
+    """Convert regions in a packet from the stored to the upright image, and remove those that cannot be converted.
 
     Args:
         document: The packet.
-        orientation: EXIF's orientation of the stored image.
+        orientation: The EXIF orientation of the stored image.
         size: Width and height of the upright image.
     """
     for regions in find(document, _REGIONS, "Regions"):
@@ -69,7 +69,7 @@ def _turn_areas(regions: "Node", orientation: int, size: tuple[int, int]) -> boo
     shapes = [_shape(dimensions) for dimensions in find(regions, _REGIONS, "AppliedToDimensions")]
     stored = size[::-1] if orientation in _ON_THEIR_SIDE else size
     if not all(_have_same_shape(shape, stored) for shape in shapes):
-        return all(_have_same_shape(shape, size) for shape in shapes)  # some programs measure the upright image
+        return all(_have_same_shape(shape, size) for shape in shapes)  # some programs describe the upright image
     for area in find(regions, _REGIONS, "Area"):
         nodes = {name: find(area, _AREA, name) for name in ("x", "y", "w", "h", "unit")}
         units = {value_of(node) for node in nodes.pop("unit")}
@@ -84,7 +84,7 @@ def _turn_areas(regions: "Node", orientation: int, size: tuple[int, int]) -> boo
 
 
 def _turned(area: tuple[float, float, float, float], orientation: int) -> tuple[float, float, float, float]:
-    """Return an area given by its center, width and height, each from 0 to 1, in the upright image."""
+    """Convert an area (center, width and height, each from 0 to 1) to the upright image."""
     x, y, width, height = area
     if orientation in _ON_THEIR_SIDE:
         width, height = height, width

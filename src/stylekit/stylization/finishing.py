@@ -14,7 +14,7 @@ def finish(image: Pixels, photo: Pixels, *, strength: float = 1.0, keep_colors: 
 
     Args:
         image: The stylized image, `(H, W, 3)` RGB; it is changed and returned.
-        photo: The photo, likewise.
+        photo: The photo, `(H, W, 3)` RGB.
         strength: Share of the stylized image, 0 to 1.
         keep_colors: Whether to combine the photo's chroma with the stylized luma.
     """

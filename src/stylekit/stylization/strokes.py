@@ -1,4 +1,4 @@
-"""Stroke size: a network's strokes have a fixed size in pixels, so large photos are stylized at a reduced size."""
+"""Stroke size: a network paints strokes of a fixed size in pixels, so large photos are stylized at a reduced size."""
 
 from math import ceil
 
@@ -11,15 +11,15 @@ _USUAL_SIDE = 1000  # shorter side in pixels at which a network's strokes look r
 _LARGEST_RAW_SIDE = 1400  # shorter side in pixels up to which a photo is not reduced
 _BAND = 256  # rows at a time, to save memory; a multiple of _BLOCK
 _BLOCK = 4  # side in pixels of the reduced photo's blocks whose contrast is compared
-_NOISE = 5.0  # standard deviation, of 255, below which contrast counts as noise
+_NOISE = 5.0  # standard deviation, on the scale of 0 to 255, below which contrast counts as noise
 
 
 def stroke_scale(stroke_size: float | None, pixels: Pixels) -> float:
-    """Return the factor by which strokes on a photo are larger than the network's own.
+    """Return the factor by which strokes on a photo are larger than the network paints them.
 
     Args:
-        stroke_size: The factor that the user asked for; None fits the strokes to the photo, as if its shorter side had
-            about 1,000 pixels.
+        stroke_size: The factor that the user asked for. None fits the strokes to the photo, so that they look as they
+            do on a photo whose shorter side has about 1,000 pixels.
         pixels: The photo, `(H, W, 3)`.
     """
     if stroke_size is not None:
@@ -39,7 +39,7 @@ def restored(painted: Pixels, small: Pixels, pixels: Pixels) -> Pixels:
 
     Enlarging alone blurs edges, and a guided filter (He et al. 2013) keeps edges but loses strokes. So the photo's fine
     detail, which the reduced photo could not hold, is added to the enlarged image, weighted by how much of the local
-    contrast the painting kept: neither grain nor edges that were painted over return.
+    contrast the painting kept. This brings back neither grain nor edges that were painted over.
 
     Args:
         painted: The reduced photo after stylization, `(h, w, 3)`.
@@ -69,9 +69,9 @@ def _kept_contrast(painted: Pixels, small: Pixels) -> Pixels:
 
 
 def _kept_by_blocks(painted: Pixels, small: Pixels) -> Pixels:
-    """Return the slope of the regression of painted on original gray values in each block, 0 to 1 as 0 to 255.
+    """Return the slope of the regression of painted on original gray values in each block; 255 stands for a slope of 1.
 
-    Noise in the denominator takes it to 0 where a block has no contrast of its own.
+    The noise variance in the denominator brings the slope to 0 in blocks without contrast.
     """
     after, before = (Image.fromarray(image).convert("F") for image in (painted, small))
     values, photo = np.asarray(after), np.asarray(before)

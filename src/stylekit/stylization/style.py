@@ -67,7 +67,7 @@ class Style:
         return cls(metadata, BlendedEngine(engines, [share for _, share in used]))
 
     def __repr__(self) -> str:
-        """Return the style's name, its network and where that runs."""
+        """Return the style's name and network, and the engine and device that run the network."""
         engine = self.engine.facts
         return f"<Style {self.metadata.name!r}: network {self.metadata.network}, {engine.name} on {engine.device}>"
 
@@ -85,11 +85,11 @@ class Style:
         Args:
             image: A path, a Pillow image of any mode, or RGB values `(H, W, 3)` of type uint8. Its EXIF orientation and
                 color profile are applied, its transparency is kept.
-            stroke_size: Stroke size relative to the network's own, 0.1 to 100; None fits the strokes to the image.
+            stroke_size: Factor by which to enlarge the network's strokes, 0.1 to 100; None fits them to the image.
             strength: Share of the stylized image in the result, 0 (the photo) to 1.
             keep_colors: Whether to keep the photo's colors and take only the brushwork.
-            tile: Side in pixels of the tiles in which the image is stylized, to save memory; 0 stylizes it in one
-                piece, None decides by the free memory. The result is the same.
+            tile: Side in pixels of the tiles in which the image is stylized to save memory; 0 stylizes it in one piece,
+                None decides by the free memory. The result does not depend on it.
 
         Returns:
             An image of the same (upright) size, RGBA if the image has transparency, else RGB, with its metadata.
@@ -101,7 +101,7 @@ class Style:
         """
         photo = _photo(image)
         (pixels,) = self.stylize_batch([photo.pixels], Look(stroke_size, strength, keep_colors, tile))
-        metadata = dataclasses.replace(photo.metadata, recipe=None)  # how the photo itself was painted
+        metadata = dataclasses.replace(photo.metadata, recipe=None)  # describes how the photo itself was painted
         return photo_to_image(dataclasses.replace(photo, pixels=pixels, metadata=metadata))
 
     def stylize(
@@ -174,7 +174,7 @@ def blend_styles(
     engine: str = "auto",
     threads: int | None = None,
 ) -> Style:
-    """Load several styles as one that mixes their results.
+    """Load several styles as a single style that mixes their results.
 
     Args:
         shares: The share of each style, by name or path; only their ratios matter.
@@ -183,10 +183,10 @@ def blend_styles(
         threads: As in `load_style`.
 
     Raises:
-        ConfigError: If a share is negative or not finite, or all are 0; or as `load_style`.
-        StyleNotFound: As `load_style`.
-        StyleFileError: As `load_style`.
-        DeviceUnavailable: As `load_style`.
+        ConfigError: If a share is negative or not finite, or all are 0; or as in `load_style`.
+        StyleNotFound: As in `load_style`.
+        StyleFileError: As in `load_style`.
+        DeviceUnavailable: As in `load_style`.
     """
     check_shares(list(shares.values()), len(shares))
     files = [load_style_file_by_name(str(style)) for style in shares]

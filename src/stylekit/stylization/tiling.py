@@ -1,11 +1,15 @@
-"""Tiles, for images that are too large for memory; the result is the same as in one piece.
+"""Stylize images that are too large for memory in tiles, with the same result as in one piece.
 
 Tiles match because all are normalized by the statistics of the whole image, and because each is stylized together with
-the surrounding pixels that its own depend on. The statistics are gathered layer by layer, each in one pass over all
-tiles, which computes what the network computes in one piece. Cheaper ways were measured on two images of 6 megapixels
-against one piece (`starry-night`, mean difference of 255): statistics of a copy reduced to 1,000 pixels (Chen et al.
-2022) 8 and 5; of 64 crops of 256 pixels together 2 and 3; all layers gathered in the same pass, repeated with the
-result, 1 and 0.4 after three rounds, and diverging for `johnson`.
+the surrounding pixels that affect it. The statistics of each normalization are gathered in a separate pass over all
+tiles, so that they equal those that the network computes in one piece.
+
+Cheaper ways to gather them were tried with `starry-night` on two images of 6 megapixels. These are the mean differences
+from the result in one piece, on the scale of 0 to 255:
+
+- from a copy of the image reduced to 1,000 pixels (Chen et al. 2022): 8 and 5
+- from 64 crops of 256 pixels: 2 and 3
+- for all normalizations in one pass, repeated with the result: 1 and 0.4 after three passes, but `johnson` diverges
 """
 
 import contextlib
@@ -24,8 +28,8 @@ from stylekit.networks.shapes import TILE_MULTIPLE
 from stylekit.system.memory import free_memory
 
 _AUTO_SIDES = (1024, 512, 256, 128)  # of tiles in pixels, tried in order until one fits into memory
-_AMPLE = 2_700_000_000  # bytes on a CPU: enough for 12 megapixels by `fast`
-_FEW_NORMS = 8  # `fast` has four, and takes 2.4 times as long in tiles; `johnson` has fifteen, and takes nine times
+_AMPLE = 2_700_000_000  # bytes that are enough on a CPU: `fast` needs them for 12 megapixels
+_FEW_NORMS = 8  # in tiles, `fast` with four takes 2.4 times as long, and `johnson` with fifteen nine times
 
 
 def paint(engine: Engine, photos: Sequence[Pixels], tile: int | None = None) -> list[Pixels]:
@@ -61,9 +65,10 @@ def _paint_one(engine: Engine, pixels: Pixels, tile: int | None) -> Pixels:
 
 
 def _are_too_large(engine: Engine, photos: Sequence[Pixels]) -> bool:
-    """Return whether photos, each in one piece, would take more than half of the free memory, or too much to pay off.
+    """Return whether photos in one piece would take more than half of the free memory, or needlessly much on a CPU.
 
-    If the memory that the engine holds suffices, free memory is not asked for, which takes as long as reading a frame.
+    If the memory that the engine holds suffices, the free memory is not queried, because that takes as long as reading
+    a video frame.
     """
     facts = engine.facts
     needed = sum(photo.shape[0] * photo.shape[1] for photo in photos) * facts.bytes_per_pixel
@@ -75,7 +80,7 @@ def _are_too_large(engine: Engine, photos: Sequence[Pixels]) -> bool:
 
 
 def _paint_in_tiles(engine: Engine, pixels: Pixels, side: int) -> Pixels:
-    """Stylize a photo in tiles of `side` pixels, or in one piece if that is 0 or no less than the photo's sides."""
+    """Stylize a photo in tiles of `side` pixels, or in one piece if `side` is 0 or the photo is no larger."""
     if not 0 < side < max(pixels.shape[:2]):
         return to_bytes(engine.run(to_floats(pixels)[None])[0])
     height, width = (_spans(length, side, engine.facts.receptive_radius) for length in pixels.shape[:2])
@@ -95,12 +100,12 @@ def _paint_in_tiles(engine: Engine, pixels: Pixels, side: int) -> Pixels:
 
 @dataclass(frozen=True)
 class _Span:
-    """A tile's rows or columns.
+    """The rows or the columns of a tile.
 
     Attributes:
-        part: The pixels of the result.
-        seen: The pixels of the photo that they depend on.
-        part_of_seen: `part` within `seen`.
+        part: The rows of the result that the tile contributes.
+        seen: The rows of the photo that they depend on.
+        part_of_seen: `part`, counted from the start of `seen`.
     """
 
     part: slice
@@ -109,11 +114,14 @@ class _Span:
 
 
 def _spans(length: int, side: int, radius: int) -> list[_Span]:
-    """Divide the rows or columns of an image into tiles of `side` pixels; the last takes the rest, a cell at least.
+    """Divide the rows or columns of an image into tiles of `side` pixels.
+
+    The last tile takes the rest. It is slightly larger than the others if there would be fewer than `TILE_MULTIPLE`
+    pixels beyond it.
 
     Args:
         length: The number of rows or columns.
-        side: The side of a tile.
+        side: The side of a tile, which is rounded down to a multiple of `TILE_MULTIPLE`.
         radius: The network's receptive radius.
     """
     side -= side % TILE_MULTIPLE
