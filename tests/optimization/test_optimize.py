@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,10 +12,11 @@ from safetensors.numpy import save_file
 
 from stylekit.config.gatys import GatysConfig
 from stylekit.errors import ConfigError, ImageError, OutOfMemory, TrainingDiverged
+from stylekit.images.reading import as_photo
 from stylekit.losses.perceptual import Losses
 from stylekit.optimization.optimize import gatys
 from stylekit.optimization.optimizers import Adam, Lbfgs
-from stylekit.optimization.scales import StepCounter, largest_side
+from stylekit.optimization.scales import GatysReport, StepCounter, largest_side
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -59,7 +61,7 @@ def pixels(image):
 
 
 def test_the_result_has_the_photos_size_and_takes_on_the_paintings_style(photo, painting, config):
-    reports = []
+    reports: list[GatysReport] = []
     image = gatys(photo, painting, config, on_step=reports.append)
     assert image.size == photo.size
     assert image.mode == "RGB"
@@ -69,7 +71,7 @@ def test_the_result_has_the_photos_size_and_takes_on_the_paintings_style(photo, 
 
 @pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
 def test_scales_go_from_coarse_to_fine_and_every_step_is_reported(optimizer, photo, painting, config):
-    reports = []
+    reports: list[GatysReport] = []
     gatys(photo, painting, dataclasses.replace(config, optimizer=optimizer), on_step=reports.append)
     sizes = [(report.width, report.height) for report in reports]
     assert [size for size, _ in itertools.groupby(sizes)] == [(24, 20), (48, 40)]
@@ -83,7 +85,7 @@ def test_scales_go_from_coarse_to_fine_and_every_step_is_reported(optimizer, pho
 
 def test_a_scale_starts_from_the_previous_one(photo, painting, config):
     """At its first step the second scale's image is not the photo, whose content loss is 0."""
-    reports = []
+    reports: list[GatysReport] = []
     gatys(photo, painting, config, on_step=reports.append)
     first = [report for report in reports if report.step == 1]
     assert first[0].content == pytest.approx(0, abs=1e-6)
@@ -105,7 +107,7 @@ def test_another_seed_gives_another_image_from_noise(photo, painting, config):
 
 def test_the_optimization_can_start_from_a_file(photo, painting, other, config, tmp_path):
     other.save(tmp_path / "start.png")
-    reports = []
+    reports: list[GatysReport] = []
     gatys(photo, painting, dataclasses.replace(config, init=str(tmp_path / "start.png")), on_step=reports.append)
     assert reports[0].content > 0.1
 
@@ -148,6 +150,24 @@ def test_a_mask_of_another_size_is_rejected(photo, painting, config):
         gatys(photo, painting, config, mask=Image.new("L", (10, 40)))
 
 
+def test_the_photo_is_decoded_once_with_a_mask(make_photo, painting, config, tmp_path, monkeypatch):
+    make_photo(96, 80).save(tmp_path / "photo.png")
+    Image.new("L", (96, 80), 255).save(tmp_path / "mask.png")
+    paths: list[Path] = []
+    notes: list[str] = []
+
+    def read(image, **limits):
+        paths.append(image)
+        return as_photo(image, **limits)
+
+    monkeypatch.setattr("stylekit.optimization.optimize.as_photo", read)
+    image = gatys(tmp_path / "photo.png", painting, config, mask=tmp_path / "mask.png", on_note=notes.append)
+    assert [path.name for path in paths] == ["photo.png", "mask.png"]
+    assert (image.size, notes) == ((48, 40), ["painting at 48 x 40 px; --size sets it"])
+    without = gatys(tmp_path / "photo.png", painting, config)
+    assert np.abs(pixels(image) - pixels(without)).max() <= 1
+
+
 def test_kept_colors_are_the_photos(photo, other, config):
     def chroma(image):
         return pixels(image) - pixels(image) @ [[0.299] * 3, [0.587] * 3, [0.114] * 3]
@@ -174,13 +194,14 @@ def test_transparency_and_metadata_are_kept(photo, painting, config, tmp_path):
 
 
 def test_intermediate_images_come_as_often_as_asked_for_and_at_full_size(photo, painting, config):
-    images = []
+    images: list[Image.Image] = []
     gatys(photo, painting, dataclasses.replace(config, save_every=2), on_image=images.append)
     assert [image.size for image in images] == [photo.size] * 3  # after 2, 4 and 6 of 6 steps
 
 
 def test_an_interruption_returns_the_image_so_far(photo, painting, config):
-    images, steps = [], itertools.count(1)
+    images: list[Image.Image] = []
+    steps = itertools.count(1)
 
     def interrupt(report):
         if next(steps) == 5:
@@ -193,7 +214,7 @@ def test_an_interruption_returns_the_image_so_far(photo, painting, config):
 
 
 def test_layers_missing_from_the_loss_weights_are_noted_once(photo, painting, config):
-    notes = []
+    notes: list[str] = []
     gatys(photo, painting, dataclasses.replace(config, content_layers=(), style_layers={}), on_note=notes.append)
     assert notes == ["The loss network reaches up to relu3_3: content at relu3_3, style up to relu3_1."]
     notes.clear()
@@ -202,7 +223,7 @@ def test_layers_missing_from_the_loss_weights_are_noted_once(photo, painting, co
 
 
 def test_a_painting_of_which_nothing_is_visible_is_rejected(photo, config):
-    with pytest.raises(ImageError, match="wholly transparent"):
+    with pytest.raises(ImageError, match="fully transparent"):
         gatys(photo, Image.new("RGBA", (64, 64)), config)
 
 
@@ -257,7 +278,7 @@ def test_running_out_of_memory_names_a_size_that_fits(photo, painting, config, m
         run(self, objective, steps, on_step)
 
     monkeypatch.setattr(Lbfgs, "run", limited)
-    so_far = []
+    so_far: list[Image.Image] = []
     with pytest.raises(OutOfMemory) as caught:
         gatys(photo, painting, config, on_image=so_far.append)
     assert caught.value.hint == "--size 24 would fit."
@@ -285,7 +306,7 @@ def test_the_image_so_far_is_the_best_so_far(photo, painting, config, monkeypatc
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Lbfgs, "run", run)
-    so_far = []
+    so_far: list[Image.Image] = []
     with pytest.raises(KeyboardInterrupt):
         gatys(photo, painting, config, on_image=so_far.append)
     assert pixels(so_far[-1]).mean() == pytest.approx(127.5, abs=1)
@@ -318,7 +339,7 @@ def bowl(target):
 def test_optimizers_reach_the_minimum_within_the_range_of_images(optimizer, steps):
     target = torch.linspace(-0.5, 1.5, 3 * 4 * 5, dtype=torch.float64).view(1, 3, 4, 5)
     optimizer.restart(torch.full_like(target, 0.5))
-    taken = []
+    taken: list[Losses] = []
     optimizer.run(bowl(target), steps, taken.append)
     assert len(taken) <= steps
     torch.testing.assert_close(optimizer.image, target.clamp(0, 1), rtol=0, atol=0.02)

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from stylekit.optimization.scales import GatysReport
 
 _DEFAULT = GatysConfig()
-_LINES = 20  # of progress where no bar is shown
+_LINES = 20  # of progress, where no bar is shown
 _PROGRESS = "{width} x {height} px  step {step}/{steps}"
-_LOSSES = "total {total:.3f}  content {content:.3f}  style {style:.4f}"  # last, because 80 columns lack room for them
+_LOSSES = "total {total:.3f}  content {content:.3f}  style {style:.4f}"  # last, because they do not fit into 80 columns
 
 _losses = panel("Losses")
 _optimization = panel("Optimization")
@@ -157,7 +157,7 @@ def _parse_weights(text: str) -> tuple[float, ...]:
 def _check_output(path: Path, inputs: list[Path], overwrite: bool) -> None:
     format = format_of_suffix(path.suffix)
     if path.is_dir():
-        raise ConfigError(f"{path} is a folder.", "Give --output a file.")
+        raise ConfigError(f"{path} is a folder.", f"Add a file name: --output {path / 'result.png'}.")
     if any(path.exists() and other.exists() and other.samefile(path) for other in inputs):
         raise ConfigError(f"{path} is one of the inputs.", "Choose another --output.")
     if path.exists() and not overwrite:
@@ -183,17 +183,19 @@ def _run(
     from stylekit.images.reading import photo_from_image
     from stylekit.images.writing import save_photo
     from stylekit.optimization.optimize import gatys as optimize
+    from stylekit.optimization.recipe import gatys_recipe
 
+    recipe = gatys_recipe(paintings, config, mask=mask)
     clear_stale(output.absolute().parent)
     saved = False
 
     def save(image: "Image.Image") -> None:
         nonlocal saved
-        result, format = photo_from_image(image), format_of_suffix(output.suffix)
+        result = photo_from_image(image)
         notes = save_photo(
-            result,
+            dataclasses.replace(result, metadata=dataclasses.replace(result.metadata, recipe=recipe)),
             output,
-            format=format,
+            format=format_of_suffix(output.suffix),
             quality=quality,
             strip_metadata=strip_metadata,
             overwrite=overwrite or saved,

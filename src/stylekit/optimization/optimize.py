@@ -17,7 +17,7 @@ from stylekit.downloads.announcement import OnDownload, ignore_download
 from stylekit.errors import ImageError, OutOfMemory, TrainingDiverged
 from stylekit.images.photo import Photo, photo_to_image
 from stylekit.images.pixels import Pixels, round_to_bytes, to_bytes, to_floats
-from stylekit.images.reading import ImageLike, as_painting, as_photo
+from stylekit.images.reading import ImageLike, as_painting, as_photo, photo_from_image
 from stylekit.losses.layers import default_content_layers, default_style_layers
 from stylekit.losses.networks import build_loss_network, highest_layer_of
 from stylekit.losses.perceptual import Losses, PerceptualLoss
@@ -28,7 +28,7 @@ from stylekit.stylization.finishing import finish
 from stylekit.system.devices import select_device
 from stylekit.system.memory import free_memory, memory_errors
 
-_LEAST_PHOTO = 16  # pixels on each side: VGG-19 halves four times
+_LEAST_PHOTO = 16  # pixels on each side: VGG-19 halves the size four times
 _LEAST_PAINTING = 32
 _FEATHER = 0.01  # radius of a mask's softened edges, relative to the longer side
 _TOP_LAYER = "relu5_4"
@@ -45,19 +45,19 @@ def gatys(
     on_image: Callable[[Image.Image], None] = lambda image: None,
     on_download: OnDownload = ignore_download,
 ) -> Image.Image:
-    """Stylize one photo after one or more paintings, by optimizing the image itself.
+    """Stylize one photo in the style of one or more paintings, by optimizing the image itself.
 
     Unlike in the paper, losses are relative, and the image is optimized from coarse to fine: each scale starts from the
-    previous one's result.
+    result of the previous scale.
 
     Args:
         photo: The content image, as a path, a Pillow image or RGB values `(H, W, 3)` of type uint8. Its orientation and
             color profile are applied, its transparency is kept.
-        paintings: One or more style images, likewise.
+        paintings: One or more style images, in any of these forms.
         config: The settings.
-        mask: White where the photo is to be stylized, black where it is to stay; an image of the photo's size.
+        mask: An image of the photo's size: white where the photo is to be stylized, black where it stays unchanged.
         on_step: Called after each evaluation of the losses.
-        on_note: Called with remarks for the user.
+        on_note: Called with notes for the user.
         on_image: Called with the image so far every `config.save_every` steps, and when the optimization ends early.
         on_download: Called before the loss network's weights are downloaded.
 
@@ -67,16 +67,16 @@ def gatys(
     Raises:
         ConfigError: If settings contradict each other.
         ImageError: If an image cannot be read or is too small, or the mask has another size than the photo.
-        LossWeightsError: If VGG-19's weights are missing, cannot be downloaded, or end below the layers.
+        LossWeightsError: If VGG-19's weights are missing, cannot be downloaded, or lack layers.
         DeviceUnavailable: If the device is missing or full.
         OutOfMemory: If the image is too large for the device; the hint names a size that fits.
         TrainingDiverged: If the losses are no longer finite.
-        KeyboardInterrupt: If the user interrupts it. In this case, as in the two before, `on_image` is called first.
+        KeyboardInterrupt: If the user interrupts it. Here, as for the previous two errors, `on_image` is called first.
     """
     config = config or GatysConfig()
     several = [paintings] if isinstance(paintings, str | Path | Image.Image | np.ndarray) else list(paintings)
     config.check_paintings(len(several))
-    source = _read(photo, config, max_size=config.size)
+    source, opacity = _read_masked(photo, mask, config)
     for note in source.notes:
         on_note(note)
     shape = height, width = source.pixels.shape[:2]
@@ -86,7 +86,6 @@ def gatys(
     styles = [as_painting(painting, max_pixels=config.max_pixels).pixels for painting in several]
     for style in styles:
         _check_size(style, _LEAST_PAINTING, "painting")
-    opacity = None if mask is None else _read_mask(mask, photo, shape, config)
     starts: dict[str, Pixels | None] = dict(zip(STARTS, (source.pixels, None, styles[0]), strict=True))
     start = starts[config.init] if config.init in STARTS else _read(config.init, config).pixels
 
@@ -94,7 +93,7 @@ def gatys(
         pixels = finish(_pixels(values, shape), source.pixels, keep_colors=config.keep_colors)
         if opacity is not None:
             pixels = round_to_bytes(source.pixels + opacity[..., None] * (pixels - source.pixels.astype(np.float32)))
-        metadata = dataclasses.replace(source.metadata, recipe=None)  # how the photo itself was painted
+        metadata = dataclasses.replace(source.metadata, recipe=None)  # it says how the photo itself was painted
         return photo_to_image(dataclasses.replace(source, pixels=pixels, metadata=metadata))
 
     optimization = _Optimization(config, source.pixels, styles, opacity, on_note, on_download)
@@ -145,7 +144,7 @@ class _Optimization:
         self._optimizer: ImageOptimizer = Lbfgs() if config.optimizer == "lbfgs" else Adam(config.learning_rate)
 
     def _tensor(self, pixels: Pixels, size: Size) -> Tensor:
-        """Return pixels at another size. Sharpness is part of a style, so Pillow's best filter resizes them."""
+        """Return resized pixels, by Pillow's best filter, because sharpness is part of a style."""
         height, width = size
         resized = np.array(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS))
         return torch.from_numpy(resized).to(self._device).permute(2, 0, 1)[None].float() / 255
@@ -158,7 +157,7 @@ class _Optimization:
     ) -> Tensor:
         """Optimize the image at every scale, from a starting image or noise, and return the result of the last one.
 
-        What carries over to the next scale is the change of the photo, so that the photo's own detail is there at once.
+        Only the difference from the photo carries over to the next scale, which starts with all the photo's detail.
         """
         scales = coarse_to_fine(*self._photo.shape[:2], least=_LEAST_PHOTO)
         if start is None:
@@ -172,7 +171,7 @@ class _Optimization:
         for number, size in enumerate(scales, start=1):
             advice = self._advice(fitting_side, max(size))
             if self._device.type == "cuda":
-                torch.cuda.reset_peak_memory_stats(self._device)  # the next advice depends on what this scale takes
+                torch.cuda.reset_peak_memory_stats(self._device)  # the next advice depends on this scale's peak
             with memory_errors(str(self._device), advice):
                 photo = self._tensor(self._photo, size)
                 self._optimizer.restart((photo + _resized(change, size)).clamp(0, 1))
@@ -223,7 +222,12 @@ class _Optimization:
         return objective
 
     def _advice(self, fitting_side: int, side: int) -> str:
-        """Return the hint for running out of memory at a longer side, after another one (0 for none) has fitted."""
+        """Return the hint for running out of memory.
+
+        Args:
+            fitting_side: Longer side in pixels of the largest scale that fitted; 0 if none did.
+            side: Longer side in pixels of the scale that does not fit.
+        """
         if not fitting_side:
             return "Use a smaller --size, or --device cpu."
         if self._device.type == "cuda":
@@ -260,12 +264,18 @@ def _check_size(pixels: Pixels, least: int, what: str) -> None:
         )
 
 
-def _read_mask(mask: ImageLike, photo: ImageLike, size: Size, config: GatysConfig) -> NDArray[np.float32]:
-    """Return the mask in [0, 1] at the result's size, with softened edges."""
-    pixels, whole = _read(mask, config).pixels, _read(photo, config).pixels
-    if pixels.shape != whole.shape:
-        sides = " and ".join(f"{p.shape[1]} x {p.shape[0]} px" for p in (pixels, whole))
+def _read_masked(
+    photo: ImageLike, mask: ImageLike | None, config: GatysConfig
+) -> tuple[Photo, NDArray[np.float32] | None]:
+    """Return the photo at the result's size, and the mask in [0, 1] at the same size, with softened edges."""
+    if mask is None:
+        return _read(photo, config, max_size=config.size), None
+    whole, pixels = _read(photo, config), _read(mask, config).pixels
+    if pixels.shape != whole.pixels.shape:
+        sides = " and ".join(f"{p.shape[1]} x {p.shape[0]} px" for p in (pixels, whole.pixels))
         raise ImageError(f"Mask and photo differ in size: {sides}.", "Use a mask of the size of the upright photo.")
-    image = Image.fromarray(pixels).convert("L").resize((size[1], size[0]), Image.Resampling.LANCZOS)
+    reduced = photo_from_image(photo_to_image(whole), max_size=config.size)
+    size = reduced.pixels.shape[1], reduced.pixels.shape[0]
+    image = Image.fromarray(pixels).convert("L").resize(size, Image.Resampling.LANCZOS)
     feathered = image.filter(ImageFilter.GaussianBlur(_FEATHER * max(size)))
-    return to_floats(np.asarray(feathered))
+    return dataclasses.replace(reduced, notes=whole.notes), to_floats(np.asarray(feathered))

@@ -13,23 +13,23 @@ Objective = Callable[[Tensor], Losses]
 OnStep = Callable[[Losses], None]
 
 _RANGE_PENALTY = 100.0  # weight of L-BFGS's penalty on values outside [0, 1]
-_FIRST_STEP = 1e-3  # of L-BFGS, as a mean change of the values; a much shorter one drowns in rounding errors
-_LEVELS = 5  # of L-BFGS's pyramid
-_COARSER_WEIGHT = 0.6  # of a level, relative to the next finer one
-_FEWEST = 5  # evaluations of a run of L-BFGS that made progress
+_FIRST_STEP = 1e-3  # mean change of the values by L-BFGS's first step; a much shorter one drowns in rounding errors
+_LEVELS = 5  # number of levels in L-BFGS's pyramid
+_COARSER_WEIGHT = 0.6  # weight of a level relative to the next finer one
+_FEWEST = 5  # evaluations in a run of L-BFGS that has not converged yet
 _HISTORY = 20  # gradients that L-BFGS remembers; more do not help here, and each is as large as the image
-_DECAY = 0.99  # of the average of Adam's iterates
+_DECAY = 0.99  # decay of the average of Adam's iterates
 
 
 class ImageOptimizer(Protocol):
     """An optimization of one image through several scales."""
 
     def restart(self, start: Tensor) -> None:
-        """Continue at another scale, from the image `(1, 3, H, W)`, with what was learned about it so far."""
+        """Continue at another scale from the image `(1, 3, H, W)`, with moments or the like from the previous scale."""
         ...
 
     def run(self, objective: Objective, steps: int, on_step: OnStep) -> None:
-        """Take up to `steps` steps, and report each."""
+        """Take up to `steps` steps, and report each one."""
         ...
 
     @property
@@ -41,10 +41,10 @@ class ImageOptimizer(Protocol):
 class Lbfgs:
     """L-BFGS with a strong Wolfe line search, as in Gatys et al. 2015; forgets its history at each scale.
 
-    Clamping the values at each step would invalidate the history, so a penalty keeps them near [0, 1], and only the
-    resulting image is clamped. The variables are the change from the start as a pyramid, at full size, half the size, a
-    quarter …, which lets large areas change in few steps. L-BFGS's first step changes the variables by 1 in total, so
-    their unit is the length of that step.
+    Clamping the values at each step would invalidate the history. A penalty keeps them near [0, 1] instead, and only
+    the resulting image is clamped. The variables are the change from the start as a pyramid, at full size, half the
+    size, a quarter …, which lets large areas change in few steps. L-BFGS's first step changes the variables by 1 in
+    total, so one unit is the length of that step.
     """
 
     def restart(self, start: Tensor) -> None:

@@ -11,7 +11,7 @@ Size = tuple[int, int]  # height, width
 _SHORTEST_LONG_SIDE = 128  # pixels, of the coarsest scale
 _SCALE_FACTOR = 2  # between neighboring scales
 _USABLE_MEMORY = 0.9  # share of a device's memory to plan with
-_LEAST_STEPS = 1 / 4  # of the finest scale's steps: fewer would find no large strokes
+_LEAST_STEPS = 1 / 4  # of the finest scale's steps, at any scale: with fewer, no large strokes emerge
 
 
 @dataclass(frozen=True)
@@ -19,13 +19,13 @@ class GatysReport:
     """One evaluation of the losses.
 
     Attributes:
-        step: Its number at this scale, from 1.
+        step: The number of this step at its scale, from 1.
         steps: Number of steps at this scale.
         scale: The scale's number, from 1.
         scales: Number of scales.
         width: Width of the image at this scale in pixels.
         height: Height of the image at this scale in pixels.
-        done: Share of the whole work that is done, 0 to 1.
+        done: Share of the total work that is done, 0 to 1.
         total: The weighted sum of the losses.
         content: Relative content loss.
         style: Relative style loss.
@@ -52,8 +52,8 @@ class StepCounter:
 
     Args:
         scales: The sizes of the scales.
-        steps: Number of steps at the finest scale. Each coarser one has half as many, because the next one adds the
-            photo's detail again, but at least a quarter.
+        steps: Number of steps at the finest scale. Each coarser scale has half as many as the next one, because that
+            restores the photo's detail anyway, but at least a quarter of `steps`.
 
     Attributes:
         steps: Number of steps at each scale.
@@ -70,7 +70,7 @@ class StepCounter:
         self._began = time.monotonic()
 
     def report(self, scale: int, losses: Losses) -> GatysReport:
-        """Count a step at this scale, from 1, and report it."""
+        """Count a step at the scale with this number, from 1, and report it."""
         self._step = self._step + 1 if scale == self._scale else 1
         self._scale = scale
         self.steps_taken += 1
@@ -112,13 +112,13 @@ def coarse_to_fine(height: int, width: int, *, least: int) -> list[Size]:
 
 
 def largest_side(side: int, peak: int, room: int, *, below: int) -> int:
-    """Estimate the longest side in pixels of an image that fits into memory, from the memory that another one took.
+    """Estimate the longest side in pixels of an image that fits into memory, from the memory that a smaller one took.
 
     Args:
         side: Longer side in pixels of an image that fitted.
-        peak: Bytes of memory that it took; they grow with the pixels.
+        peak: Bytes of memory that it took; they are proportional to its pixels.
         room: Bytes of memory that are available.
-        below: A side that did not fit.
+        below: Longer side in pixels of an image that did not fit.
     """
     estimate = int(side * (_USABLE_MEMORY * room / max(peak, 1)) ** 0.5)
     return max(side, min(estimate, below - 1))
