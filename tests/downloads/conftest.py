@@ -1,5 +1,5 @@
 """What the tests of downloads share."""
 
-from permissions import without_permission
+from tests.permissions import without_permission
 
 __all__ = ["without_permission"]

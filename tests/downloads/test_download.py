@@ -1,18 +1,22 @@
 """A downloaded file is whole and verified, or it is not there at all."""
 
+import contextlib
 import email.utils
+import errno
 import hashlib
+import itertools
 import random
 import socket
+import threading
 import time
 from types import SimpleNamespace
 
 import pytest
 import requests
 
-from local_server import Page, time_with
 from stylekit.downloads.download import fetch
 from stylekit.errors import ChecksumMismatch, DownloadError
+from tests.local_server import Page, time_with
 
 PIECE = 1 << 16
 CONTENT = random.Random(0).randbytes(20 * PIECE - 777)
@@ -41,7 +45,7 @@ def target(tmp_path):
 @pytest.fixture(autouse=True)
 def waits(monkeypatch):
     """The seconds between tries, recorded instead of waited for."""
-    noted = []
+    noted: list[float] = []
     monkeypatch.setattr("stylekit.downloads.transfer.time", time_with(noted.append))
     return noted
 
@@ -201,7 +205,7 @@ def test_without_a_validator_no_part_is_kept(server, target):
 
 
 def test_a_date_is_a_validator_too(server, target):
-    dated = {"Last-Modified": "Wed, 21 Oct 2015 07:28:00 GMT"}
+    dated: dict[str, str | None] = {"Last-Modified": "Wed, 21 Oct 2015 07:28:00 GMT"}
     pages = Page(CONTENT, headers=dated, cut_after=CUTS[0]), Page(CONTENT, headers=dated)
     fetch(server.put_all("/a.bin", *pages), target, sha256=SHA256)
     assert_whole(target)
@@ -249,7 +253,7 @@ def test_another_range_than_requested_is_not_used(server, target, interrupted, c
 
 def test_a_server_that_sends_only_wrong_ranges_is_given_up(server, target):
     url = server.put("/a.bin", CONTENT, status=206, headers={"Content-Range": "bytes 5-9/10"})
-    with pytest.raises(DownloadError, match="another range than requested"):
+    with pytest.raises(DownloadError, match="did not send the requested range"):
         fetch(url, target, sha256=SHA256)
     assert files_in(target.parent) == []
 
@@ -373,7 +377,7 @@ def test_an_interruption_after_a_redirect_is_resumed_there(server, target):
 
 def test_a_redirect_to_https_is_followed_and_its_certificate_checked(server, target):
     location = server.address.replace("http:", "https:") + "/b.bin"
-    with pytest.raises(DownloadError, match="not to be trusted"):
+    with pytest.raises(DownloadError, match="certificate cannot be verified"):
         fetch(server.put("/a.bin", status=302, headers={"Location": location}), target, sha256=SHA256)
 
 
@@ -464,11 +468,22 @@ def test_a_file_that_is_too_long_is_refused(server, target, headers):
 
 
 def test_a_file_larger_than_the_free_space_is_not_started(server, target, monkeypatch):
-    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=len(CONTENT) - 1))
-    with pytest.raises(DownloadError, match="1 MB are free") as caught:
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(total=10**9, free=len(CONTENT) - 1))
+    with pytest.raises(DownloadError, match="only 1 MB are free") as caught:
         fetch(server.put("/a.bin", CONTENT), target, sha256=SHA256)
     assert "STYLEKIT_HOME" in caught.value.hint
     assert files_in(target.parent) == []
+
+
+def unknown_usage(path):
+    raise OSError(errno.ENOSYS, "Function not implemented")
+
+
+@pytest.mark.parametrize("usage", [unknown_usage, lambda path: SimpleNamespace(total=0, free=0)], ids=["error", "zero"])
+def test_a_folder_that_does_not_report_its_free_space_is_written_to(server, target, monkeypatch, usage):
+    monkeypatch.setattr("shutil.disk_usage", usage)
+    fetch(server.put("/a.bin", CONTENT), target, sha256=SHA256)
+    assert_whole(target)
 
 
 def test_a_server_that_goes_silent_is_asked_for_the_rest(server, target, monkeypatch):
@@ -485,10 +500,16 @@ def test_a_server_that_stays_silent_is_given_up(server, target, monkeypatch):
     assert len(server.requests) == 5
 
 
-def test_a_server_that_sends_a_byte_at_a_time_is_given_up_and_the_part_kept(server, target, monkeypatch):
-    monkeypatch.setattr("stylekit.downloads.transfer._STALL_SECONDS", 0.3)
+@pytest.fixture
+def fast_clock(monkeypatch):
+    """A clock that advances by twenty seconds each time it is read."""
+    monkeypatch.setattr("stylekit.downloads.transfer.time.monotonic", itertools.count(step=20).__next__)
+
+
+@pytest.mark.usefixtures("fast_clock")
+def test_a_server_that_sends_a_byte_at_a_time_is_given_up_and_the_part_kept(server, target):
     url = server.put("/a.bin", CONTENT, etag='"one"', piece_bytes=1, delay=0.01)
-    with pytest.raises(DownloadError, match=r"only \d+ bytes arrived") as caught:
+    with pytest.raises(DownloadError, match=r"only \d+ bytes of the file arrived") as caught:
         fetch(url, target, sha256=SHA256)
     assert "will be resumed" in caught.value.hint
     assert len(server.requests) == 1
@@ -496,6 +517,41 @@ def test_a_server_that_sends_a_byte_at_a_time_is_given_up_and_the_part_kept(serv
     fetch(url, target, sha256=SHA256)
     assert start_of(server.requests[1]) > 0
     assert_whole(target)
+
+
+BEFORE_A_CHUNK = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n1;"
+DRIPS = {
+    "status": b"HTTP/1.1 200 O",
+    "headers": b"HTTP/1.1 200 OK\r\nX-Long: ",
+    "informational responses": b"HTTP/1.1 100 Continue\r\nX-Long: ",
+    "chunk size": BEFORE_A_CHUNK,
+}
+
+
+@pytest.mark.usefixtures("fast_clock")
+@pytest.mark.parametrize("beginning", DRIPS.values(), ids=DRIPS)
+def test_a_server_that_drips_what_comes_before_the_file_is_given_up(target, monkeypatch, beginning):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    ended = threading.Event()
+
+    def drip(listener):
+        connection, _ = listener.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.sendall(beginning)
+            while not ended.wait(0.01):
+                connection.sendall(b"x")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=drip, args=[listener])
+        thread.start()
+        try:
+            with pytest.raises(DownloadError, match=r"only \d bytes of the file arrived in \d+ s") as caught:
+                fetch(f"http://127.0.0.1:{listener.getsockname()[1]}/a.bin", target, sha256=SHA256)
+        finally:
+            ended.set()
+            thread.join()
+    assert caught.value.hint == "Try again later."
+    assert files_in(target.parent) == []
 
 
 def test_a_slow_server_is_waited_for_while_bytes_arrive(server, target, monkeypatch):
@@ -509,7 +565,7 @@ def test_a_refused_connection_is_one_clear_error(target, monkeypatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    with pytest.raises(DownloadError, match="no connection") as caught:
+    with pytest.raises(DownloadError, match="connection failed") as caught:
         fetch(f"http://127.0.0.1:{port}/a.bin", target, sha256=SHA256)
     assert "\n" not in caught.value.message
     assert files_in(target.parent) == []

@@ -6,13 +6,13 @@ import json
 import numpy as np
 import pytest
 
-from ranks import exchange, gradients_of_a_step, run_ranks, take_a_step, take_steps, train, trainer_of
 from stylekit.errors import ConfigError
 from stylekit.styles.locations import own_styles_dir
 from stylekit.system import devices
 from stylekit.system.devices import select_device
 from stylekit.system.distributed import ALONE, World, read_world
-from training_material import metrics, tiny_config, write_material
+from tests.ranks import exchange, gradients_of_a_step, run_ranks, take_a_step, take_steps, train, trainer_of
+from tests.training_material import metrics, tiny_config, write_material
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -86,7 +87,7 @@ def test_a_disk_that_is_full_when_the_file_is_flushed_keeps_the_old_file(tmp_pat
     assert list(tmp_path.iterdir()) == [target]
 
 
-@pytest.mark.parametrize("answer", [errno.EINVAL, errno.ENOTSUP])
+@pytest.mark.parametrize("answer", [errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, 524])
 def test_a_file_system_without_fsync_is_written_to(tmp_path, monkeypatch, answer):
     monkeypatch.setattr(os, "fsync", lambda file: (_ for _ in ()).throw(OSError(answer, "no fsync")))
     with atomic_write(tmp_path / "a.txt") as temporary:
@@ -272,6 +273,23 @@ def test_a_failed_write_without_another_remedy_has_a_short_hint(tmp_path):
     with pytest.raises(StylekitError) as caught, writing(tmp_path, StylekitError):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert caught.value.hint == "Free some disk space."
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not delete a working folder")
+def test_a_failed_write_below_a_deleted_working_folder_says_so(tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with (
+        pytest.raises(DownloadError) as caught,
+        writing(Path("a.jpg"), DownloadError),
+        atomic_write(Path("a.jpg")) as path,
+    ):
+        path.touch()
+    assert caught.value.message == "The working folder no longer exists."
+    assert caught.value.hint == "Change to another folder with `cd`."
+    with pytest.raises(DownloadError, match="No space"), writing(tmp_path / "a.jpg", DownloadError):
+        raise OSError(errno.ENOSPC, "No space")
 
 
 @pytest.mark.parametrize(("error", "reason"), [(OSError("broken stream."), "broken stream"), (OSError(), "OSError")])

@@ -1,11 +1,14 @@
 """Locks between processes, which leave no file behind."""
 
+import errno
+import sys
 import threading
+import warnings
 
 import pytest
 
 from stylekit.errors import DownloadError, ImageError
-from stylekit.system.locks import finally_do, locked
+from stylekit.system.locks import NO_LOCKS, finally_do, locked
 
 
 def test_a_lock_that_is_held_is_waited_for(tmp_path):
@@ -49,6 +52,50 @@ def test_files_with_the_longest_names_can_be_locked(tmp_path):
     with locked(tmp_path / ("a" * 251), DownloadError):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def flock_fails(monkeypatch):
+    """Return a function that makes every `flock` fail with an error number."""
+    if sys.platform == "win32":
+        pytest.skip("Windows has no flock")
+
+    def fail(number):
+        def flock(*arguments):
+            raise OSError(number, "locks fail")
+
+        monkeypatch.setattr("fcntl.flock", flock)
+
+    return fail
+
+
+UNSUPPORTED = [errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, 524]
+
+
+@pytest.mark.parametrize("wait", [True, False])
+@pytest.mark.parametrize("number", UNSUPPORTED)
+def test_a_folder_without_locks_is_noted_once_and_written_to(tmp_path, flock_fails, number, wait):
+    flock_fails(number)
+    noted = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for name in ("a", "b"):
+            with locked(tmp_path / name, DownloadError, wait=wait) as notes:
+                (tmp_path / name).touch()
+            noted.append(notes)
+    assert noted == [(NO_LOCKS,), ()]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+
+
+def test_a_folder_with_locks_is_not_noted(tmp_path):
+    with locked(tmp_path / "a", DownloadError) as notes:
+        assert notes == ()
+
+
+def test_a_lock_that_fails_for_another_reason_is_an_error(tmp_path, flock_fails):
+    flock_fails(errno.EIO)
+    with pytest.raises(DownloadError, match="locks fail"), locked(tmp_path / "a", DownloadError):
+        pass
 
 
 @pytest.mark.parametrize("fails", [False, True])

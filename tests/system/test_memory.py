@@ -1,10 +1,13 @@
 """Memory: what is free, and one clear error when it runs out."""
 
+import os
+
+import psutil
 import pytest
 import torch
 
 from stylekit.errors import OutOfMemory
-from stylekit.system import cgroups
+from stylekit.system import cgroups, memory
 from stylekit.system.memory import free_memory, memory_errors
 
 CONTAINERS = {
@@ -39,6 +42,20 @@ def test_a_container_has_only_the_memory_of_its_limit(tmp_path, monkeypatch, fil
 def test_without_control_groups_all_free_memory_counts(tmp_path, monkeypatch):
     monkeypatch.setattr(cgroups, "_MEMBERSHIPS", tmp_path / "absent")
     assert free_memory("cpu") > 10**6
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError("/proc/meminfo"), KeyError(b"MemTotal:"), RuntimeError("none")])
+def test_without_proc_the_free_memory_is_estimated(tmp_path, monkeypatch, error):
+    def fail():
+        raise error
+
+    monkeypatch.setattr(cgroups, "_MEMBERSHIPS", tmp_path / "absent")
+    monkeypatch.setattr(psutil, "virtual_memory", fail)
+    assert free_memory("cpu") > 10**6
+    monkeypatch.setattr(os, "sysconf", lambda name: -1 if name == "SC_AVPHYS_PAGES" else 4096, raising=False)
+    assert free_memory("cpu") == memory._ASSUMED_MEMORY
+    monkeypatch.delattr(os, "sysconf")
+    assert free_memory("cpu") == memory._ASSUMED_MEMORY
 
 
 @pytest.mark.parametrize(

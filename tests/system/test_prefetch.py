@@ -70,7 +70,7 @@ def test_an_exception_is_raised_in_place_of_its_result():
             raise LookupError("two")
         return item
 
-    got = []
+    got: list[int] = []
     with pytest.raises(LookupError, match="two"):
         got.extend(itertools.islice(prefetch(fail_at_two, range(9), workers=3, buffer=9), 2))
         for result in prefetch(fail_at_two, range(9), workers=3, buffer=9):
@@ -159,7 +159,8 @@ def crashed(item):
 
 
 def test_an_item_that_crashes_its_worker_fails_alone():
-    results = list(prefetch(crash_on_three, range(8), workers=2, buffer=4, on_crash=crashed))
+    with closing(WorkerPool(crash_on_three, crashed)) as pool:
+        results = list(prefetch(pool, range(8), workers=2, buffer=4))
     assert [item for item, _ in results] == [*range(8)]
     assert [item for item, worker in results if worker == "crashed"] == [3]
     assert os.getpid() not in [worker for _, worker in results]
@@ -167,7 +168,7 @@ def test_an_item_that_crashes_its_worker_fails_alone():
 
 def crash_amid_the_result_of_three(item):
     if item == 3:
-        Connection._send = send_half_and_crash
+        Connection._send = send_half_and_crash  # type: ignore[attr-defined]  # private
     return item, bytes(1_000_000)
 
 
@@ -179,7 +180,8 @@ def send_half_and_crash(self, buffer):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows writes to pipes in another way")
 def test_a_worker_that_crashes_while_it_sends_a_result_fails_alone(monkeypatch):
-    results = list(prefetch(crash_amid_the_result_of_three, range(6), workers=2, buffer=4, on_crash=crashed))
+    with closing(WorkerPool(crash_amid_the_result_of_three, crashed)) as pool:
+        results = list(prefetch(pool, range(6), workers=2, buffer=4))
     assert [item for item, result in results if result == "crashed"] == [3]
     assert [item for item, result in results if len(result) == 1_000_000] == [0, 1, 2, 4, 5]
 
@@ -193,19 +195,18 @@ def fail_at_two(item):
 
 
 def test_an_exception_of_a_worker_is_raised_with_its_traceback():
-    results = prefetch(fail_at_two, range(4), workers=1, buffer=1, on_crash=crashed)
-    assert [next(results), next(results)] == [(0, 0), (1, 1)]
-    with pytest.raises(LookupError, match="two") as caught:
-        next(results)
+    with closing(WorkerPool(fail_at_two, crashed)) as pool:
+        results = prefetch(pool, range(4), workers=1, buffer=1)
+        assert [next(results), next(results)] == [(0, 0), (1, 1)]
+        with pytest.raises(LookupError, match="two") as caught:
+            next(results)
     assert "in fail_at_two" in caught.value.__notes__[0]
 
 
 def test_an_item_that_takes_too_much_memory_fails_alone():
-    assert list(prefetch(fail_at_two, [1, 3, 4], workers=1, buffer=1, on_crash=crashed)) == [
-        (1, 1),
-        (3, "crashed"),
-        (4, 4),
-    ]
+    with closing(WorkerPool(fail_at_two, crashed)) as pool:
+        results = list(prefetch(pool, [1, 3, 4], workers=1, buffer=1))
+    assert results == [(1, 1), (3, "crashed"), (4, 4)]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no process groups")
@@ -215,10 +216,10 @@ def test_an_interrupt_from_the_terminal_is_for_the_main_process_alone(tmp_path):
 import sys, time
 sys.path.insert(0, sys.argv[1])
 from test_prefetch import crash_on_three, crashed
-from stylekit.system.prefetch import prefetch
+from stylekit.system.processes import WorkerPool
 if __name__ == "__main__":
     try:
-        print(list(prefetch(crash_on_three, range(3), workers=1, buffer=2, on_crash=crashed)))
+        print(WorkerPool(crash_on_three, crashed)(1))
     except KeyboardInterrupt:
         print("interrupted", flush=True)
 else:
@@ -231,6 +232,7 @@ else:
     process = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
+    assert process.stdout is not None
     assert process.stdout.readline() == "starting\n"
     os.killpg(process.pid, signal.SIGINT)
     assert process.communicate(timeout=60) == ("interrupted\n", "")
@@ -243,10 +245,12 @@ def test_the_main_thread_can_be_interrupted_after_it_has_started_a_worker():
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
-def test_no_worker_outlives_the_results():
-    results = prefetch(crash_on_three, range(50), workers=2, buffer=2, on_crash=crashed)
-    assert next(results)[0] == 0
-    results.close()
+def test_no_worker_outlives_the_pool():
+    with (
+        closing(WorkerPool(crash_on_three, crashed)) as pool,
+        closing(prefetch(pool, range(50), workers=2, buffer=2)) as results,
+    ):
+        assert next(results)[0] == 0
     assert multiprocessing.active_children() == []
 
 
@@ -255,10 +259,9 @@ def test_no_worker_outlives_the_main_process(tmp_path):
 import os, sys, time
 sys.path.insert(0, sys.argv[1])
 from test_prefetch import crash_on_three, crashed
-from stylekit.system.prefetch import prefetch
+from stylekit.system.processes import WorkerPool
 if __name__ == "__main__":
-    results = prefetch(crash_on_three, range(3), workers=1, buffer=2, on_crash=crashed)
-    print(next(results)[1], flush=True)
+    print(WorkerPool(crash_on_three, crashed)(0)[1], flush=True)
     os.kill(os.getpid(), 9)
 """
     script = tmp_path / "script.py"

@@ -73,6 +73,19 @@ def test_hardware_threads_of_one_core_count_once(machine, present, cores, quota,
     assert usable_cores() == usable
 
 
+@pytest.mark.parametrize("error", [FileNotFoundError("/proc/cpuinfo"), KeyError("cpu"), NotImplementedError()])
+def test_without_proc_every_hardware_thread_counts(machine, monkeypatch, error):
+    def fail(*arguments, **settings):
+        raise error
+
+    machine(6)
+    monkeypatch.setattr(psutil, "cpu_count", fail)
+    assert usable_cores() == 6
+    if sys.platform == "linux":
+        monkeypatch.setattr(os, "sched_getaffinity", lambda process: (_ for _ in ()).throw(PermissionError))
+        assert usable_cores() == usable_threads() == 6
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="other platforms have no affinity")
 def test_the_affinity_is_honored():
     script = (

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from stylekit.styles.locations import own_styles_dir
-from training_material import metrics, tiny_config, write_material
+from tests.training_material import metrics, tiny_config, write_material
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has other signals")
 

@@ -1,1 +1,1 @@
-"""Downloads: resumed, verified and moved into place whole."""
+"""Downloads that resume and are verified."""

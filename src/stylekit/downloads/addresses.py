@@ -1,4 +1,4 @@
-"""URLs of files: which are safe to download from, and what `hf://` stands for."""
+"""Checking the URLs of files to download, and expanding `hf://` URLs."""
 
 import ipaddress
 import re
@@ -9,18 +9,18 @@ from urllib.parse import quote, unquote, urlsplit
 from stylekit.errors import DownloadError
 
 HUGGING_FACE = "https://huggingface.co"
-# Programs disagree on what these mean in a URL, and so on the host that it names.
+# URL parsers interpret these characters differently, so they may disagree on the host.
 _AMBIGUOUS = re.compile(r"[\s\x00-\x1f\x7f\\]")
 _HUGGING_FACE_PATH = re.compile(r"hf://([\w.-]+/[\w.-]+)(?:@([\w.-]+))?/(.+)")
 
 
 def is_url(text: str) -> bool:
-    """Return whether a text is meant as a URL: `https://…`, `hf://…`."""
+    """Return whether a text looks like a URL, such as `https://…` or `hf://…`."""
     return "://" in text
 
 
 def is_loopback(url: str) -> bool:
-    """Return whether a URL names a host on this machine, in any notation; names are not resolved."""
+    """Return whether the host of a URL is this machine, in any notation. Host names are not resolved."""
     host = _host(url)
     address = _address(host)
     if address is None:
@@ -36,7 +36,7 @@ def _host(url: str) -> str:
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """Return the address that a host is written as; None for a name."""
+    """Parse a host as an IP address, in any notation; return None for a host name."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
@@ -48,15 +48,18 @@ def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
 
 
 def plain_url(url: str, *, allow_loopback: bool = True) -> str:
-    """Return the `https://` URL of a file.
+    """Check a URL and expand `hf://`.
 
     Args:
-        url: `https://…`, or `hf://user/repo[@revision]/file` for a file on Hugging Face. `http://` is taken for hosts
-            on this machine.
-        allow_loopback: Whether the host may be this machine. What a remote server names may not.
+        url: `https://…`, or `hf://user/repo[@revision]/file` for a file on Hugging Face. `http://…` is allowed only if
+            the host is this machine.
+        allow_loopback: Whether the host may be this machine. It must not be if a remote server redirects to the URL.
+
+    Returns:
+        The URL to request from a server.
 
     Raises:
-        DownloadError: If the URL is not one of these.
+        DownloadError: If the URL is invalid or not allowed.
     """
     if match := _HUGGING_FACE_PATH.fullmatch(url):
         repository, revision, file = match.groups()
@@ -83,5 +86,5 @@ def plain_url(url: str, *, allow_loopback: bool = True) -> str:
 
 
 def file_at(url: str) -> PurePosixPath:
-    """Return the path that a plain URL names, its percent-encoding decoded."""
+    """Return the path in a URL, with percent-encoding decoded."""
     return PurePosixPath(unquote(urlsplit(url).path))

@@ -1,4 +1,4 @@
-"""Announcements of downloads: what is about to be downloaded, how large it is, and where it goes."""
+"""Announcing downloads before they start, with their size and destination."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ class Download:
     """A download that is about to start.
 
     Attributes:
-        name: What is downloaded, in a word or two.
-        size: Its size in bytes.
-        path: The file that it becomes, which may be smaller.
+        name: A short name for the download.
+        size: The size of the download in bytes.
+        path: The file that is written in the end. It may be smaller than the download.
     """
 
     name: str
@@ -22,17 +22,18 @@ class Download:
     path: Path
 
 
-# Called before a download starts; what it returns is called with the bytes so far, and in all if known.
+# Called before a download starts. Returns a function that is called with the bytes downloaded so far and, if known, the
+# total number of bytes.
 OnDownload = Callable[[Download], OnProgress]
 
 
 def ignore_download(download: Download) -> OnProgress:
-    """Return a function that ignores a download's progress."""
+    """Ignore the announcement of a download, and return a function that ignores its progress."""
     return lambda done, total: None
 
 
 def announced(download: Download, on_download: OnDownload) -> OnProgress:
-    """Return a progress function that announces the download at its first call."""
+    """Return a progress function that announces a download when it is first called."""
     show: OnProgress | None = None
 
     def announce_and_show(done: int, total: int | None) -> None:

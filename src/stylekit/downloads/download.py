@@ -1,4 +1,4 @@
-"""Downloads: a file is at its place whole and verified, or one clear error says why not."""
+"""Downloading a file, so that it is either complete and verified or not there at all."""
 
 import os
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from stylekit.system.files import file_hash
 from stylekit.system.locks import locked
 from stylekit.system.paths import OTHER_HOME
 
-# Called with the bytes downloaded so far, and the file's size where the server sends it, otherwise None.
+# Called with the bytes downloaded so far, and the size of the file; None if the server does not send the size.
 OnProgress = Callable[[int, int | None], None]
 
 
@@ -25,16 +25,16 @@ def fetch(
     """Download a file, unless it is already there.
 
     Args:
-        url: The file's URL, see `addresses.plain_url`. Redirects are followed to `https://` only, or between hosts on
-            this machine.
-        destination: Where the file is written. An existing file with the right hash is kept.
-        sha256: The file's hash in hexadecimal. If empty, the file is not verified, and downloaded each time.
-        most_bytes: The largest size allowed; None allows any.
-        on_progress: Called before the first request, and after each piece.
+        url: The URL of the file; see `addresses.plain_url`. Only redirects to `https://` are followed; if the host is
+            this machine, also redirects to this machine.
+        destination: The file to write. An existing file with the right hash is kept.
+        sha256: The expected hash in hexadecimal. If empty, the file is not verified, and is downloaded every time.
+        most_bytes: The largest size allowed; None allows any size.
+        on_progress: Called before the first request, and after each piece that was received.
 
     Raises:
-        ChecksumMismatch: If the file has another hash. It is deleted.
-        DownloadError: If the file cannot be downloaded. A partial download is kept if the next call can resume it.
+        ChecksumMismatch: If the downloaded file has a different hash; it is deleted.
+        DownloadError: If the file cannot be downloaded. A partial download is kept if a later call can resume it.
     """
     if _is_there(destination, sha256):
         return

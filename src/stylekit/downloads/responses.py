@@ -1,4 +1,4 @@
-"""What a server's response says about a file."""
+"""Reading the headers and the beginning of a server's response."""
 
 import email.utils
 import time
@@ -7,20 +7,20 @@ import requests
 
 
 def validator(response: requests.Response) -> str:
-    """Return what identifies this version of the file; empty if the server sends no strong validator."""
+    """Return the ETag or the date of the file, which changes when the file changes; empty without a strong one."""
     etag = response.headers.get("ETag", "")
     return "" if etag.startswith("W/") else etag or response.headers.get("Last-Modified", "")
 
 
 def content_length(response: requests.Response) -> int | None:
-    """Return the bytes of the response's body, or None if the server does not say."""
+    """Return the size of the response's body in bytes; None if the server does not send it."""
     length = response.headers.get("Content-Length", "")
     is_encoded = response.headers.get("Content-Encoding", "identity") != "identity"
     return int(length) if length.isdecimal() and not is_encoded else None
 
 
 def retry_after(response: requests.Response) -> float | None:
-    """Return the seconds that the server asks to wait, or None."""
+    """Return how many seconds the server asks to wait; None if it does not say."""
     value = response.headers.get("Retry-After", "")
     if value.isdecimal():
         return float(value)
@@ -31,7 +31,7 @@ def retry_after(response: requests.Response) -> float | None:
 
 
 def kind_of_page(beginning: bytes) -> str:
-    """Return what a body is that stands in for a file: `web page`, `Git LFS pointer`; empty for the file itself."""
+    """Return the kind of a page that a server sent in place of a file, such as `web page`; empty for any other body."""
     if beginning.startswith(b"version https://git-lfs.github.com/spec/"):
         return "Git LFS pointer"
     return "web page" if beginning.lstrip().lower().startswith((b"<!doctype html", b"<html")) else ""

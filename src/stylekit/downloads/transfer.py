@@ -1,7 +1,7 @@
-"""One download in progress: resumed, retried, verified.
+"""A single download: resumed, retried and verified.
 
-The part that has arrived is a hidden `.part` file beside its destination, named by a hash of the URL; the server's
-validator (ETag or date) is in a second file. A later process resumes the part if the server still has the same file.
+A partial download is a hidden `.part` file beside its destination, named after a hash of the URL. A second file stores
+the server's validator (ETag or date). A later process resumes the partial download if the server's file is unchanged.
 """
 
 import contextlib
@@ -19,6 +19,7 @@ import requests
 import urllib3
 
 from stylekit.downloads.addresses import is_loopback, plain_url
+from stylekit.downloads.connections import CheckedAdapter
 from stylekit.downloads.download import OnProgress
 from stylekit.downloads.responses import content_length, kind_of_page, retry_after, validator
 from stylekit.errors import ChecksumMismatch, DownloadError
@@ -28,23 +29,23 @@ from stylekit.system.paths import OTHER_HOME
 
 _LOGGER = logging.getLogger(__name__)
 _PIECE_BYTES = 1 << 16
-_BEGINNING_BYTES = 64  # in which a web page or a Git LFS pointer is recognized
-_TIMEOUT_SECONDS = (10, 30)  # to connect, and to wait for any bytes
-_PROGRESS_BYTES = 1 << 16  # fewer do not count as progress: some servers send a byte at a time
-_STALL_SECONDS = 300.0  # without progress, all tries together
-_RETRIES = 4  # tries in a row without progress
+_BEGINNING_BYTES = 64  # enough to recognize a web page or a Git LFS pointer
+_TIMEOUT_SECONDS = (10, 30)  # for connecting, and for each wait for bytes
+_PROGRESS_BYTES = 1 << 16  # fewer bytes do not count as progress: some servers send one byte at a time
+_STALL_SECONDS = 300.0  # without progress, over all attempts
+_RETRIES = 4  # failed attempts in a row without progress
 _LONGEST_WAIT_SECONDS = 60.0
 _MOST_REDIRECTS = 10
 _BUSY = (408, 429, 500, 502, 503, 504)
 
 
 class _InterruptedTransfer(Exception):
-    """A transfer that failed for a reason outside the file, so that the part is kept.
+    """A failure that says nothing about the file itself, so the partial download is kept.
 
     Args:
-        reason: Why it failed.
-        wait: Seconds after which the next try makes sense; None leaves that to the number of tries so far.
-        remedy: What the user can do before the next try; empty if waiting may be enough.
+        reason: Why the transfer failed.
+        wait: Seconds to wait before the next attempt; None uses a wait that grows with each failed attempt.
+        remedy: What the user must do before another attempt makes sense; empty to retry automatically.
     """
 
     def __init__(self, reason: str, *, wait: float | None = None, remedy: str = "") -> None:
@@ -59,10 +60,10 @@ class Transfer:
 
     Args:
         url: An `https://` URL, or an `http://` URL of this machine.
-        destination: Where the file is written. Its folder exists.
-        sha256: The file's hash; empty if unknown.
-        most_bytes: The largest size allowed; None allows any.
-        on_progress: Called after each piece.
+        destination: The file to write, in an existing folder.
+        sha256: The expected hash in hexadecimal; empty if unknown.
+        most_bytes: The largest size allowed; None allows any size.
+        on_progress: Called after each piece that was received.
     """
 
     def __init__(
@@ -77,6 +78,8 @@ class Transfer:
         self.part = destination.parent / f".{name}.part"
         self.validator = destination.parent / f".{name}.etag"
         self.session = requests.Session()
+        for scheme in ("https://", "http://"):
+            self.session.mount(scheme, CheckedAdapter(self._check_stall))
         self.stall_start = time.monotonic()
         self.stall_bytes = 0
 
@@ -84,15 +87,15 @@ class Transfer:
         """Download the file, and move it to its destination.
 
         Raises:
-            ChecksumMismatch: If the file has another hash.
-            DownloadError: If it cannot be downloaded.
+            ChecksumMismatch: If the downloaded file has a different hash.
+            DownloadError: If the file cannot be downloaded.
         """
         try:
             with finally_do(self._discard_useless), self.session:
                 if not self._is_complete():
                     resumed = self._resumable_bytes() > 0
                     self._complete()
-                    if resumed and self.sha256 and not self._is_complete():  # the old part was corrupt
+                    if resumed and self.sha256 and not self._is_complete():  # the earlier part was corrupt
                         self._discard()
                         self._complete()
                 self._verify()
@@ -104,12 +107,12 @@ class Transfer:
             kept = " The partial download is kept and will be resumed." if self._resumable_bytes() else ""
             raise self._error(error.reason, remedy + kept) from error
         except DownloadError as error:
-            if not isinstance(error.__cause__, PermissionError):  # with permission, the part can be resumed
+            if not isinstance(error.__cause__, PermissionError):  # once permission is granted, the part can be resumed
                 self._discard()
             raise
 
     def _is_complete(self) -> bool:
-        """Return whether the part is the whole file, as after a crash just before the move."""
+        """Return whether the partial download is the whole file: an earlier process crashed just before moving it."""
         with writing(self.part, DownloadError, OTHER_HOME):
             return bool(self.sha256) and self._resumable_bytes() > 0 and file_hash(self.part) == self.sha256
 
@@ -134,7 +137,7 @@ class Transfer:
                 self.stall_start += wait
 
     def _resumable_bytes(self) -> int:
-        """Return the size of the part; 0 without a validator that says which file it is a part of."""
+        """Return the size of the partial download; 0 if it has no validator and so cannot be resumed."""
         return self.part.stat().st_size if self.part.is_file() and self._part_validator() else 0
 
     def _part_validator(self) -> str:
@@ -159,7 +162,7 @@ class Transfer:
         if self.sha256 and (actual := file_hash(self.part)) != self.sha256:
             raise ChecksumMismatch(
                 f"Checksum mismatch: {self.url} has the SHA-256 {actual}, not {self.sha256}.",
-                "Try again later. If it happens again, the file was replaced, and should not be trusted.",
+                "Try again later. If this happens again, the file was replaced and should not be trusted.",
             )
 
     def _try(self) -> None:
@@ -195,22 +198,24 @@ class Transfer:
             yield
         except requests.exceptions.SSLError as error:
             raise _InterruptedTransfer(
-                "the connection is not to be trusted",
-                remedy="Behind a corporate proxy, set REQUESTS_CA_BUNDLE to its certificates.",
+                "the server's certificate cannot be verified",
+                remedy="Behind a corporate proxy, set REQUESTS_CA_BUNDLE to the file with its certificates.",
             ) from error
         except requests.exceptions.ProxyError as error:
-            raise _InterruptedTransfer("the proxy refuses", remedy="Check HTTPS_PROXY and NO_PROXY.") from error
+            raise _InterruptedTransfer(
+                "cannot connect through the proxy", remedy="Check HTTPS_PROXY and NO_PROXY."
+            ) from error
         except (requests.Timeout, urllib3.exceptions.ReadTimeoutError) as error:
             raise _InterruptedTransfer("the connection timed out") from error
         except (requests.ConnectionError, urllib3.exceptions.HTTPError) as error:
-            raise _InterruptedTransfer("no connection, or a broken one") from error
+            raise _InterruptedTransfer("the connection failed") from error
         except (requests.RequestException, ValueError) as error:
             raise self._error(str(error), "Check the URL.") from error
 
     def _check_status(self, response: requests.Response) -> None:
         status = response.status_code
         reason = f"the server answers {status} {response.reason}".rstrip()
-        if status == 416:  # the part is longer than the file
+        if status == 416:  # the partial download is longer than the file
             self._discard()
             raise _InterruptedTransfer(reason, wait=0)
         if status in _BUSY:
@@ -222,16 +227,16 @@ class Transfer:
         if status not in (200, 206):
             raise _InterruptedTransfer(reason, remedy="Try again later.")
         if response.headers.get("Content-Type", "").startswith("text/html"):
-            raise _InterruptedTransfer("a web page came, not a file", remedy="Use the URL of the file itself.")
+            raise _InterruptedTransfer("the server sent a web page", remedy="Use the URL of the file itself.")
 
     def _start(self, response: requests.Response, have: int) -> int:
-        """Return the position in the file at which the response starts: after the part, or 0 to start over."""
+        """Return where in the file the response starts: after the partial download, or at 0 to start over."""
         if response.status_code == 206:
             continues = have and re.match(rf"bytes {have}-", response.headers.get("Content-Range", ""))
             if continues and validator(response) in ("", self._part_validator()):
                 return have
             self._discard()
-            raise _InterruptedTransfer("the server sent another range than requested", wait=0)
+            raise _InterruptedTransfer("the server did not send the requested range", wait=0)
         self._discard()
         if current := validator(response):
             with writing(self.validator, DownloadError, OTHER_HOME):
@@ -242,27 +247,30 @@ class Transfer:
         if total is None:
             return
         self._check_length(total)
-        free = shutil.disk_usage(self.part.parent).free
-        if total - start > free:
+        try:
+            usage = shutil.disk_usage(self.part.parent)
+        except OSError:  # some network folders do not report it
+            return
+        if usage.total > 0 and total - start > usage.free:
             raise _InterruptedTransfer(
-                f"it needs {(total - start) / 1e6:.0f} MB and {free / 1e6:.0f} MB are free",
+                f"it needs {(total - start) / 1e6:.0f} MB of disk space, but only {usage.free / 1e6:.0f} MB are free",
                 remedy=f"Free some disk space, or {OTHER_HOME}.",
             )
 
     def _check_length(self, length: int) -> None:
         if self.most_bytes is not None and length > self.most_bytes:
-            raise self._error(f"it is longer than {self.most_bytes} bytes", "Check that it is the right file.")
+            raise self._error(f"it is longer than {self.most_bytes} bytes", "Check that the URL is the right one.")
 
     def _receive(self, response: requests.Response, start: int, total: int | None) -> None:
         done, beginning = start, b""
         with writing(self.part, DownloadError, OTHER_HOME):
-            file = self.part.open("ab" if start else "wb", buffering=0)  # so that closing has nothing to write
+            file = self.part.open("ab" if start else "wb", buffering=0)  # so that closing the file cannot fail
         with file:
             while piece := self._read(response):
                 if start == 0 and len(beginning) < _BEGINNING_BYTES:
                     beginning += piece
                     if kind := kind_of_page(beginning[:_BEGINNING_BYTES]):
-                        raise self._error(f"a {kind} came, not the file", "Use the URL of the file itself.")
+                        raise self._error(f"the server sent a {kind}", "Use the URL of the file itself.")
                 done += len(piece)
                 self._check_length(done)
                 with writing(self.part, DownloadError, OTHER_HOME):
@@ -270,22 +278,22 @@ class Transfer:
                     while rest:
                         rest = rest[file.write(rest) :]
                 self.on_progress(done, total)
-                self._check_speed(len(piece))
+                self.stall_bytes += len(piece)
+                if self.stall_bytes >= _PROGRESS_BYTES:
+                    self.stall_start, self.stall_bytes = time.monotonic(), 0
         if total is not None and done < total:
-            raise _InterruptedTransfer("the connection broke")
+            raise _InterruptedTransfer("the connection was interrupted")
 
     def _read(self, response: requests.Response) -> bytes:
-        """Return the bytes that have arrived, after waiting for the first; none at the end."""
+        """Wait for bytes, and return those that have arrived; none at the end of the response."""
         with self._transport_errors():
             piece: bytes = response.raw.read1(_PIECE_BYTES, decode_content=True)
             return piece
 
-    def _check_speed(self, received: int) -> None:
-        self.stall_bytes += received
-        now = time.monotonic()
-        if self.stall_bytes >= _PROGRESS_BYTES:
-            self.stall_start, self.stall_bytes = now, 0
-        elif now - self.stall_start > _STALL_SECONDS:
+    def _check_stall(self) -> None:
+        """Raise an error if there was no progress for too long, even if single bytes still arrive."""
+        seconds = time.monotonic() - self.stall_start
+        if seconds > _STALL_SECONDS:
             raise _InterruptedTransfer(
-                f"only {self.stall_bytes} bytes arrived in {now - self.stall_start:.0f} s", remedy="Try again later."
+                f"only {self.stall_bytes} bytes of the file arrived in {seconds:.0f} s", remedy="Try again later."
             )

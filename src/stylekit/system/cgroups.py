@@ -1,4 +1,4 @@
-"""Linux control groups, by which containers and job schedulers limit a process."""
+"""Linux control groups, with which containers and job schedulers limit processes."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,19 +8,19 @@ _MEMBERSHIPS = Path("/proc/self/cgroup")
 
 
 def control_groups(controller: str) -> Iterator[tuple[int, Path]]:
-    """Yield the control groups of this process, each of which may set a limit.
+    """Yield the control groups that this process belongs to, each of which may set a limit.
 
     Args:
         controller: `cpu` or `memory`.
 
     Yields:
-        The version of control groups, 1 or 2, and a group's folder: the process's own group first, then its parents.
-        Nothing on other systems than Linux. In a container the path of the own group may be the host's, so that only
-        the topmost folder exists.
+        The version of control groups, 1 or 2, and a folder: the group of the process first, then the groups that
+        contain it. In a container, all folders but the last may be missing, because their path is that on the host.
+        Nothing is yielded on systems other than Linux.
     """
     try:
-        memberships = _MEMBERSHIPS.read_text().splitlines()
-    except OSError:  # not Linux
+        memberships = _MEMBERSHIPS.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError:  # not Linux, or without /proc
         return
     for controllers, path in (membership.split(":", 2)[1:] for membership in memberships):
         if controllers and controller not in controllers.split(","):

@@ -1,7 +1,7 @@
-"""The devices that networks run on: CPU, NVIDIA GPUs (CUDA), Apple GPUs (MPS).
+"""The devices on which networks run: CPU, NVIDIA GPUs (CUDA) and Apple GPUs (MPS).
 
-Without a driver library for CUDA, and on other platforms than macOS, there is no GPU, and torch, which takes seconds to
-import, is not asked. Elsewhere torch tries an allocation on the device.
+torch takes seconds to import, so it is imported only on macOS or if NVIDIA's driver library is installed. Elsewhere no
+GPU can be used. A GPU counts as available if a test allocation on it succeeds.
 """
 
 import ctypes
@@ -34,7 +34,7 @@ def available_devices() -> dict[str, str]:
     """Return the devices that a network can run on, fastest first.
 
     Returns:
-        A description for each of `cuda:N`, `mps` and `cpu` that is present and works.
+        A description of each device that works, by its name: `cuda:N`, `mps` or `cpu`.
     """
     return {**{gpu: _describe(gpu) for gpu in _gpus() if _works(gpu)}, "cpu": "CPU"}
 
@@ -45,7 +45,7 @@ def _gpus() -> list[str]:
         return []
     try:
         import torch
-    except ModuleNotFoundError:  # nothing else runs on a GPU
+    except ModuleNotFoundError:  # without torch, no GPU can be used
         return []
     return [f"cuda:{index}" for index in range(torch.cuda.device_count())] + ["mps"] * mps_may_exist()
 
@@ -67,20 +67,20 @@ def _works(device: str) -> bool:
 
 
 def select_device(device: str = "auto") -> str:
-    """Return the first device that matches and survives a test allocation.
+    """Return the first matching device on which a test allocation succeeds.
 
-    Later devices are not touched: an allocation would take memory there.
+    The devices after it are not tested, because a test takes up memory on a device.
 
     Args:
-        device: `auto` (CUDA, then MPS, then CPU), `cpu`, `cuda` (the first GPU that works), `cuda:N` or `mps`. Where
-            several processes share a machine, each starts its search at another GPU.
+        device: `auto` (CUDA, then MPS, then CPU), `cpu`, `cuda` (the first GPU that works), `cuda:N` or `mps`. If
+            several processes share a machine, each of them tests a different GPU first.
 
     Returns:
         `cpu`, `cuda:N` or `mps`.
 
     Raises:
-        ConfigError: If the name is none of these.
-        DeviceUnavailable: If no such device is present and works; the hint lists the devices that do.
+        ConfigError: If `device` is not one of these names.
+        DeviceUnavailable: If no matching device works. The hint lists the devices that work.
     """
     if check_device(device) == "cpu":
         return device
@@ -100,10 +100,10 @@ def select_device(device: str = "auto") -> str:
 
 
 def check_device(device: str) -> str:
-    """Return `device` if it is a device's name.
+    """Check the name of a device, and return it.
 
     Raises:
-        ConfigError: If it is none of `auto`, `cpu`, `cuda`, `cuda:N`, `mps`.
+        ConfigError: If the name is not `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
     """
     if not DEVICE_PATTERN.fullmatch(device):
         raise ConfigError(f"--device must be auto, cpu, cuda, cuda:N or mps, not {device!r}.")

@@ -1,6 +1,6 @@
-"""Processes that share a job, as torchrun starts them: which one this is, and what they exchange.
+"""Distributed runs: several processes, started by torchrun, that share a job.
 
-Which one this is comes from environment variables, without torch; only exchanging tensors imports it.
+The place of this process among the others is read from environment variables. Only exchanging tensors imports torch.
 """
 
 import contextlib
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class World:
-    """The processes that share a job (*ranks*), and which of them this one is.
+    """The processes that share a job, and the place of this process among them.
 
-    What they exchange is exchanged inside `joined`. A single process exchanges nothing and does not need torch.
+    Processes can exchange tensors only in the context `joined`. A single process does not need torch.
 
     Attributes:
-        rank: This process's number, from 0.
+        rank: The index of this process, from 0.
         size: The number of processes.
-        local_rank: This process's number on its machine, from 0.
+        local_rank: The index of this process on its machine, from 0.
         local_size: The number of processes on this machine.
-        restarts: How often torchrun has restarted them; each machine counts for itself.
-        job: torchrun's name for the job.
-        init_method: Where the processes find each other; see torch's `init_process_group`.
+        restarts: How often torchrun has restarted the processes, as counted on this machine.
+        job: The name that torchrun gave to the job.
+        init_method: The address at which the processes connect; see torch's `init_process_group`.
     """
 
     rank: int = 0
@@ -47,25 +47,26 @@ class World:
 
     @property
     def is_leader(self) -> bool:
-        """Whether this is the process that does what only one may do: writing and printing."""
+        """Whether this is the one process that writes files and prints."""
         return self.rank == 0
 
     @property
     def threads(self) -> int | None:
-        """This process's share of its machine's CPU threads, at least 1; None if no other process shares them."""
+        """The number of CPU threads for this process; None if it is the only process on its machine."""
         if self.local_size == 1:
             return None
         return max(1, usable_threads() // self.local_size)
 
     @contextlib.contextmanager
     def joined(self, device: str) -> Iterator[None]:
-        """Wait for all processes; inside the block they can exchange tensors.
+        """Wait for all processes to connect, so that they can exchange tensors in the block.
 
         Args:
-            device: Where this process computes. Tensors on CUDA GPUs are exchanged by NCCL, others by gloo.
+            device: The device on which this process computes. It exchanges tensors by NCCL on CUDA GPUs, otherwise by
+                gloo.
 
         Raises:
-            RankLost: If they do not find each other.
+            RankLost: If the processes cannot connect to each other.
         """
         if not self.is_distributed:
             yield
@@ -80,8 +81,8 @@ class World:
         backend = "nccl" if device.startswith("cuda") else "gloo"
         with self._peer_errors():
             store, *_ = next(distributed.rendezvous(self.init_method, self.rank, self.size))  # type: ignore[attr-defined]
-            if self.local_size == self.size:  # several machines may count their restarts differently
-                # torchrun's store survives a restart, with the addresses of the previous processes.
+            if self.local_size == self.size:  # machines may count restarts differently
+                # torchrun's store survives a restart, and still contains the addresses of the previous processes.
                 store = distributed.PrefixStore(f"restart {self.restarts}", store)  # type: ignore[attr-defined]
             distributed.init_process_group(backend, store=store, rank=self.rank, world_size=self.size)
         try:
@@ -90,10 +91,10 @@ class World:
             distributed.destroy_process_group()
 
     def average(self, tensors: Sequence["Tensor"]) -> None:
-        """Replace each tensor by its mean over all processes, in one message.
+        """Replace each tensor with its mean over all processes, using a single message.
 
         Args:
-            tensors: Of the same number and shapes in every process.
+            tensors: The tensors; every process must pass the same number of tensors with the same shapes.
 
         Raises:
             RankLost: If another process has ended.
@@ -112,7 +113,7 @@ class World:
             tensor.copy_(mean.view(tensor.shape))
 
     def any(self, flag: bool) -> bool:
-        """Return whether `flag` is true in any of the processes.
+        """Return whether `flag` is true in any process.
 
         Raises:
             RankLost: If another process has ended.
@@ -128,10 +129,10 @@ class World:
             return bool(value.item())
 
     def broadcast(self, content: bytes) -> bytes:
-        """Return rank 0's content in every process.
+        """Return the content that rank 0 passes, in every process.
 
         Args:
-            content: One or more bytes; those of other ranks are ignored.
+            content: One byte or more. The content that other ranks pass is ignored.
 
         Raises:
             RankLost: If another process has ended.
@@ -152,13 +153,13 @@ class World:
 
     @contextlib.contextmanager
     def _peer_errors(self) -> Iterator[None]:
-        """Turn torch's error about a missing process into `RankLost`."""
+        """Turn errors of torch about missing processes into `RankLost`."""
         try:
             yield
         except RuntimeError as error:
             raise RankLost(
                 f"Another of the {self.size} processes has exited or cannot be reached.",
-                "Its own output says why. With --max-restarts, torchrun restarts all of them.",
+                "See the output of that process. With --max-restarts, torchrun restarts all processes.",
             ) from error
 
 
@@ -166,17 +167,20 @@ ALONE = World()
 
 
 def _exchange_device() -> str:
-    """Return the device on which tensors must be to be exchanged."""
+    """Return the device to which tensors must be moved before they are exchanged."""
     from torch import distributed
 
     return "cuda" if distributed.get_backend() == "nccl" else "cpu"
 
 
 def read_world() -> World:
-    """Return which of several processes this one is, from the environment variables that torchrun sets.
+    """Read the place of this process in a distributed run from the environment variables that torchrun sets.
+
+    Returns:
+        The processes that share the job; `ALONE` if torchrun did not start this process.
 
     Raises:
-        ConfigError: If they contradict each other.
+        ConfigError: If the variables contradict each other.
     """
     if "WORLD_SIZE" not in os.environ:
         return ALONE
@@ -193,7 +197,7 @@ def read_world() -> World:
         world = World(size=0)
     if not (0 <= world.rank < world.size and world.local_rank >= 0 and world.local_size >= 1):
         raise ConfigError(
-            "WORLD_SIZE is set, but RANK, LOCAL_RANK or LOCAL_WORLD_SIZE is missing or does not fit it.",
-            "Let torchrun set them, or unset WORLD_SIZE.",
+            "WORLD_SIZE is set, but RANK, LOCAL_RANK or LOCAL_WORLD_SIZE is missing or contradicts it.",
+            "Start stylekit with torchrun, which sets them, or unset WORLD_SIZE.",
         )
     return world

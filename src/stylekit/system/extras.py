@@ -1,4 +1,4 @@
-"""The optional dependencies: which extra brings which modules, and the command that installs it."""
+"""Optional dependencies: the modules of each extra, and the commands that install extras."""
 
 import sys
 from importlib.util import find_spec
@@ -6,11 +6,17 @@ from pathlib import Path
 
 _DISTRIBUTION = "neural-stylekit"
 
-# The files by which pipx and uv mark an environment that they made for a tool, and how they install into it.
+# The files that mark an environment as created by pipx or uv, and the commands that install into it.
 _TOOLS = {"pipx_metadata.json": "pipx install --force", "uv-receipt.toml": "uv tool install"}
 
-# The modules of each extra; the first one stands for all.
-EXTRAS = {"torch": ("torch", "torchvision"), "video": ("av",), "heif": ("pillow_heif",)}
+# The modules of each extra. If the first module is installed, the extra counts as installed.
+EXTRAS = {
+    "torch": ("torch", "torchvision"),
+    "video": ("av",),
+    "heif": ("pillow_heif",),
+    "studio": ("uvicorn", "starlette", "anyio"),
+    "watch": ("watchfiles",),
+}
 
 
 def is_installed(module: str) -> bool:
@@ -22,20 +28,20 @@ def is_installed(module: str) -> bool:
 
 
 def extra_of(module: str | None) -> str | None:
-    """Return the extra that brings a module, submodules included; None if no extra does."""
+    """Return the extra that installs a module or submodule; None if no extra does."""
     top = (module or "").partition(".")[0]
     return next((extra for extra, modules in EXTRAS.items() if top in modules), None)
 
 
 def install_hint(extra: str) -> str:
-    """Return the command that installs an extra into the environment that stylekit runs in.
+    """Return the command that installs an extra into the environment of stylekit.
 
     Args:
         extra: A key of `EXTRAS`.
 
     Returns:
-        A command of pipx, uv or pip, whichever installed stylekit. pipx and uv replace what they installed, so their
-        commands also name the extras that are already there.
+        A command of pipx, uv or pip, depending on which of them installed stylekit. pipx and uv replace the whole
+        environment, so their commands include the extras that are already installed.
     """
     quote = '"' if sys.platform == "win32" else "'"
     tool = next((command for mark, command in _TOOLS.items() if (Path(sys.prefix) / mark).is_file()), None)

@@ -1,31 +1,46 @@
-"""Locks on files that several processes may write, and actions that happen however a block ends."""
+"""Locks on files that several processes may write, and cleanup that runs even if the process exits."""
 
 import atexit
 import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-
-from filelock import BaseFileLock, FileLock, Timeout
+from typing import TYPE_CHECKING
 
 from stylekit.errors import StylekitError
-from stylekit.system.files import hidden_beside, writing
+from stylekit.system.files import hidden_beside, is_unsupported, writing
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+NO_LOCKS = "the output folder does not support file locks; do not write to it from two runs at the same time"
+
+_without_locks: set[Path] = set()  # folders for which `NO_LOCKS` was yielded
 
 
 @contextlib.contextmanager
-def locked(path: Path, kind: type[StylekitError], hint: str = "", *, wait: bool = True) -> Iterator[None]:
-    """Keep other processes from locking `path` until the block ends. Missing parent folders are created.
+def locked(path: Path, kind: type[StylekitError], hint: str = "", *, wait: bool = True) -> Iterator[tuple[str, ...]]:
+    """Hold a lock on `path` during the block. Missing parent folders are created.
+
+    Some network folders do not support locks. There the block runs without one.
 
     Args:
-        path: The file that is going to be written.
-        kind: The error to raise.
-        hint: What else the user can do, to end a sentence; see `files.writing`.
-        wait: Whether to wait for another process that holds the lock.
+        path: The file that the block writes.
+        kind: The class of the errors to raise.
+        hint: An alternative for the user, worded to follow "or"; see `files.writing`.
+        wait: Whether to wait if another process holds the lock.
+
+    Yields:
+        Notes for the user: `NO_LOCKS` the first time that the folder turns out not to support locks.
 
     Raises:
-        StylekitError: If the lock file cannot be written, or another process holds the lock and `wait` is false; of the
-            class `kind`.
+        StylekitError: If the lock file cannot be written, or if another process holds the lock and `wait` is false. The
+            error is of the class `kind`.
     """
-    lock = FileLock(hidden_beside(path, ".lock"))
+    from filelock import FileLock, Timeout  # takes 10 ms to import
+
+    # The fallback of filelock for folders without locks prints a warning, and a killed run would stay locked.
+    lock = FileLock(hidden_beside(path, ".lock"), fallback_to_soft=False)
+    notes: tuple[str, ...] = ()
     with writing(path, kind, hint):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -33,12 +48,17 @@ def locked(path: Path, kind: type[StylekitError], hint: str = "", *, wait: bool 
         except Timeout as error:
             remedy = f"Wait for it, or {hint}." if hint else "Wait for it."
             raise kind(f"{path} is being written by another run.", remedy) from error
+        except OSError as error:
+            if not is_unsupported(error):
+                raise
+            notes = () if path.parent in _without_locks else (NO_LOCKS,)
+            _without_locks.add(path.parent)
     with _released(lock):
-        yield
+        yield notes
 
 
 @contextlib.contextmanager
-def _released(lock: BaseFileLock) -> Iterator[None]:
+def _released(lock: "BaseFileLock") -> Iterator[None]:
     """Release a lock when the block ends, and delete its file."""
 
     def delete() -> None:
@@ -46,7 +66,7 @@ def _released(lock: BaseFileLock) -> Iterator[None]:
             Path(lock.lock_file).unlink()
 
     try:
-        with finally_do(delete):  # before the release: a process that waits for the lock notices, and locks a new file
+        with finally_do(delete):  # before the release: waiting processes notice, and create a new lock file
             yield
     finally:
         lock.release()

@@ -1,18 +1,22 @@
-"""How much memory a device has free, and one clear error when it runs out."""
+"""The free memory of a device, and a clear error when it runs out."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 
 from stylekit.errors import OutOfMemory
 from stylekit.system.cgroups import control_groups
 
-# What allocators say: torch's on GPUs, its CPU allocators on Linux and macOS, and on Windows; NVIDIA's libraries.
+_ASSUMED_MEMORY = 1 << 30  # bytes, if the platform does not report the available memory
+
+# Parts of error messages: torch on GPUs, torch on CPUs (Linux and macOS, then Windows), NVIDIA's libraries.
 _MEMORY_PHRASES = (
     *("out of memory", "can't allocate memory", "not enough memory"),
     *("cublas_status_alloc_failed", "cudnn_status_alloc_failed"),
 )
 
-# By version of control groups: the files with limit and usage, and the statistic of cached files, which can be evicted.
+# For each version of control groups: the files with the limit and the usage in bytes, and the entry of `memory.stat`
+# that counts cached files, which can be evicted.
 _CONTROL_GROUP_FILES = {
     1: ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
     2: ("memory.max", "memory.current", "inactive_file"),
@@ -20,28 +24,39 @@ _CONTROL_GROUP_FILES = {
 
 
 def free_memory(device: str) -> int:
-    """Return how many bytes of memory a device has free.
+    """Return the free memory of a device in bytes.
 
     Args:
         device: `cpu`, `cuda:N` or `mps`.
     """
     if device == "cpu":
-        import psutil
-
-        return int(min([psutil.virtual_memory().available, *_control_group_memory()]))
+        return min([_available_memory(), *_control_group_memory()])
     import torch
 
     if device == "mps":
         return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
-    cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # by torch, for its next tensors
+    cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # which torch can use again
     return int(torch.cuda.mem_get_info(device)[0] + cached)
 
 
+def _available_memory() -> int:
+    """Return the machine's available memory in bytes; a cautious guess if it cannot be determined."""
+    import psutil
+
+    with contextlib.suppress(Exception):  # psutil raises various errors if /proc is missing or restricted
+        return int(psutil.virtual_memory().available)
+    with contextlib.suppress(AttributeError, OSError, ValueError):  # Windows has no sysconf
+        pages = os.sysconf("SC_AVPHYS_PAGES")
+        if pages > 0:  # sysconf returns -1 for an unknown value
+            return pages * os.sysconf("SC_PAGE_SIZE")
+    return _ASSUMED_MEMORY
+
+
 def _control_group_memory() -> Iterator[int]:
-    """Yield how many bytes each control group that has a limit leaves this process."""
+    """Yield the bytes that this process may still use in each control group that has a limit."""
     for version, folder in control_groups("memory"):
         limit, usage, evictable = _CONTROL_GROUP_FILES[version]
-        with contextlib.suppress(OSError, ValueError, KeyError):  # this group sets no limit
+        with contextlib.suppress(OSError, ValueError, KeyError):  # the group has no limit
             statistics = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
             used = int((folder / usage).read_text()) - int(statistics[evictable])
             yield max(0, int((folder / limit).read_text()) - used)
@@ -49,11 +64,11 @@ def _control_group_memory() -> Iterator[int]:
 
 @contextlib.contextmanager
 def memory_errors(device: str, hint: str) -> Iterator[None]:
-    """Turn a device's out-of-memory errors inside the block into `OutOfMemory`.
+    """Turn out-of-memory errors in the block into `OutOfMemory`.
 
     Args:
-        device: The device that the block works on.
-        hint: The error's hint: what needs less memory.
+        device: The device on which the block computes.
+        hint: The error's hint, which says how to use less memory.
 
     Raises:
         OutOfMemory: If the device runs out of memory.

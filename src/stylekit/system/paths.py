@@ -1,27 +1,55 @@
-"""The folders in which stylekit keeps its files.
+"""The folders in which stylekit keeps its files, and the working folder.
 
-`STYLEKIT_HOME` puts cache and data under one folder (`cache/`, `data/`); without it they are where the platform expects
-them. No folder is created before a file is written into it.
+If `STYLEKIT_HOME` is set, it contains the cache and the data folder (`cache/`, `data/`). Otherwise they are in the
+platform's usual places. No folder is created before a file is written to it.
 """
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import platformdirs
 
-OTHER_HOME = "set STYLEKIT_HOME to a folder on another disk"  # a remedy for `files.writing`
+from stylekit.errors import StylekitError
+
+OTHER_HOME = "set STYLEKIT_HOME to a folder on another disk"  # a hint for `files.writing`
 
 
 def cache_dir() -> Path:
-    """Return the folder for everything that can be downloaded again."""
+    """Return the folder for files that can be downloaded or computed again."""
     return _in_stylekit_home("cache") or platformdirs.user_cache_path("stylekit", appauthor=False)
 
 
 def data_dir() -> Path:
-    """Return the folder for what belongs to the user: trained and imported styles."""
+    """Return the folder for the user's own files: trained and imported styles."""
     return _in_stylekit_home("data") or platformdirs.user_data_path("stylekit", appauthor=False)
 
 
 def _in_stylekit_home(name: str) -> Path | None:
     home = os.environ.get("STYLEKIT_HOME")
     return Path(home).expanduser() / name if home else None
+
+
+def working_folder_error() -> StylekitError | None:
+    """Return an error if the working folder was deleted, because relative paths are meaningless then; else None."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return StylekitError("The working folder no longer exists.", "Change to another folder with `cd`.")
+    return None
+
+
+@contextlib.contextmanager
+def working_folder_errors() -> Iterator[None]:
+    """Turn an `OSError` in the block into a clear error if the working folder was deleted.
+
+    Raises:
+        StylekitError: If the block raises an `OSError` and the working folder no longer exists.
+    """
+    try:
+        yield
+    except OSError as error:
+        if (missing := working_folder_error()) is not None:
+            raise missing from error
+        raise

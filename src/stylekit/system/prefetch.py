@@ -1,9 +1,9 @@
-"""Results computed before they are used, by threads or worker processes."""
+"""Computing results ahead of their use, in threads."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import closing
 from itertools import islice, repeat
 from typing import TypeVar, cast
 
@@ -19,47 +19,42 @@ def prefetch(
     buffer: int,
     weight: Callable[[_Item], int] = lambda item: 0,
     max_weight: int = 0,
-    on_crash: Callable[[_Item], _Result] | None = None,
 ) -> Generator[_Result]:
-    """Yield `function(item)` for each item in order, computed by workers while earlier results are in use.
+    """Yield `function(item)` for each item, in order. Workers compute results while earlier ones are in use.
 
-    An exception of `function` is raised in place of its result, one of `items` after the results before it.
+    An exception that `function` raises for an item is raised in place of that item's result. An exception that
+    iterating over `items` raises is raised after the results of all earlier items.
 
     Args:
-        function: What to compute.
-        items: What to compute it from.
-        workers: How many results are computed at the same time.
-        buffer: How many results, finished or not, are held beyond the one in use.
-        weight: The cost of holding an item's result, such as its size.
-        max_weight: The largest total weight of the results held beyond the one in use; a single result may exceed it.
-        on_crash: Makes the workers processes instead of threads, and returns the result of an item that crashed its
-            process. The function, items and results must be picklable.
+        function: The function to call for each item; a `processes.WorkerPool` computes in worker processes.
+        items: The items.
+        workers: The number of results to compute at the same time.
+        buffer: The number of results, finished or not, to hold in addition to the one in use.
+        weight: Returns the cost of holding the result of an item, such as its size.
+        max_weight: The largest total weight of the results to hold in addition to the one in use. A single result may
+            exceed it.
     """
-    with ExitStack() as stack:
-        compute: Callable[[_Item], _Result] = function
-        if on_crash is not None:
-            from stylekit.system.processes import WorkerPool  # costs 15 ms, and a single photo does not need it
-
-            compute = stack.enter_context(closing(WorkerPool(function, on_crash)))
-        threads = ThreadPoolExecutor(workers)
-        stack.callback(threads.shutdown, cancel_futures=True)
+    threads = ThreadPoolExecutor(workers)
+    try:
         pending: deque[tuple[int, Future[_Result]]] = deque()
         failures: list[Exception] = []
         for item in _until_failure(items, failures):
             added = weight(item)
             while len(pending) > 1 and sum(w for w, _ in islice(pending, 1, None)) + added > max_weight:
                 yield pending.popleft()[1].result()
-            pending.append((added, threads.submit(compute, item)))
+            pending.append((added, threads.submit(function, item)))
             if len(pending) > buffer:
                 yield pending.popleft()[1].result()
         while pending:
             yield pending.popleft()[1].result()
         if failures:
             raise failures[0]
+    finally:
+        threads.shutdown(cancel_futures=True)
 
 
 def _until_failure(items: Iterable[_Item], failures: list[Exception]) -> Iterator[_Item]:
-    """Yield items; store an exception of theirs, so that the results before it come first."""
+    """Yield items until iterating over them raises an exception, and store the exception."""
     try:
         yield from items
     except Exception as error:
@@ -67,11 +62,11 @@ def _until_failure(items: Iterable[_Item], failures: list[Exception]) -> Iterato
 
 
 def buffered(items: Iterable[_Item], size: int) -> Generator[_Item]:
-    """Yield items as they come, made by a thread of their own while earlier ones are in use.
+    """Yield the items of an iterable that a separate thread iterates over, while earlier items are in use.
 
     Args:
-        items: What to iterate over; its exceptions are raised in their place.
-        size: How many items may wait for their use.
+        items: The iterable. An exception that it raises is raised here after the items before it.
+        size: The largest number of items that may wait to be used.
     """
     source = iter(items)
     end = object()

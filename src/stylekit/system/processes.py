@@ -1,4 +1,4 @@
-"""Worker processes driven by threads; a crash costs only its own task."""
+"""Worker processes that threads call, so that a crash affects only a single task."""
 
 import contextlib
 import multiprocessing
@@ -14,13 +14,14 @@ _Result = TypeVar("_Result")
 
 
 class WorkerPool(Generic[_Item, _Result]):
-    """A function that runs in worker processes: as many as there are threads that call it at the same time.
+    """A callable that runs a function in worker processes, one for each thread that calls it at the same time.
 
-    Each worker talks to its caller alone, so that its crash, even in the middle of a result, affects no other.
+    Each worker has its own connection to the thread that calls it, so a worker that crashes, even while it sends a
+    result, does not affect the others.
 
     Args:
-        function: What the workers do. It, its items and its results must be picklable.
-        on_crash: Returns the result of an item that crashed its worker.
+        function: The function to run. The function, its argument and its results must be picklable.
+        on_crash: Returns the result for an item that crashed its worker.
     """
 
     def __init__(self, function: Callable[[_Item], _Result], on_crash: Callable[[_Item], _Result]) -> None:
@@ -36,7 +37,7 @@ class WorkerPool(Generic[_Item, _Result]):
             worker = _Worker(self._function)
         try:
             result, error = worker.run(item)
-        except (EOFError, OSError, MemoryError):  # it crashed before or during its answer, or the answer is too large
+        except (EOFError, OSError, MemoryError):  # the worker crashed, or its answer is too large
             worker.stop()
             return self._on_crash(item)
         self._idle.append(worker)
@@ -45,7 +46,7 @@ class WorkerPool(Generic[_Item, _Result]):
         return result
 
     def close(self) -> None:
-        """Stop all workers. None may be running."""
+        """Stop all workers, which must be idle."""
         for worker in self._idle:
             worker.stop()
 
@@ -54,19 +55,23 @@ class _Worker(Generic[_Item, _Result]):
     """A process that calls a function for one caller at a time."""
 
     def __init__(self, function: Callable[[_Item], _Result]) -> None:
-        # Not "fork", which would copy the locks of threads without the threads.
+        # "fork" would copy locks that other threads hold, and nothing would release the copies.
         context = multiprocessing.get_context("spawn")
         self._connection, worker_end = context.Pipe()
         self._process = context.Process(target=_serve, args=(function, worker_end), daemon=True)
         with _interrupts_blocked():
             self._process.start()
-        worker_end.close()  # the process has the only copy, so that its end closes the connection
+        worker_end.close()  # only the process holds it now, so the connection closes when the process ends
 
     def run(self, item: _Item) -> tuple[_Result, Exception | None]:
-        """Return the function's result for an item, and the exception that it raised instead, if any.
+        """Return the result of the function for an item, or the exception that it raised.
+
+        Returns:
+            The result, and None; or None, and the exception.
 
         Raises:
-            EOFError, OSError: If the process ended.
+            EOFError: If the process ended.
+            OSError: If the process ended while it received the item or sent the result.
             MemoryError: If the result is too large.
         """
         self._connection.send(item)
@@ -84,16 +89,16 @@ class _Worker(Generic[_Item, _Result]):
 
 @contextlib.contextmanager
 def _interrupts_blocked() -> Iterator[None]:
-    """Block SIGINT in the processes that are started in the block, from their first instruction on.
+    """Start processes that ignore SIGINT from their first instruction on.
 
-    Ctrl-C on a terminal reaches them too, but is for the main process to handle.
+    Ctrl-C in a terminal sends SIGINT to worker processes too, but only the main process must handle it.
     """
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
     from multiprocessing.resource_tracker import ensure_running
 
-    ensure_running()  # the first process would start it, and that resets the mask
+    ensure_running()  # otherwise the first process would start the tracker, which resets the mask
     previous = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -102,7 +107,7 @@ def _interrupts_blocked() -> Iterator[None]:
 
 
 def _serve(function: Callable[[_Item], _Result], connection: Connection) -> None:
-    """Call a function for each item that comes, and send the result back, until the connection closes."""
+    """Receive items, call a function for each, and send its results back, until the connection closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         while True:
@@ -113,7 +118,7 @@ def _serve(function: Callable[[_Item], _Result], connection: Connection) -> None
             except MemoryError:
                 raise
             except Exception as error:
-                error.add_note(traceback.format_exc())  # the traceback does not survive pickling
+                error.add_note(traceback.format_exc())  # pickling drops the traceback
                 answer = None, error
             connection.send(answer)
     except (EOFError, OSError, MemoryError):
