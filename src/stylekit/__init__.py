@@ -3,16 +3,17 @@
 The public names are imported on first use, so `import stylekit` is fast. Start with `load_style` or `apply_styles`.
 """
 
-from importlib import import_module
-
 from stylekit._version import __version__ as __version__
 
-TYPE_CHECKING = False  # not typing's, whose import takes as long as all else here: every command starts with this
+TYPE_CHECKING = False  # not imported from typing, which would double the time that importing this package takes
 if TYPE_CHECKING:
     from stylekit.apply.reports import BatchReport, FileReport
     from stylekit.apply.run import apply_styles
+    from stylekit.apply.sheets.contact_sheet import ContactSheet, SheetTile, contact_sheet
+    from stylekit.apply.watch import watch_folders
     from stylekit.config.apply import ApplyConfig
     from stylekit.config.gatys import GatysConfig
+    from stylekit.config.sheet import SheetConfig
     from stylekit.config.train import TrainConfig
     from stylekit.errors import StylekitError
     from stylekit.optimization.optimize import gatys
@@ -26,13 +27,16 @@ if TYPE_CHECKING:
     from stylekit.training.train import StepReport, train_style
     from stylekit.video.paint import VideoReport
 
-# The module of each public name.
+# The module that defines each public name.
 _HOMES = {
     "ApplyConfig": "config.apply",
     "BatchReport": "apply.reports",
+    "ContactSheet": "apply.sheets.contact_sheet",
     "FileReport": "apply.reports",
     "GatysConfig": "config.gatys",
     "GatysReport": "optimization.scales",
+    "SheetConfig": "config.sheet",
+    "SheetTile": "apply.sheets.contact_sheet",
     "StepReport": "training.train",
     "Style": "stylization.style",
     "StylekitError": "errors",
@@ -41,6 +45,7 @@ _HOMES = {
     "World": "system.distributed",
     "apply_styles": "apply.run",
     "blend_styles": "stylization.style",
+    "contact_sheet": "apply.sheets.contact_sheet",
     "export_style": "styles.library",
     "gatys": "optimization.optimize",
     "import_style": "styles.library",
@@ -52,16 +57,20 @@ _HOMES = {
     "remove_style": "styles.library",
     "style_info": "styles.library",
     "train_style": "training.train",
+    "watch_folders": "apply.watch",
 }
 
-_NEED_TORCH = ("optimization.", "training.train")  # homes that import it
+_NEED_TORCH = ("optimization.", "training.train")  # prefixes of the modules that import torch
 
 __all__ = [
     "ApplyConfig",
     "BatchReport",
+    "ContactSheet",
     "FileReport",
     "GatysConfig",
     "GatysReport",
+    "SheetConfig",
+    "SheetTile",
     "StepReport",
     "Style",
     "StylekitError",
@@ -70,6 +79,7 @@ __all__ = [
     "World",
     "apply_styles",
     "blend_styles",
+    "contact_sheet",
     "export_style",
     "gatys",
     "import_style",
@@ -81,6 +91,7 @@ __all__ = [
     "remove_style",
     "style_info",
     "train_style",
+    "watch_folders",
 ]
 
 
@@ -89,10 +100,12 @@ def __getattr__(name: str) -> object:
 
     Raises:
         AttributeError: If the name is not public.
-        ModuleNotFoundError: If it needs an extra that is not installed, with the command that installs it.
+        ModuleNotFoundError: If it needs an extra that is not installed; the message gives the command to install it.
     """
     if name not in _HOMES:
         raise AttributeError(f"module 'stylekit' has no attribute {name!r}")
+    from importlib import import_module  # here, so that commands start faster
+
     try:
         home = import_module(f"stylekit.{_HOMES[name]}")
     except ModuleNotFoundError as error:
@@ -107,7 +120,7 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    """Return the public names; those that need torch only if it is installed, so that `help(stylekit)` works."""
+    """Return the public names; if torch is missing, only those that work without it, for `help(stylekit)`."""
     from stylekit.system.extras import is_installed
 
     return [name for name in __all__ if is_installed("torch") or not _HOMES[name].startswith(_NEED_TORCH)]

@@ -1,4 +1,4 @@
-"""The command line as `python -m stylekit`."""
+"""Entry point for `python -m stylekit`."""
 
 from stylekit.cli import main
 

@@ -1,6 +1,6 @@
-"""The errors that users can meet.
+"""The errors that stylekit raises.
 
-Every one carries a message, one line that says what is wrong, and a hint, one line that says what to do next::
+Each error has a message, which says in one line what is wrong, and a hint, which says in one line what to do next::
 
     StylekitError
     ├── ConfigError           --strength must be between 0 and 1, not 2.
@@ -18,7 +18,7 @@ Every one carries a message, one line that says what is wrong, and a hint, one l
     ├── RankLost              Another of the 4 processes has exited or cannot be reached.
     └── TrainingDiverged      The loss is no longer finite at step 12.
 
-The sentences are the templates of their kind: `OPTION must be RANGE, not VALUE`, `Unknown THING 'NAME'`,
+All messages follow a few patterns: `OPTION must be RANGE, not VALUE`, `Unknown THING 'NAME'`,
 `Invalid THING VALUE: REASON`, `PATH is not a THING: REASON`, `Cannot VERB PATH: REASON`.
 """
 
@@ -26,20 +26,19 @@ _MAX_LENGTH = 480  # characters
 
 
 class StylekitError(Exception):
-    """A known failure.
+    """The base class of all errors that stylekit raises on purpose.
 
     Args:
-        message: What is wrong, in one line, naming the file or option at fault.
-        hint: What to do next, in one line; empty if the message says it all.
+        message: What is wrong, in one line that mentions the file or option that caused it.
+        hint: What to do next, in one line; empty if there is nothing to add.
 
     Attributes:
-        message: As given, with the middle left out if it is very long.
-        hint: As given.
+        message: The message. If it is very long, its middle is left out.
+        hint: The hint.
     """
 
     def __init__(self, message: str, hint: str = "") -> None:
-        """Keep the message and the hint."""
-        if len(message) > _MAX_LENGTH:  # it quotes a hostile file
+        if len(message) > _MAX_LENGTH:  # it may quote a malicious file
             message = f"{message[: _MAX_LENGTH // 2]} … {message[-_MAX_LENGTH // 4 :]}"
         super().__init__(message)
         self.message = message
@@ -51,11 +50,11 @@ class ConfigError(StylekitError):
 
 
 class DeviceUnavailable(StylekitError):
-    """The requested device is missing or does not work."""
+    """The requested device is missing, or does not work."""
 
 
 class OutOfMemory(StylekitError):
-    """A device has too little memory for the work."""
+    """A device does not have enough memory."""
 
 
 class ImageError(StylekitError):
@@ -63,19 +62,19 @@ class ImageError(StylekitError):
 
 
 class OutputExists(StylekitError):
-    """The output already exists, and overwriting was not requested."""
+    """An output file already exists, and overwriting it was not requested."""
 
 
 class StyleNotFound(StylekitError):
-    """No style has this name, or no file has this path."""
+    """There is no style with the given name, or no style file at the given path."""
 
 
 class StyleFileError(StylekitError):
-    """A style file, or a weights file to import, is invalid or corrupt."""
+    """A style file, or a file of weights to import, is invalid or corrupt."""
 
 
 class LossWeightsError(StylekitError):
-    """The loss network's weights are missing or corrupt, or lack a layer."""
+    """The weights of a loss network are missing or corrupt, or lack a required layer."""
 
 
 class CatalogError(StylekitError):
@@ -95,8 +94,8 @@ class DatasetError(StylekitError):
 
 
 class RankLost(StylekitError):
-    """One of several processes that work together has exited or cannot be reached."""
+    """In a distributed run, another process has exited or cannot be reached."""
 
 
 class TrainingDiverged(StylekitError):
-    """The loss of a training is no longer finite."""
+    """The training loss is no longer finite."""

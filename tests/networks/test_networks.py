@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 
 from stylekit.engines import build_engine
+from stylekit.images.pixels import to_floats
 from stylekit.networks import architecture
 from stylekit.networks.fast.facts import DOUBLING_TAPS, FAST_BORDER_REST
 from stylekit.networks.padding import pad_to_multiple
@@ -127,7 +128,7 @@ def test_johnson_computes_the_same_in_evaluation_as_in_training(size):
 
 def doubled(features):
     """Features `(H, W)`, doubled as in the head of `fast`."""
-    double = architecture("fast").build(TINY).double_to_half.double()
+    double = architecture("fast").build(TINY).get_submodule("double_to_half").double()
     return double(features.double().expand(1, 4, -1, -1))[0, 0]
 
 
@@ -238,7 +239,7 @@ def published(shared, tmp_path):
 def test_published_weights_paint_as_in_pytorch_examples(style, form, published, shared):
     file = import_weights(published(style, form), style)
     with Image.open(shared / "expected" / "tajmahal.png") as photo:
-        pixels = np.asarray(photo.convert("RGB"), np.float32) / 255
+        pixels = to_floats(np.asarray(photo.convert("RGB")))
     expected = np.load(shared / "expected" / f"tajmahal-{style}.npy")
     exact = architecture("johnson").build().double()
     exact.load_state_dict({name: torch.from_numpy(array.astype(np.float64)) for name, array in file.weights.items()})

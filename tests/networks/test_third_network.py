@@ -30,20 +30,21 @@ class TintArchitecture(Architecture):
     name = "tint"
     defaults = {"channels": 4}  # noqa: RUF012
 
-    def _shapes(self, channels):
+    def _shapes(self, **settings):
+        channels = settings["channels"]
         shapes = convolution_shapes("first", 3, channels, 3) | norm_shapes("norm", channels)
         return shapes | convolution_shapes("last", channels, 3, 3)
 
-    def _receptive_radius(self, channels):
+    def _receptive_radius(self, **settings):
         return 2
 
-    def _bytes_per_pixel(self, channels):
-        return 8 * channels
+    def _bytes_per_pixel(self, **settings):
+        return 8 * settings["channels"]
 
-    def _module(self, channels):
-        return Tint(channels)
+    def _module(self, **settings):
+        return Tint(settings["channels"])
 
-    def _add_layers(self, graph, channels):
+    def _add_layers(self, graph, **settings):
         x = graph.norm(graph.convolution(graph.padded("photo", 2, "edge"), "first"), "norm", 1e-5)
         graph.node("Sigmoid", graph.convolution(graph.node("Relu", x), "last"), output="picture")
 

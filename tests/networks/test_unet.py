@@ -75,7 +75,8 @@ def test_a_pixel_changes_nothing_beyond_the_radius(network):
     fixed = UNET.build(TINY).double().eval().requires_grad_(False)
     fixed.load_state_dict({name: tensor.double() for name, tensor in network.state_dict().items()})
     for name in UNET.norm_names(TINY):
-        norm = torch.nn.BatchNorm2d(fixed.get_submodule(name).num_features).double().eval()
+        (channels,) = UNET.parameter_shapes(TINY)[f"{name}.weight"]
+        norm = torch.nn.BatchNorm2d(channels).double().eval()
         fixed.set_submodule(name, norm)
     radius = UNET.receptive_radius(TINY)
     photo = torch.rand(1, 3, 16, 2 * radius + 64, dtype=torch.float64)

@@ -5,8 +5,8 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from permissions import without_permission
 from stylekit.networks import architecture
+from tests.permissions import without_permission
 
 __all__ = ["without_permission"]
 
@@ -30,7 +30,7 @@ class PublishedGraph:
     """
 
     def __init__(self, weights, activation="Relu", residuals=1, side=224):
-        self.nodes = []
+        self.nodes: list[onnx.NodeProto] = []
         self.tensors = [numpy_helper.from_array(array, name) for name, array in weights.items()]
         self.constant("scales", np.array([1, 1, 2, 2], np.float32))
         x = "input"

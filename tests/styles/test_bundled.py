@@ -12,6 +12,7 @@ from PIL import Image
 import stylekit
 from stylekit.styles.locations import bundled_styles_dir
 from stylekit.styles.style_file import load_style_file
+from tests.image_material import read_image
 
 STYLES = sorted(bundled_styles_dir().glob("*.safetensors"))
 HARBOUR = Path(__file__).parents[2] / "docs" / "images" / "harbour.jpg"
@@ -81,4 +82,4 @@ sys.exit(run(sys.argv[1:]))
 """
     command = ["apply", str(HARBOUR), "--style", "starry-night", "--output", str(tmp_path / "painted.jpg")]
     subprocess.run([sys.executable, "-c", code, *command], check=True, capture_output=True)
-    assert Image.open(tmp_path / "painted.jpg").size == Image.open(HARBOUR).size
+    assert read_image(tmp_path / "painted.jpg").size == read_image(HARBOUR).size

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import requests
 
-from local_server import Page, time_with
 from stylekit.errors import CatalogError
 from stylekit.styles.catalog import find_remote, list_styles, remote_styles
 from stylekit.styles.catalog_format import catalog_schema
 from stylekit.styles.locations import downloaded_styles_dir, own_styles_dir
 from stylekit.styles.style_file import StyleFile, save_style_file
 from stylekit.system.paths import cache_dir
+from tests.local_server import Page, time_with
 
 PUBLISHED = {
     "mosaic": (
@@ -109,6 +109,7 @@ def names(entries):
 def test_the_package_lists_the_published_styles(name):
     file, sha256 = PUBLISHED[name]
     entry = find_remote(name)
+    assert entry is not None
     assert (entry.where, entry.sha256, entry.size) == ("remote", sha256, 6728029)
     assert entry.url == f"https://huggingface.co/onnxmodelzoo/{file}"
     assert entry.credits.licence == "BSD-3-Clause"
@@ -303,7 +304,7 @@ def test_a_catalog_file_has_no_relative_urls(publish):
 
 RULES = {
     "name": "up to 64 lower-case letters, digits, '-' and '_', beginning with a letter or digit",
-    "url": "an https:// or hf:// URL, or relative to the catalog's own",
+    "url": "an https:// or hf:// URL, or a URL relative to the catalog",
     "sha256": "64 lower-case hexadecimal digits",
     "size": "1 to 500,000,000 bytes",
     "title": "text",
@@ -320,7 +321,7 @@ def test_an_error_says_which_style_it_is_and_what_is_expected(publish, field, va
     source = publish(style("first"), wrong)
     with pytest.raises(CatalogError) as caught:
         remote_styles([source])
-    assert caught.value.message == f"Style 2 of the catalog {source} has no valid {field} ({RULES[field]})."
+    assert caught.value.message == f"Style 2 in the catalog {source} has no valid {field} ({RULES[field]})."
 
 
 def test_what_is_not_a_catalog_is_told_apart(publish, tmp_path):
@@ -330,7 +331,7 @@ def test_what_is_not_a_catalog_is_told_apart(publish, tmp_path):
         '{"format": "other", "styles": []}': f"{path} is not a catalog: its format is not 'stylekit-catalog-1'.",
         '{"format": "stylekit-catalog-1"}': f"The catalog {path} has no list of styles.",
         '{"format": "stylekit-catalog-1", "styles": {}}': f"The catalog {path} has no list of styles.",
-        catalog("wave"): f"Style 1 of the catalog {path} is not a JSON object.",
+        catalog("wave"): f"Style 1 in the catalog {path} is not a JSON object.",
     }.items():
         path.write_text(content)
         with pytest.raises(CatalogError) as caught:

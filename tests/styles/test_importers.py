@@ -52,7 +52,7 @@ class Bomb:
 
 
 def with_running_statistics(state):
-    extra = {}
+    extra: dict[str, torch.Tensor] = {}
     for norm in {
         name.rpartition(".")[0] for name, tensor in state.items() if tensor.ndim == 1 and ".conv2d" not in name
     }:
@@ -261,8 +261,8 @@ def test_weights_of_other_networks_are_refused(pth, state):
 
 
 WRONG_WEIGHTS = {
-    "missing": ({"in5.bias": None}, "Missing weights of johnson: in5.bias"),
-    "unknown": ({"extra.bias": torch.zeros(2)}, "do not belong to johnson: extra.bias"),
+    "missing": ({"in5.bias": None}, "Missing weights for johnson: in5.bias"),
+    "unknown": ({"extra.bias": torch.zeros(2)}, "Unexpected weights for johnson: extra.bias"),
     "wrong shape": ({"deconv3.conv2d.bias": torch.zeros(4)}, "deconv3.conv2d.bias has the shape"),
     "scalar": ({"deconv3.conv2d.bias": torch.tensor(1.0)}, "deconv3.conv2d.bias has the shape"),
     "integers": ({"in1.bias": torch.zeros(32, dtype=torch.int64)}, "in1.bias has int64 values"),

@@ -169,7 +169,7 @@ def test_the_list_is_sorted_by_name_and_says_where_and_how_large_styles_are(plac
     entries = list_styles()
     assert [(entry.name, entry.where) for entry in entries] == [("a", "bundled"), ("b", "cached"), ("c", "own")]
     assert [entry.path for entry in entries] == [paths[2], paths[0], paths[1]]
-    assert [entry.size for entry in entries] == [entry.path.stat().st_size for entry in entries]
+    assert [entry.size for entry in entries] == [paths[number].stat().st_size for number in (2, 0, 1)]
     assert entries[0].credits.title == "bundled"
     assert style_names() == ["a", "b", "c"]
 
@@ -184,9 +184,10 @@ def test_a_files_name_takes_precedence_over_its_metadata(place):
 
 def test_an_unreadable_file_is_listed_with_its_problem(place):
     place("own", "good")
-    place("own", "broken").write_bytes(b"not a style")
+    path = place("own", "broken")
+    path.write_bytes(b"not a style")
     broken, good = list_styles()
-    assert (broken.name, broken.size, broken.path.name) == ("broken", 11, "broken.safetensors")
+    assert (broken.name, broken.size, broken.path) == ("broken", 11, path)
     assert "corrupt" in broken.problem
     assert (good.name, good.problem) == ("good", "")
 
@@ -264,7 +265,7 @@ def test_an_imported_style_file_keeps_all_but_its_name(place, small_style, tmp_p
 def test_a_style_is_replaced_by_force_only(place, johnson_pth):
     path = place("own", "candy")
     before = path.read_bytes()
-    with pytest.raises(ConfigError, match="You already have a style candy"):
+    with pytest.raises(ConfigError, match="You already have a style named candy"):
         import_style(johnson_pth, "candy")
     assert path.read_bytes() == before
     import_style(johnson_pth, "candy", force=True)
@@ -321,7 +322,7 @@ def test_other_sources_that_are_not_weights_say_what_was_meant(tmp_path, make_ph
     assert "stylekit train" in hint_of(tmp_path / "wave.jpg")
     assert "styles pull https://example.org/a.onnx" in hint_of("https://example.org/a.onnx")
     assert "styles pull hf://user/repo/a.onnx" in hint_of(Path("hf://user/repo/a.onnx"))
-    assert "weights file in it" in hint_of(tmp_path)
+    assert "weights file inside it" in hint_of(tmp_path)
     assert hint_of(tmp_path / "nothing.pth") == "Check the path."
 
 

@@ -69,22 +69,22 @@ def unrunnable(graph):
 
 
 REFUSED = {
-    "BGR in": ({}, bgr_in, "its colors are in the order BGR.*differ by"),
-    "BGR out": ({}, bgr_out, "its colors are in the order BGR"),
-    "BGR in and out": ({}, bgr_in_and_out, "its colors are in the order BGR"),
-    "another activation": ({"activation": "LeakyRelu"}, None, "operations that johnson does not have: LeakyRelu"),
-    "a scaled tanh": ({}, scaled_tanh, "operations that johnson does not have: Tanh"),
+    "BGR in": ({}, bgr_in, "its colors are in BGR order.*differ by"),
+    "BGR out": ({}, bgr_out, "its colors are in BGR order"),
+    "BGR in and out": ({}, bgr_in_and_out, "its colors are in BGR order"),
+    "another activation": ({"activation": "LeakyRelu"}, None, "operations that johnson does not use: LeakyRelu"),
+    "a scaled tanh": ({}, scaled_tanh, "operations that johnson does not use: Tanh"),
     "residuals added twice": ({"residuals": 2}, None, "it has 10 Add nodes instead of 5; the results differ by"),
     "another range": (
         {},
         doubled,
-        r"computes something other than johnson with its weights: the results differ by \d+",
+        r"does not compute the same as johnson with its weights: the results differ by \d+",
     ),
-    "a smaller result": ({}, zoomed, "not an image of the photo's size"),
-    "no image": ({}, flattened, "not an image of the photo's size"),
-    "no numbers": ({}, not_a_number, "computes something other"),
-    "a result beyond all memory": ({}, growing, "does not run"),
-    "an invalid graph": ({}, unrunnable, "does not run"),
+    "a smaller result": ({}, zoomed, "its result does not have the photo's size"),
+    "no image": ({}, flattened, "its result does not have the photo's size"),
+    "no numbers": ({}, not_a_number, "does not compute the same"),
+    "a result beyond all memory": ({}, growing, "cannot be run"),
+    "an invalid graph": ({}, unrunnable, "cannot be run"),
 }
 
 
@@ -135,11 +135,11 @@ def test_operations_of_other_libraries_and_loops_are_refused_before_the_graph_ru
     graph = published()
     graph.after("Conjure")
     graph.nodes[-1].domain = "com.example"
-    with pytest.raises(StyleFileError, match=r"does not have: com\.example"):
+    with pytest.raises(StyleFileError, match=r"does not use: com\.example"):
         imported(graph.model())
     graph = published()
     graph.after("Loop")
-    with pytest.raises(StyleFileError, match="does not have: Loop"):
+    with pytest.raises(StyleFileError, match="does not use: Loop"):
         imported(graph.model())
 
 

@@ -15,7 +15,6 @@ import numpy as np
 import onnx
 import pytest
 
-from local_server import Page, time_with
 from stylekit.errors import StyleFileError
 from stylekit.networks import architecture
 from stylekit.styles.importers import import_weights
@@ -23,6 +22,7 @@ from stylekit.styles.locations import downloaded_styles_dir, own_styles_dir
 from stylekit.styles.onnx_import import read_onnx
 from stylekit.styles.style_file import StyleFile, StyleMetadata, load_style_file, save_style_file
 from stylekit.system.paths import cache_dir
+from tests.local_server import Page, time_with
 
 PIECE = 1 << 16
 
@@ -86,8 +86,9 @@ def start():
 
     def begin(*args, before=(), **environment):
         command = [*before, sys.executable, "-m", "stylekit", *map(str, args)]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        processes.append(subprocess.Popen(command, env={**os.environ, **environment}, **pipes))
+        environment = {**os.environ, **environment}
+        pipe = subprocess.PIPE
+        processes.append(subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True))
         return processes[-1]
 
     yield begin
@@ -388,7 +389,7 @@ def test_a_style_that_another_would_hide_cannot_be_pulled(
     url = server.put("/files/wave.safetensors", small_file)
     code, _, err = stylekit("styles", "pull", url, *force)
     assert code == 2
-    assert "Another style wave would hide this one" in err
+    assert "A local style named wave would take precedence" in err
     assert server.asked == []
 
 
@@ -450,7 +451,7 @@ def test_a_cached_style_is_removed_and_remote_again(stylekit, publish, small_fil
     assert not cached("wave").exists()
     code, _, err = stylekit("styles", "remove", "wave")
     assert code == 1
-    assert "'wave' is neither a style of yours nor a downloaded one" in err
+    assert "'wave' is neither one of your styles nor a downloaded style" in err
 
 
 def test_an_own_style_is_removed_only_with_yes(stylekit, small_style):
@@ -708,7 +709,8 @@ def with_an_unknown_type(model):
 
 def with_text(model):
     tensor = tensor_of(model, kernels(model)[0])
-    tensor.CopyFrom(onnx.helper.make_tensor(tensor.name, onnx.TensorProto.STRING, [1], [b"text"]))
+    kind = onnx.TensorProto.STRING
+    tensor.CopyFrom(onnx.TensorProto(name=tensor.name, data_type=kind, dims=[1], string_data=[b"text"]))
 
 
 def with_what_is_not_finite(model):
@@ -720,8 +722,8 @@ def with_what_is_not_finite(model):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (with_another_convolution, "another network: it has 17 Conv nodes, johnson 16"),
-        (without_norms, "another network: it has 0 InstanceNormalization nodes, johnson 15"),
+        (with_another_convolution, "not a johnson network: it has 17 Conv nodes, not 16"),
+        (without_norms, "not a johnson network: it has 0 InstanceNormalization nodes, not 15"),
         (with_another_shape, r"res1\.conv1\.conv2d\.weight has the shape"),
         (with_external_data, "stores its weights in external files"),
         (without_a_tensor, "without readable weights"),
@@ -866,7 +868,7 @@ def test_a_style_from_a_url_may_not_have_the_name_of_one_in_a_catalog(stylekit, 
     publish(wave=small_file)
     code, _, err = stylekit("styles", "pull", server.put("/wave.safetensors", small_file))
     assert code == 2
-    assert "A catalog already has a style wave" in err
+    assert "A catalog already has a style named wave" in err
 
 
 def test_a_folder_in_the_way_is_noticed_before_the_download(stylekit, server, small_file):

@@ -112,8 +112,8 @@ NOT_FINITE = {"NaN": np.nan, "infinity": np.inf, "minus infinity": -np.inf}
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"extra.weight": np.zeros(3, np.float32)}, "do not belong to fast: extra.weight"),
-        ({"out.bias": None}, "Missing weights of fast: out.bias"),
+        ({"extra.weight": np.zeros(3, np.float32)}, "Unexpected weights for fast: extra.weight"),
+        ({"out.bias": None}, "Missing weights for fast: out.bias"),
         ({"out.bias": None, "out.weight": None, "to_full.bias": None, "to_full.weight": None}, "and 1 more"),
         ({"out.bias": np.zeros(4, np.float32)}, r"out.bias has the shape \(4,\), not \(3,\)"),
         ({"out.weight": np.zeros((3, 4, 9), np.float32)}, "out.weight has the shape"),
@@ -185,7 +185,7 @@ def test_a_file_with_wrong_metadata_is_refused(rewrite, function, metadata):
 
 
 def test_a_file_of_another_network_is_refused(rewrite):
-    with pytest.raises(StyleFileError, match="Missing weights of johnson"):
+    with pytest.raises(StyleFileError, match="Missing weights for johnson"):
         load_style_file(rewrite(network="johnson", network_config="{}"))
 
 

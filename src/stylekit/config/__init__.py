@@ -1,1 +1,1 @@
-"""The commands' settings: every default and every check, once."""
+"""The settings of all commands, with their defaults and checks."""

@@ -20,7 +20,7 @@ DEFAULT_STYLE = "starry-night"
 
 CODECS = ("auto", "h264", "hevc", "vp9")
 
-COMMAND_JOBS = max(1, min(8, usable_threads() // 2))  # the command line's default of `ApplyConfig.jobs`
+COMMAND_JOBS = max(1, min(8, usable_threads() // 2))  # the default of `ApplyConfig.jobs` on the command line
 
 
 @dataclass(frozen=True)
@@ -33,25 +33,27 @@ class ApplyConfig:
         threads: CPU threads for the network, at most as many as the CPU has; None leaves the number to the engine.
         recursive: Whether to include the subfolders of a folder.
         max_size: Longer side in pixels to which larger photos are reduced first; None keeps their size.
-        stroke_size: Size of the strokes, 0.1 to 100 times the network's own; None fits them to the photo.
+        stroke_size: Size of the strokes, as a multiple (0.1 to 100) of the size that the network was trained for; None
+            adapts it to the photo.
         strength: Share of the stylized image in the result, from 0 (the photo) to 1.
         keep_colors: Whether to keep the photo's chroma and take only the luma of the stylized image.
         tile: Side in pixels of the tiles that a large image is split into, 64 or more; 0 turns tiling off, None
-            decides by the free memory.
+            chooses by the free memory.
         steady: Share of the previous frame that is kept where the scene is still, 0 to 1.
-        codec: Video codec, `h264`, `hevc` or `vp9`; `auto` chooses by the file's format.
-        crf: Constant rate factor of videos, 0 to 63, lower is better; None uses the codec's usual value.
+        codec: Video codec: `h264`, `hevc` or `vp9`; `auto` chooses by the format of the file.
+        crf: Constant rate factor of videos, 0 to 63, where lower is better; None uses a common value for the codec.
         fps: Frame rate of videos, 1 to 1000 frames per second; None keeps the time of each frame.
-        start: Second at which to start in videos.
-        end: Second at which to stop in videos; None goes to the end.
-        format: Format of the results (`jpeg`, `png`, `webp`, `tiff`, `bmp`, `avif` or `heic`); None keeps the input's.
+        start: Time in seconds at which to start in videos.
+        end: Time in seconds at which to stop in videos; None continues to the end.
+        format: Format of the results (`jpeg`, `png`, `webp`, `tiff`, `bmp`, `avif` or `heic`); None keeps the format of
+            the input.
         quality: Quality of JPEG, WebP, AVIF and HEIC files, 1 to 100.
         overwrite: Whether to replace existing results.
         strip_metadata: Whether to remove EXIF (with its GPS position), XMP and the recipe.
         max_pixels: Largest number of pixels that an image may have; more are rejected as a decompression bomb.
-        jobs: Worker processes that decode a batch's photos, so that a photo that crashes its decoder fails alone;
-            0 decodes in threads. Needs a main module guarded by `if __name__ == "__main__"`.
-        again: Whether to stylize paintings made by stylekit again.
+        jobs: Number of worker processes that decode the photos of a batch. A photo that crashes its decoder then fails
+            alone. 0 decodes in threads. Other values need a main module guarded by `if __name__ == "__main__"`.
+        again: Whether to stylize inputs that are already paintings by stylekit.
     """
 
     device: str = "auto"
@@ -94,5 +96,5 @@ class ApplyConfig:
 
     @property
     def look(self) -> Look:
-        """The settings that apply to the image alone, not to its file."""
+        """The settings that affect the pixels of an image, rather than its file."""
         return Look(self.stroke_size, self.strength, self.keep_colors, self.tile)

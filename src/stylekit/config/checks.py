@@ -1,4 +1,4 @@
-"""Checks that the settings of several commands share. Their errors speak of the option that sets a value."""
+"""Checks of settings that several commands share. Errors mention the command-line option of a setting."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -9,7 +9,7 @@ from stylekit.system.devices import check_device
 ENGINES = ("auto", "torch", "onnxruntime")
 POOLINGS = ("max", "avg")
 MAX_PIXELS = 500_000_000  # of an image; more are rejected as a decompression bomb
-LEAST_TILE = 64  # px: a smaller tile would be mostly its own margin
+LEAST_TILE = 64  # px: smaller tiles would consist mostly of margins
 
 _OTHER_NAMES = {"learning_rate": "lr", "painting_weights": "style-weights"}
 
@@ -32,24 +32,24 @@ def alternatives(words: Iterable[str]) -> str:
 
 
 def check_minimum(setting: str, value: float | None, least: float) -> None:
-    """Check that a number is not below its minimum; None passes.
+    """Check that a number is finite and not below a minimum; None is always valid.
 
     Raises:
-        ConfigError: If it is, or is not a finite number.
+        ConfigError: If the number is too small or not finite.
     """
     valid = value is None or least <= value < float("inf")
     require(valid, f"{option_of(setting)} must be {least} or more, not {_number(value)}.")
 
 
 def check_range(setting: str, value: float | None, least: float, most: float, *, otherwise: Sequence[str] = ()) -> None:
-    """Check that a number is within its range; None passes.
+    """Check that a number is within a range; None is always valid.
 
     Args:
-        setting: The setting's name.
-        value: Its value.
+        setting: The name of the setting.
+        value: The value of the setting.
         least: The smallest valid value.
         most: The largest valid value.
-        otherwise: Words that the option takes in place of a number, for the message.
+        otherwise: Words that the option accepts instead of a number, to be listed in the error.
 
     Raises:
         ConfigError: If the number is out of range.
@@ -60,10 +60,10 @@ def check_range(setting: str, value: float | None, least: float, most: float, *,
 
 
 def check_choice(setting: str, value: str, choices: Iterable[str]) -> None:
-    """Check that a value is one of the fixed choices.
+    """Check that a value is one of several choices.
 
     Raises:
-        ConfigError: If it is not.
+        ConfigError: If the value is not one of the choices.
     """
     choices = tuple(choices)
     require(value in choices, f"{option_of(setting)} must be {alternatives(choices)}, not {value!r}.")
@@ -74,12 +74,12 @@ def _number(value: float | None) -> str:
 
 
 def check_engine(engine: str, device: str, threads: int | None) -> None:
-    """Check that an engine exists and runs on the device.
+    """Check that an engine exists and runs on a device.
 
     Args:
         engine: `auto`, `torch` or `onnxruntime`.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
-        threads: CPU threads, 1 or more; None leaves the number to the engine.
+        threads: Number of CPU threads, 1 or more; None lets the engine choose.
 
     Raises:
         ConfigError: If the engine or the device is unknown, the engine does not run on the device, or `threads` is
@@ -94,21 +94,22 @@ def check_engine(engine: str, device: str, threads: int | None) -> None:
 
 
 def check_quality(quality: int) -> None:
-    """Check the quality of JPEG, WebP, AVIF and HEIC files, 1 to 100.
+    """Check that the quality of JPEG, WebP, AVIF and HEIC files is between 1 and 100.
 
     Raises:
-        ConfigError: If it is out of range.
+        ConfigError: If the quality is out of range.
     """
     check_range("quality", quality, 1, 100)
 
 
 def check_painting(stroke_size: float | None, strength: float, tile: int | None = None) -> None:
-    """Check how a style is applied to an image.
+    """Check the settings of how a style is applied to an image.
 
     Args:
-        stroke_size: Size of the strokes, 0.1 to 100 times the network's own; None fits them to the image.
-        strength: Share of the stylized image, 0 to 1.
-        tile: Side of the tiles in pixels, 64 or more; 0 turns tiling off, None decides by the free memory.
+        stroke_size: Size of the strokes, as a multiple (0.1 to 100) of the size that the network was trained for; None
+            adapts it to the image.
+        strength: Share of the stylized image in the result, 0 to 1.
+        tile: Side of the tiles in pixels, 64 or more; 0 turns tiling off, None chooses by the free memory.
 
     Raises:
         ConfigError: If a value is out of range.
@@ -133,7 +134,7 @@ def check_shares(shares: Sequence[float], styles: int) -> None:
     require(
         all(share >= 0 for share in shares) and 0 < sum(shares) < float("inf"),
         "The shares of a blend must be 0 or more, and not all 0.",
-        "Write them as --style starry-night:0.7.",
+        "Write a share after the style: --style starry-night:0.7.",
     )
 
 
@@ -144,18 +145,18 @@ def check_losses(
     pooling: str,
     weights: str | None,
 ) -> None:
-    """Check that a loss network can compute these losses.
+    """Check that a loss network exists and can compute the losses.
 
     Args:
         network: `vgg19` or `compact`.
         content_layers: Layers of the content loss.
         style_layers: Layers of the style loss with their weights.
         pooling: `max` or `avg`.
-        weights: File with the loss network's weights; None for its own.
+        weights: File with weights for the loss network; None uses the standard weights.
 
     Raises:
-        ConfigError: If the network is unknown or lacks a layer, a layer's weight is negative or not finite, or other
-            pooling or weights than its own are given to the compact network.
+        ConfigError: If the network is unknown or lacks a layer, the weight of a layer is negative or not finite, or
+            the compact network is combined with average pooling or a file of weights.
     """
     check_loss_layers([*content_layers, *style_layers], network)
     for layer, weight in style_layers.items():

@@ -18,26 +18,27 @@ class GatysConfig:
 
     Attributes:
         size: Longer side of the result in pixels; smaller photos keep their size.
-        steps: Loss evaluations at the finest scale; each coarser one has half as many, but at least a quarter.
+        steps: Loss evaluations at the finest scale. Each coarser scale has half as many, but at least a quarter of
+            `steps`.
         optimizer: `lbfgs` or `adam`.
         learning_rate: Step size of Adam, with pixels in [0, 1].
         init: Starting image: `content` (the photo), `noise`, `style` (the first painting) or a file.
-        painting_weights: Weight of each painting; empty weights all alike.
+        painting_weights: Weight of each painting; if empty, all paintings have the same weight.
         style_scale: Size of the paintings relative to the result, 0.1 to 10; larger gives larger strokes.
         style_loss: Statistics of the features to match: `moments` (mean and covariance) or `gram` matrices.
-        content_layers: Layers of the content loss; empty uses relu4_2, or the highest that the loss weights include.
-        style_layers: Layers of the style loss with their weights; empty uses those of relu1_1, relu2_1, …, relu5_1
-            that the loss weights include, each with weight 1.
+        content_layers: Layers of the content loss; empty uses relu4_2, or the highest layer that the loss network has.
+        style_layers: Layers of the style loss with their weights; empty uses the layers among relu1_1, relu2_1, …,
+            relu5_1 that the loss network has, each with weight 1.
         content_weight: Weight of the relative content loss.
         style_weight: Weight of the relative style loss.
         tv_weight: Weight of the total variation.
-        pooling: `max` or `avg` pooling in the loss network.
+        pooling: Pooling in the loss network, `max` or `avg`.
         keep_colors: Whether to keep the photo's chroma and take only the luma of the stylized image.
-        save_every: Steps between two intermediate images; 0 saves only the result.
-        seed: Seed of the noise of `init`.
+        save_every: Number of steps between intermediate images; 0 saves only the result.
+        seed: Seed of the random numbers for `init="noise"`.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         loss_network: `vgg19`, or `compact`, which is bundled.
-        loss_weights: File with VGG-19's weights; None uses the cached ones, and downloads them if needed.
+        loss_weights: File with the weights of VGG-19; None uses cached weights, which are downloaded if necessary.
         max_pixels: Largest number of pixels that an image may have; more are rejected as a decompression bomb.
     """
 
@@ -80,13 +81,13 @@ class GatysConfig:
         require(valid, "--style-weights must be 0 or more, and not all 0.")
 
     def check_paintings(self, number: int) -> None:
-        """Check that each of the paintings has its weight.
+        """Check that the number of paintings matches the number of weights.
 
         Args:
             number: The number of paintings.
 
         Raises:
-            ConfigError: If it is 0, or differs from the number of weights.
+            ConfigError: If there are no paintings, or their number differs from the number of weights.
         """
         require(number > 0, "No painting given.", "Pass at least one painting.")
         weights = len(self.painting_weights)

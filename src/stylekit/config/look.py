@@ -1,4 +1,4 @@
-"""Settings of a stylized image's look."""
+"""The settings of how a stylized image looks."""
 
 from dataclasses import dataclass
 
@@ -7,17 +7,18 @@ from stylekit.config.checks import check_painting
 
 @dataclass(frozen=True)
 class Look:
-    """How a style is applied to an image.
+    """The settings of how a style is applied to an image.
 
     Attributes:
-        stroke_size: Stroke size relative to the network's own, 0.1 to 100; None fits the strokes to the image.
-        strength: Share of the stylized image in the result, 0 (the photo) to 1.
+        stroke_size: Size of the strokes, as a multiple (0.1 to 100) of the size that the network was trained for; None
+            adapts it to the image.
+        strength: Share of the stylized image in the result, from 0 (the photo) to 1.
         keep_colors: Whether to keep the photo's colors and take only the brushwork.
-        tile: Side in pixels of the tiles in which an image is stylized, to save memory; 0 stylizes it in one piece,
-            None decides by the free memory. The result is the same.
+        tile: Side in pixels of the tiles that an image is split into to save memory, 64 or more; 0 turns tiling off,
+            None chooses by the free memory. Tiling does not change the result.
 
     Raises:
-        ConfigError: If a setting is out of its range.
+        ConfigError: If a setting is out of range.
     """
 
     stroke_size: float | None = None

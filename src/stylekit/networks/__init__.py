@@ -1,4 +1,4 @@
-"""The transformer networks, one folder and one `Architecture` each."""
+"""The transformer networks. Each has a folder and an `Architecture`."""
 
 from stylekit.networks.architecture import Architecture, architecture, architectures, register
 from stylekit.networks.fast import FAST

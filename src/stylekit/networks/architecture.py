@@ -1,4 +1,4 @@
-"""The interface of transformer networks, usable without torch, and their registry."""
+"""The interface of transformer networks and their registry, both importable without torch."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from stylekit.errors import ConfigError
-from stylekit.networks.shapes import LEAST_SIDE, SIDE_MULTIPLE, TILE_MULTIPLE, NormStatistics, Shape
+from stylekit.networks.shapes import MIN_SIDE, SIDE_MULTIPLE, TILE_MULTIPLE, NormStatistics, Shape
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,18 +21,18 @@ _LARGEST_SETTING = 1024
 
 
 class Architecture(ABC):
-    """A transformer network: `(B, 3, H, W)` in, the same shape out, RGB in [0, 1].
+    """A transformer network, which maps images `(B, 3, H, W)`, RGB in [0, 1], to stylized images of the same shape.
 
-    To add a network, add a folder with a subclass and a call of `register`. Public methods take a `config`, the
-    settings that differ from `defaults`, and raise `ConfigError` if one of them is unknown or out of range. They hand
-    the settings, defaults filled in, to the methods that a subclass implements.
+    To add a network, add a folder with a subclass, and call `register` with an instance of it. Public methods take a
+    `config`, the settings that differ from `defaults`, and raise `ConfigError` if a setting is unknown or out of range.
+    They fill in the defaults and pass all settings to the methods that a subclass implements.
 
     Attributes:
-        name: Its name in style files.
-        defaults: The defaults of its settings, which are integers from 1 to 1,024.
-        side_multiple: The number to whose multiples the network pads an image's height and width.
-        onnx_operations: The operations of ONNX graphs of it that other programs publish, with how many a graph has;
-            None for any number. Empty if none are published.
+        name: The network's name in style files.
+        defaults: The default settings by name, all integers from 1 to 1,024.
+        side_multiple: The network pads an image's height and width to multiples of this number.
+        onnx_operations: For ONNX graphs of the network that other programs publish: the operations in a graph, each
+            with its number, or None if the number varies. Empty if no such graphs are known.
     """
 
     name: ClassVar[str]
@@ -46,11 +46,11 @@ class Architecture(ABC):
 
     @abstractmethod
     def _receptive_radius(self, **settings: int) -> int:
-        """Return how far, in pixels, a pixel of the photo influences the result, normalizations aside."""
+        """Return how far in pixels a pixel of the photo influences the result, other than through normalizations."""
 
     @abstractmethod
     def _bytes_per_pixel(self, **settings: int) -> int:
-        """Return about how many bytes of memory a pixel takes while the network runs in float32."""
+        """Return roughly how many bytes of memory the network needs for each pixel when it runs in float32."""
 
     @abstractmethod
     def _module(self, **settings: int) -> "nn.Module":
@@ -61,22 +61,22 @@ class Architecture(ABC):
         """Add the network's nodes to an ONNX graph, from the tensor `photo` to the tensor `picture`."""
 
     def grid(self, cells: int, side: int) -> tuple[int, int]:
-        """Return how features before a normalization relate to a tile's pixels, along one axis.
+        """Return how the features before a normalization correspond to a tile's pixels, along one axis.
 
         Args:
-            cells: Rows of the features.
-            side: Rows of the tile.
+            cells: The number of rows of features.
+            side: The number of rows of pixels in the tile.
 
         Returns:
-            Rows of pixels that a row of features stands for, and rows of features at each end that stand for the
-            border that the network has put around the tile.
+            The number of rows of pixels that correspond to one row of features; and the number of rows of features at
+            each end that correspond to the border that the network added around the tile.
         """
-        padded = max(-(-side // self.side_multiple) * self.side_multiple, LEAST_SIDE)
+        padded = max(-(-side // self.side_multiple) * self.side_multiple, MIN_SIDE)
         cell = max(1, padded // cells)
         return cell, (cells - padded // cell) // 2
 
     def complete(self, config: Config) -> dict[str, int]:
-        """Return all of the network's settings, defaults filled in.
+        """Return all settings of the network, with defaults filled in.
 
         Raises:
             ConfigError: If a setting is unknown or out of range.
@@ -99,15 +99,16 @@ class Architecture(ABC):
         return tuple(name.removesuffix(".weight") for name in weights)
 
     def receptive_radius(self, config: Config) -> int:
-        """Return how far, in pixels, a pixel of the photo influences the result, normalizations aside.
+        """Return how far in pixels a pixel of the photo influences the result, other than through normalizations.
 
-        A multiple of `TILE_MULTIPLE`, rounded up: a pixel may be anywhere in its cell.
+        The distance allows for any position of the pixel in its cell, and is rounded up to a multiple of
+        `TILE_MULTIPLE`.
         """
         radius = self._receptive_radius(**self.complete(config)) + self.side_multiple - 1
         return -(-radius // TILE_MULTIPLE) * TILE_MULTIPLE
 
     def bytes_per_pixel(self, config: Config) -> int:
-        """Return about how many bytes of memory a pixel takes while the network runs in float32."""
+        """Return roughly how many bytes of memory the network needs for each pixel when it runs in float32."""
         return self._bytes_per_pixel(**self.complete(config))
 
     def build(self, config: Config = MappingProxyType({})) -> "nn.Module":
@@ -115,7 +116,7 @@ class Architecture(ABC):
         return self._module(**self.complete(config))
 
     def load(self, config: Config, weights: "Mapping[str, NDArray[np.floating[Any]]]") -> "nn.Module":
-        """Return the network as a torch module with these weights by name, in float32."""
+        """Return the network as a torch module with the given weights, converted to float32."""
         import torch
 
         network = self.build(config)
@@ -131,17 +132,20 @@ class Architecture(ABC):
         *,
         smooths: bool = False,
     ) -> "onnx.ModelProto":
-        """Return the network as an ONNX graph, from `photo` to `picture`: `(B, 3, H, W)`, RGB in [0, 1], any size.
+        """Return the network as an ONNX graph.
+
+        Both its input `photo` and its output `picture` are `(B, 3, H, W)`, RGB in [0, 1], of any size.
 
         Args:
             config: The settings that differ from `defaults`.
             weights: The parameters by name.
-            norms: Means and variances for the normalizations, in their order, to use in place of the image's own. If
-                they are fewer than the normalizations, the graph ends before the first normalization without, and its
-                output is `features`.
-            smooths: Whether the graph smooths the statistics of a video's frames, given one at a time: for each
-                normalization, it also takes the previous frame's mean and variance, `last_N` `(2, C, 1, 1)`, and their
-                share in those to use now, `share`, and returns the latter as `used_N`.
+            norms: Means and variances for the normalizations, in order, to use instead of those of the image. If there
+                are fewer of them than normalizations, the graph ends before the first normalization without statistics,
+                and outputs the tensor there as `features`.
+            smooths: Whether the graph smooths the statistics over the frames of a video. If so, normalization N uses a
+                mixture of the current frame's mean and variance and those used for the previous frame. The graph takes
+                the latter as `last_N` `(2, C, 1, 1)` and their weight in all mixtures as the scalar `share`, and
+                returns the mixture as `used_N`.
 
         Raises:
             ConfigError: If a setting is unknown or out of range.
@@ -160,7 +164,7 @@ _REGISTERED: dict[str, Architecture] = {}
 
 
 def register(network: Architecture) -> Architecture:
-    """Add a network to those that style files, training and engines know by name, and return it."""
+    """Make a network available by its name in style files, training and engines, and return it."""
     _REGISTERED[network.name] = network
     return network
 

@@ -1,4 +1,4 @@
-"""Checkpoints of other programs, read without unpickling anything but tensors."""
+"""Reading checkpoints that other programs wrote, without unpickling anything but tensors."""
 
 import re
 from collections.abc import Mapping
@@ -10,20 +10,21 @@ from numpy.typing import NDArray
 from stylekit.errors import StyleFileError
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "generator", "transformer")
-_DEEPEST = 4  # wrappers around a state dict
-_PREFIXES = re.compile(r"^(module\.|_orig_mod\.)+")  # of DataParallel and torch.compile
+_DEEPEST = 4  # nested wrappers around a state dict
+_PREFIXES = re.compile(r"^(module\.|_orig_mod\.)+")  # added by DataParallel and torch.compile
 
 
 def read_pth(path: Path) -> dict[str, NDArray[Any]]:
     """Read the tensors of a file that `torch.save` wrote.
 
-    The state dict may be wrapped in `{"state_dict": …}` and the like, its names prefixed by `module.` or `_orig_mod.`.
+    The state dict may be nested in dictionaries such as `{"state_dict": …}`, and its names may have the prefixes
+    `module.` and `_orig_mod.`.
 
     Returns:
-        Arrays by name, of the tensors' types; bfloat16 and other types that NumPy lacks become float32.
+        Arrays by name, with the tensors' types; bfloat16 and other types that NumPy does not support become float32.
 
     Raises:
-        StyleFileError: If the file cannot be read, is not a state dict, or has more than plain tensors to unpickle.
+        StyleFileError: If the file cannot be read, is not a state dict, or pickles anything other than plain tensors.
     """
     import torch
 
@@ -34,7 +35,7 @@ def read_pth(path: Path) -> dict[str, NDArray[Any]]:
     except (PermissionError, IsADirectoryError) as error:
         hint = "Check its permissions." if isinstance(error, PermissionError) else "Check that it is a file."
         raise StyleFileError(f"Cannot read {path}: {error.strerror}.", hint) from error
-    except Exception as error:  # torch raises whatever the pickle makes it raise; none of it was executed
+    except Exception as error:  # a malformed pickle can raise any exception; its code was not executed
         has_code = "GLOBAL" in str(error) or "Unsupported class" in str(error)
         reason = "contains code, not only weights" if has_code else "is corrupt, or not a PyTorch file"
         raise StyleFileError(f"{path} {reason}.", "Ask its author for a plain state dict.") from error
@@ -55,7 +56,7 @@ def _unwrapped(state: Any) -> Any:
 
 
 def _array(tensor: Any) -> NDArray[Any]:
-    """Return a tensor as an array of its own type, or of float32 if NumPy lacks the type."""
+    """Return a tensor as an array of the same type, or of float32 if NumPy does not support the type."""
     import torch
 
     known = tensor.dtype in (torch.float16, torch.float32, torch.float64) or not tensor.is_floating_point()

@@ -8,17 +8,17 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from stylekit.networks.shapes import LEAST_SIDE, SIDE_MULTIPLE, NormStatistics
+from stylekit.networks.shapes import MIN_SIDE, SIDE_MULTIPLE, NormStatistics
 
 _OPSET = 18
-_IR_VERSION = 9  # as old as opset 18, so that older runtimes can read it
+_IR_VERSION = 9  # of the time of opset 18, so that older runtimes can read it
 
 
 class OutOfStatistics(Exception):
-    """The graph ends at a normalization for which no statistics were given.
+    """Raised at a normalization for which no statistics were given, to end the graph there.
 
     Args:
-        x: The tensor that it would normalize.
+        x: The input of the normalization.
     """
 
     def __init__(self, x: str) -> None:
@@ -26,7 +26,7 @@ class OutOfStatistics(Exception):
 
 
 class OnnxGraph:
-    """A graph under construction. Its methods add nodes, and take and return names of tensors.
+    """A graph under construction, whose methods add nodes, and take and return the names of tensors.
 
     Args:
         weights: The network's parameters by name.
@@ -45,7 +45,7 @@ class OnnxGraph:
         self._tensors: dict[str, onnx.TensorProto] = {}
 
     def node(self, kind: str, *inputs: str, output: str = "", **attributes: Any) -> str:
-        """Add a node and return its output; an empty `output` gets a name of its own."""
+        """Add a node and return the name of its output, which is generated if `output` is empty."""
         output = output or f"{kind.lower()}_{len(self._nodes)}"
         self._nodes.append(helper.make_node(kind, list(inputs), [output], **attributes))
         return output
@@ -69,7 +69,7 @@ class OnnxGraph:
         return side
 
     def width(self, name: str) -> int:
-        """Return the number of a convolution's output channels."""
+        """Return the number of output channels of a convolution."""
         channels: int = self._weights[f"{name}.weight"].shape[0]
         return channels
 
@@ -97,21 +97,21 @@ class OnnxGraph:
         return self.node("MatMul", left, self.constant(columns.T, np.float32))
 
     def block_kernels(self, name: str, maps: Sequence[NDArray[Any]]) -> tuple[str, str]:
-        """Return weight and bias of a convolution that computes all pixels of a block at once, in sets of channels.
+        """Return weight and bias of a convolution that computes all pixels of a block at once, as separate channels.
 
         Args:
             name: The convolution that computes one pixel.
-            maps: The map of its kernels' rows, and likewise columns, for each row or column of a block.
+            maps: A linear map of the kernels' rows for each row of a block; the same maps are used for columns.
         """
         kernels = [self._mapped_kernels(name, rows, columns) for rows in maps for columns in maps]
         biases = [self.parameter(f"{name}.bias")] * len(kernels)
         return self.node("Concat", *kernels, axis=0), self.node("Concat", *biases, axis=0)
 
     def depth_to_space(self, x: str, side: int, width: int) -> str:
-        """Arrange the pixels of blocks, which are sets of `width` channels, in rows and columns.
+        """Arrange the pixels of blocks, each stored in `width` channels, in rows and columns.
 
-        This is ONNX's DepthToSpace in steps that take onnxruntime a third of the time: with channels last, the pixels
-        of a block's row are adjacent, and whole rows are stacked.
+        The result is that of ONNX's DepthToSpace, in steps that take onnxruntime a third of the time: with channels
+        last, the pixels in a row of a block are adjacent, and whole rows are stacked.
         """
         x = self.node("Transpose", x, perm=[0, 2, 3, 1])
         names = [f"{x}_row_{row}" for row in range(side)]
@@ -140,15 +140,17 @@ class OnnxGraph:
         return self.node("Resize", x, "", scales, mode="linear", coordinate_transformation_mode="half_pixel")
 
     def norm(self, x: str, name: str, floor: float) -> str:
-        """Normalize each channel by its own mean and variance, or by given ones, which runtimes merge with a kernel.
+        """Normalize each channel by its mean and variance, or by given statistics.
+
+        Runtimes merge a normalization by given statistics with the convolution before it.
 
         Args:
             x: The tensor to normalize.
             name: The normalization's name, before `.weight` and `.bias`.
-            floor: What is added to the variance.
+            floor: The number that is added to the variance.
 
         Raises:
-            OutOfStatistics: If statistics are given, but fewer than the network's normalizations.
+            OutOfStatistics: If statistics were given, but none for this normalization.
         """
         parameters = self.parameter(f"{name}.weight"), self.parameter(f"{name}.bias")
         if self._smooths:
@@ -161,7 +163,7 @@ class OnnxGraph:
         return self.node("BatchNormalization", x, *parameters, *mean_and_variance, epsilon=floor)
 
     def _smooth_norm(self, x: str, weight: str, bias: str, floor: float) -> str:
-        """Normalize by statistics between the image's own and those of the previous frame."""
+        """Normalize by a mixture of the image's statistics and those used for the previous frame."""
         number, axes = self._smoothed, self.constant([2, 3])
         self._smoothed += 1
         mean = self.node("ReduceMean", x, axes)
@@ -183,21 +185,21 @@ class OnnxGraph:
             rounded = self.node("Add", size, self.constant(multiple - 1))
             rounded = self.node("Div", rounded, self.constant(multiple))
             rounded = self.node("Mul", rounded, self.constant(multiple))
-            padded = self.node("Max", rounded, self.constant(LEAST_SIDE))
+            padded = self.node("Max", rounded, self.constant(MIN_SIDE))
             after = self._reflected(x, axis, size, (size, self.node("Add", padded, self.constant(border))))
             before = [self._reflected(x, axis, size, (self.constant(-border), self.constant(0)))] if border else []
             x = self.node("Concat", *before, x, after, axis=axis)
         return x
 
     def _reflected(self, x: str, axis: int, size: str, positions: tuple[str, str]) -> str:
-        """Return the rows or columns from one position to another of an image that is extended by reflection."""
+        """Return the rows or columns between two positions in an image that is extended by reflection."""
         last = self.node("Sub", size, self.constant(1))
         period = self.node("Max", self.node("Mul", last, self.constant(2)), self.constant(1))
         phase = self.node("Mod", self.node("Range", *positions, self.constant(1)), period)
         return self.node("Gather", x, self.node("Min", phase, self.node("Sub", period, phase)), axis=axis)
 
     def cut_to(self, x: str, like: str, border: int = 0) -> str:
-        """Crop a border, and at the right and lower edges what exceeds the size of another image."""
+        """Crop a border from all sides, then the right and lower edges to the size of another image."""
         start = self.constant([border, border])
         end = self.node("Add", self.node("Shape", like, start=2, end=4), start)
         return self.node("Slice", x, start, end, self.constant([2, 3]))

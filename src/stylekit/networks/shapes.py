@@ -1,4 +1,4 @@
-"""Shapes of networks' parameters, and the sizes of the images that networks take."""
+"""Shapes of network parameters, and the constraints on image sizes."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -10,11 +10,11 @@ Shape = tuple[int, ...]
 
 NormStatistics = tuple["NDArray[np.floating[Any]]", "NDArray[np.floating[Any]]"]  # mean and variance of each channel
 
-SIDE_MULTIPLE = 4  # of height and width, for networks that halve them twice
+SIDE_MULTIPLE = 4  # networks that halve height and width twice pad them to multiples of this
 
-TILE_MULTIPLE = 16  # pixels at multiples of which tiles begin: every network's coarsest cell divides it
+TILE_MULTIPLE = 16  # tiles begin at multiples of this, which the side of every network's coarsest cell divides
 
-LEAST_SIDE = 8  # at which all reflection padding inside `johnson` is possible
+MIN_SIDE = 8  # pixels; reflection padding inside `johnson` is impossible in smaller images
 
 
 def convolution_shapes(name: str, inputs: int, outputs: int, kernel: int) -> dict[str, Shape]:

@@ -1,1 +1,1 @@
-"""Style files: their format, the folders they are in, and the catalogs and programs they come from."""
+"""Style files: their format, where they are stored, and the catalogs and programs they come from."""

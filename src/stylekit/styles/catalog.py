@@ -1,6 +1,6 @@
-"""The styles there are to choose from: the user's own, bundled and cached ones, and remote ones that catalogs list.
+"""The available styles: the user's own, the bundled and the cached styles, and the remote styles listed in catalogs.
 
-A catalog is a JSON file with the URLs and hashes of style files; docs/catalogs.md says how to publish one.
+A catalog is a JSON file with the URLs and hashes of style files; docs/catalogs.md describes how to publish one.
 """
 
 import contextlib
@@ -26,20 +26,20 @@ if TYPE_CHECKING:
     from stylekit.styles.catalog_format import ListedStyle
 
 _BUILT_IN = bundled_styles_dir() / "catalog.json"
-_MOST_CATALOG_BYTES = 4_000_000
+_MAX_CATALOG_BYTES = 4_000_000
 PULLABLE_SUFFIXES = (SUFFIX, ".onnx")  # not `.pth`: nothing from the network is unpickled
 
 
 @dataclass(frozen=True)
 class CatalogEntry:
-    """A style, wherever it is.
+    """An available style, local or remote.
 
     Attributes:
-        name: The name that `apply` knows it by: its file's name, which takes precedence over its metadata.
+        name: The name to pass to `--style`; for a local style, the name of its file, even if its metadata differs.
         where: `own`, `bundled`, `cached` or `remote`.
-        size: The size of its file, in bytes.
+        size: The size of the style's file, in bytes.
         credits: Title, artist, year, license and source.
-        path: Its file; None for a remote style.
+        path: The style's file; None for a remote style.
         problem: Why the file cannot be read; empty if it can.
         url: The URL of a remote style's file.
         sha256: The hash of a remote style's file.
@@ -63,7 +63,9 @@ def find_remote(name: str, catalogs: Sequence[str] = ()) -> CatalogEntry | None:
 def list_styles(
     catalogs: Sequence[str] = (), *, on_problem: Callable[[CatalogError], None] | None = None
 ) -> list[CatalogEntry]:
-    """Return all styles, sorted by name; a name stands for the first style that `apply` finds.
+    """Return all available styles, sorted by name.
+
+    If several styles have the same name, only the style that `apply` would use is returned.
 
     Args:
         catalogs: See `remote_styles`.
@@ -71,7 +73,7 @@ def list_styles(
 
     Raises:
         CatalogError: If a catalog cannot be read.
-        StyleFileError: If a folder of styles may not be read.
+        StyleFileError: If a folder of styles cannot be read.
     """
     entries = {entry.name: entry for entry in remote_styles(catalogs, on_problem=on_problem)}
     entries |= {entry.name: entry for entry in local_styles()}
@@ -79,10 +81,10 @@ def list_styles(
 
 
 def local_styles() -> list[CatalogEntry]:
-    """Return the user's own, the bundled and the cached styles; of those with one name, the first.
+    """Return the user's own, the bundled and the cached styles; if several have the same name, only the first.
 
     Raises:
-        StyleFileError: If a folder of styles may not be read.
+        StyleFileError: If a folder of styles cannot be read.
     """
     entries: dict[str, CatalogEntry] = {}
     for where, folder in style_folders().items():
@@ -103,12 +105,13 @@ def _local_entry(where: str, path: Path) -> CatalogEntry:
 def remote_styles(
     catalogs: Sequence[str] = (), *, on_problem: Callable[[CatalogError], None] | None = None
 ) -> list[CatalogEntry]:
-    """Return the styles of catalogs; of those with one name, the first.
+    """Return the styles listed in catalogs; if several have the same name, only the first.
 
     Args:
-        catalogs: URLs or files of catalogs, which come before the one in `STYLEKIT_CATALOG` and the package's own.
-        on_problem: Called with what is wrong with the catalog in `STYLEKIT_CATALOG`, which is then skipped; if None,
-            the error is raised.
+        catalogs: URLs or paths of catalogs, which take precedence over the catalog set in `STYLEKIT_CATALOG` and over
+            the built-in catalog.
+        on_problem: Called with the error if the catalog set in `STYLEKIT_CATALOG` cannot be read, which is then
+            skipped; if None, the error is raised.
 
     Raises:
         CatalogError: If a catalog cannot be read.
@@ -126,7 +129,7 @@ def remote_styles(
 
 
 def _read_catalog(source: str) -> list[CatalogEntry]:
-    """Return a catalog's entries; of one at a URL, those of the last valid copy if it cannot be downloaded."""
+    """Return a catalog's entries; if its URL cannot be downloaded, the entries of the last valid copy."""
     if not is_url(source):
         return _entries_in(Path(source), source)
     copy = cache_dir() / "catalogs" / f"{hashlib.sha256(source.encode()).hexdigest()[:32]}.json"
@@ -134,7 +137,7 @@ def _read_catalog(source: str) -> list[CatalogEntry]:
     try:
         with locked(copy, DownloadError, OTHER_HOME):
             try:
-                fetch(source, newest, most_bytes=_MOST_CATALOG_BYTES)
+                fetch(source, newest, most_bytes=_MAX_CATALOG_BYTES)
                 entries = _entries_in(newest, source)
                 with writing(copy, DownloadError, OTHER_HOME):
                     newest.replace(copy)
@@ -152,14 +155,14 @@ def _entries_in(path: Path, source: str) -> list[CatalogEntry]:
 
     try:
         with path.open("rb") as file:
-            content = file.read(_MOST_CATALOG_BYTES)
+            content = file.read(_MAX_CATALOG_BYTES)
     except FileNotFoundError as error:
         raise CatalogError(
             f"The catalog {source} does not exist.", "Pass the path or https:// URL of a JSON file."
         ) from error
     except OSError as error:
         raise CatalogError(
-            f"Cannot read the catalog {source}: {error.strerror}.", "Check that it is a file, and its permissions."
+            f"Cannot read the catalog {source}: {error.strerror}.", "Check its permissions, and that it is a file."
         ) from error
     return [_remote_entry(style, number, source) for number, style in enumerate(parse_catalog(content, source), 1)]
 
@@ -170,8 +173,8 @@ def _remote_entry(style: "ListedStyle", number: int, source: str) -> CatalogEntr
         name = check_style_name(style.name)
         url = plain_url(urljoin(base, style.url), allow_loopback=not base or is_loopback(base))
         if file_at(url).suffix.lower() not in PULLABLE_SUFFIXES:
-            raise CatalogError(f"Its url does not end in {' or '.join(PULLABLE_SUFFIXES)}.")
+            raise CatalogError(f"The url does not end in {' or '.join(PULLABLE_SUFFIXES)}.")
     except (StylekitError, ValueError) as error:
-        raise CatalogError(f"Style {number} of the catalog {source}: {error}") from error
+        raise CatalogError(f"Style {number} in the catalog {source}: {error}") from error
     credits = Credits(**{credit.name: getattr(style, credit.name) for credit in fields(Credits)})
     return CatalogEntry(name, "remote", style.size, credits, url=url, sha256=style.sha256)

@@ -1,4 +1,4 @@
-"""Weights of other programs, read as styles. Nothing is unpickled beyond plain tensors."""
+"""Importing weights that other programs wrote. Only plain tensors are unpickled."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -20,17 +20,17 @@ from stylekit.styles.style_file import (
     read_tensors,
 )
 
-# Instance normalizations of torch before 0.4 kept running statistics that they never used.
+# Before torch 0.4, instance normalizations stored running statistics that they never used.
 _UNUSED = re.compile(r".*\.(running_mean|running_var|num_batches_tracked)")
 _LOSS_NETWORK = re.compile(r"features\.\w+\.(weight|bias)")
 
 
 def import_weights(path: Path, name: str) -> StyleFile:
-    """Read weights that another program published for a network that stylekit has.
+    """Read another program's weights as a style of a network that stylekit supports.
 
     Args:
         path: A PyTorch, ONNX or safetensors file; see `names.IMPORTABLE_SUFFIXES`.
-        name: The name for the style.
+        name: The name to give to the style.
 
     Raises:
         StyleFileError: If the file cannot be read, or belongs to an unknown network.
@@ -38,7 +38,8 @@ def import_weights(path: Path, name: str) -> StyleFile:
     suffix = weights_suffix(path)
     if not suffix:
         raise StyleFileError(
-            f"{path} does not have the suffix of a weights file.", f"Importable: {', '.join(IMPORTABLE_SUFFIXES)}."
+            f"{path} does not have the suffix of a weights file.",
+            f"Supported suffixes: {', '.join(IMPORTABLE_SUFFIXES)}.",
         )
     if suffix == ".onnx":
         from stylekit.styles.onnx_import import read_onnx
@@ -63,19 +64,19 @@ def _read_safetensors(path: Path) -> StyleWeights:
 
 
 def _checkpoint_error(path: Path) -> StyleFileError:
-    """Return the error for a checkpoint of stylekit's own training."""
+    """Return the error for a file that is a training checkpoint of stylekit."""
     finished = [file for file in path.parent.glob(f"*{SUFFIX}") if file != path]
     if finished:
         hint = f"Import the finished style: `stylekit styles import {finished[0]} --name NAME`."
     else:
-        hint = "Finish the training: repeat its command with --resume."
-    return StyleFileError(f"{path} is a checkpoint of an unfinished training, not a style.", hint)
+        hint = "Repeat the training command with --resume to finish it."
+    return StyleFileError(f"{path} is a checkpoint of an unfinished training run, not a style.", hint)
 
 
 def _recognized(tensors: Mapping[str, NDArray[Any]]) -> tuple[str, StyleWeights]:
-    """Return the network that most tensors belong to, and those tensors under the network's names for them.
+    """Return the name of the network that most tensors belong to, and its weights by parameter name.
 
-    If they are part of a larger model, the prefix that they have there is removed, and the rest of the model dropped.
+    If the network is part of a larger model, its prefix is removed from the names, and all other tensors are dropped.
     """
     shared: dict[tuple[str, str], int] = {}
     for network in architectures():
@@ -86,12 +87,12 @@ def _recognized(tensors: Mapping[str, NDArray[Any]]) -> tuple[str, StyleWeights]
     if shared[best, prefix] == 0:
         known = ", ".join(network.name for network in architectures())
         raise StyleFileError(
-            f"These weights do not belong to a network that stylekit has ({known}).",
-            "Weights of pytorch/examples' fast_neural_style, for example, can be imported.",
+            f"These weights do not belong to a network that stylekit supports ({known}).",
+            "For example, weights from pytorch/examples' fast_neural_style can be imported.",
         )
     return best, {key.removeprefix(prefix): array for key, array in tensors.items() if key.startswith(prefix)}
 
 
 def _prefixes(keys: Collection[str], name: str) -> list[str]:
-    """Return what is put before a parameter's name in keys, and ''."""
+    """Return the prefixes that a parameter's name has in the keys, including the empty prefix."""
     return ["", *(key.removesuffix(name) for key in keys if key.endswith(f".{name}"))]

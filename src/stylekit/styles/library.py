@@ -1,4 +1,4 @@
-"""From names to style files: locate, load, import, keep, describe, export, remove."""
+"""Styles by name: locating, loading, importing, saving, describing, exporting and removing them."""
 
 import dataclasses
 import difflib
@@ -30,15 +30,15 @@ _SEE_LIST = "See `stylekit styles list` for the available styles."
 
 
 def locate_style(style: str) -> Path:
-    """Return a style's file.
+    """Return the file of a style, given its name or path.
 
     Args:
-        style: A name, looked up among the user's own styles, the bundled ones and the downloaded ones; or a path to a
-            style file or to weights that can be imported.
+        style: A name, which is looked up among the user's own, the bundled and the downloaded styles, in this order; or
+            a path to a style file or to weights that can be imported.
 
     Raises:
-        StyleNotFound: If it does not exist. The hint names similar styles.
-        StyleFileError: If a folder of styles may not be read.
+        StyleNotFound: If the style does not exist; the hint suggests similar names.
+        StyleFileError: If a folder of styles cannot be read.
     """
     if is_url(style):
         raise StyleNotFound(f"{style} is a URL.", f"Pull it first: `stylekit styles pull {style} --name NAME`.")
@@ -61,16 +61,16 @@ def load_style_file_by_name(style: str) -> StyleFile:
 
     Raises:
         StyleNotFound: If it does not exist.
-        StyleFileError: If the file may not be read, is corrupt, or is not a style.
+        StyleFileError: If the file cannot be read, is corrupt, or is not a style.
     """
     return read_style(locate_style(style))
 
 
 def read_style(path: Path) -> StyleFile:
-    """Load a style file, or import weights of another program.
+    """Load a style file, or import weights from another program.
 
     Raises:
-        StyleFileError: If the file does not exist, may not be read, is corrupt, or is not a style.
+        StyleFileError: If the file does not exist, cannot be read, is corrupt, or is not a style.
     """
     if weights_suffix(path) == SUFFIX and is_style_file(path):
         return load_style_file(path)
@@ -79,10 +79,10 @@ def read_style(path: Path) -> StyleFile:
 
 
 def not_found(name: str, catalogs: Sequence[str] = ()) -> StyleNotFound:
-    """Return the error for a name that no local style has: it may be remote, or misspelled.
+    """Return the error for a name that no local style has, with a hint if it is a remote or misspelled name.
 
     Args:
-        name: The name.
+        name: The name that was looked up.
         catalogs: See `catalog.remote_styles`.
     """
     remote = [entry.name for entry in remote_styles(catalogs, on_problem=lambda error: None)]
@@ -96,22 +96,26 @@ def not_found(name: str, catalogs: Sequence[str] = ()) -> StyleNotFound:
 
 
 def check_free(name: str) -> None:
-    """Check that a new style of the user's own may have this name.
+    """Check that the user can give this name to a new style.
 
     Raises:
-        ConfigError: If the name is invalid, taken, or that of a bundled style.
+        ConfigError: If the name is invalid, or another style of the user or a bundled style has it.
     """
     if is_bundled(check_style_name(name)):
-        raise ConfigError(f"{name} is a bundled style.", "Choose another --name, or hide the bundled one with --force.")
+        raise ConfigError(
+            f"{name} is a bundled style.", "Choose another --name, or hide the bundled style with --force."
+        )
     if (own_styles_dir() / f"{name}{SUFFIX}").exists():
-        raise ConfigError(f"You already have a style {name}.", "Choose another --name, or replace it with --force.")
+        raise ConfigError(
+            f"You already have a style named {name}.", "Choose another --name, or replace it with --force."
+        )
 
 
 def save_own_style(style: StyleFile) -> Path:
-    """Save a style among the user's own under its name, replacing one with that name.
+    """Add a style to the user's styles, replacing any style with the same name.
 
     Returns:
-        The file.
+        The style file.
 
     Raises:
         StyleFileError: If it cannot be written.
@@ -122,12 +126,12 @@ def save_own_style(style: StyleFile) -> Path:
 
 
 def import_style(source: str | os.PathLike[str], name: str, *, force: bool = False) -> Path:
-    """Turn a weights file into a style of the user's own.
+    """Import a weights file as one of the user's styles.
 
     Args:
         source: A style file, or a weights file that another program wrote; see `names.IMPORTABLE_SUFFIXES`.
-        name: The name for the style.
-        force: Whether to replace a style of the user's own, or hide a bundled one, with that name.
+        name: The name to give to the style.
+        force: Whether to replace one of the user's styles, or hide a bundled style, with the same name.
 
     Returns:
         The style file.
@@ -135,7 +139,7 @@ def import_style(source: str | os.PathLike[str], name: str, *, force: bool = Fal
     Raises:
         ConfigError: If the name is invalid or taken.
         StyleNotFound: If the source does not exist.
-        StyleFileError: If the source may not be read, is corrupt, or is not a style.
+        StyleFileError: If the source cannot be read, is corrupt, or is not a style.
     """
     if force:
         check_style_name(name)
@@ -148,13 +152,13 @@ def import_style(source: str | os.PathLike[str], name: str, *, force: bool = Fal
 
 
 def _check_source(source: Path) -> None:
-    """Check that a file to import exists and may be one, or say which command was meant."""
-    scheme, slash, rest = str(source).partition(":/")  # a path has joined the two slashes of a URL
+    """Check that a file to import exists and can be imported; if not, suggest the command that was meant."""
+    scheme, slash, rest = str(source).partition(":/")  # `Path` merges the two slashes of a URL
     if slash and scheme in ("http", "https", "hf"):
         raise StyleNotFound(f"{scheme}://{rest} is a URL.", f"Pull it: `stylekit styles pull {scheme}://{rest}`.")
     with reading(source):
         if source.is_dir():
-            raise StyleFileError(f"{source} is a folder.", "Name the weights file in it.")
+            raise StyleFileError(f"{source} is a folder.", "Pass a weights file inside it.")
         if not source.is_file():
             raise StyleNotFound(f"{source} does not exist.", _hint_for_missing(source))
     if source.suffix.lower() in READABLE_SUFFIXES:
@@ -165,12 +169,12 @@ def _check_source(source: Path) -> None:
     if not weights_suffix(source):
         raise StyleFileError(
             f"{source} does not have the suffix of a weights file.",
-            f"Importable: {', '.join((SUFFIX, *IMPORTABLE_SUFFIXES))}.",
+            f"Supported suffixes: {', '.join((SUFFIX, *IMPORTABLE_SUFFIXES))}.",
         )
 
 
 def _hint_for_missing(source: Path) -> str:
-    """Return what may have been meant by a file to import that does not exist."""
+    """Return a hint for a file to import that does not exist: a similar file, or a style with this name."""
     files = [path.name for path in source.parent.iterdir() if weights_suffix(path)] if source.parent.is_dir() else []
     if near := difflib.get_close_matches(source.name, files, n=1):
         return f"Did you mean {source.with_name(near[0])}?"
@@ -183,11 +187,11 @@ def _hint_for_missing(source: Path) -> str:
 
 
 def remove_style(name: str, *, own: bool = False) -> Path:
-    """Delete a style of the user's own, or else a downloaded one.
+    """Delete one of the user's styles, or a downloaded style.
 
     Args:
         name: The style's name.
-        own: Whether a style of the user's own may be deleted, for good.
+        own: Whether the style may be one of the user's own, which cannot be downloaded again.
 
     Returns:
         The deleted file.
@@ -199,11 +203,13 @@ def remove_style(name: str, *, own: bool = False) -> Path:
     """
     path = find_style(check_style_name(name))
     if path is None:
-        raise StyleNotFound(f"{name!r} is neither a style of yours nor a downloaded one.", _SEE_LIST)
+        raise StyleNotFound(f"{name!r} is neither one of your styles nor a downloaded style.", _SEE_LIST)
     if path.parent == bundled_styles_dir():
         raise ConfigError(f"{name} is a bundled style, which cannot be removed.")
     if path.parent == own_styles_dir() and not own:
-        raise ConfigError(f"{name} is a style of your own, which cannot be pulled again.", "Add --yes to delete it.")
+        raise ConfigError(
+            f"{name} is one of your own styles, which cannot be downloaded again.", "Add --yes to delete it."
+        )
     try:
         path.unlink()
     except OSError as error:
@@ -214,19 +220,20 @@ def remove_style(name: str, *, own: bool = False) -> Path:
 
 
 def style_info(name: str, catalogs: Sequence[str] = ()) -> dict[str, Any]:
-    """Return all facts about a style, as JSON types.
+    """Return everything known about a style, as JSON-serializable values.
 
     Args:
-        name: A style's name or file.
+        name: The style's name or file.
         catalogs: See `catalog.remote_styles`.
 
     Returns:
         `name`, `where` (`own`, `bundled`, `cached`, `remote` or `file`), `size` in bytes, and the credits. For a remote
-        style, also `url` and `sha256`; for others `path`, `file_sha256`, `parameters` and the metadata of the file.
+        style, also `url` and `sha256`; for a local style, also `path`, `file_sha256`, `parameters` and the metadata of
+        its file.
 
     Raises:
         StyleNotFound: If it does not exist.
-        StyleFileError: If its file may not be read, is corrupt, or is not a style.
+        StyleFileError: If its file cannot be read, is corrupt, or is not a style.
     """
     if not is_path(name) and find_style(name) is None and (entry := find_remote(name, catalogs)) is not None:
         about = {"name": name, "where": entry.where, "size": entry.size, **dataclasses.asdict(entry.credits)}
@@ -247,10 +254,12 @@ def style_info(name: str, catalogs: Sequence[str] = ()) -> dict[str, Any]:
 
 
 def export_style(style: str, path: str | os.PathLike[str], *, force: bool = False) -> None:
-    """Write a style as an ONNX graph, from `photo` to `picture`: `(B, 3, H, W)`, RGB in [0, 1], of any size.
+    """Export a style as an ONNX graph.
+
+    Both its input `photo` and its output `picture` are `(B, 3, H, W)`, RGB in [0, 1], of any size.
 
     Args:
-        style: A style's name or file.
+        style: The style's name or file.
         path: The file to write.
         force: Whether to replace an existing file.
 

@@ -1,4 +1,4 @@
-"""The folders of style files: the user's own, bundled, and downloaded ones."""
+"""The folders that hold the user's own, the bundled and the downloaded styles."""
 
 from pathlib import Path
 
@@ -10,15 +10,17 @@ _BUNDLED = Path(__file__).with_name("bundled")
 
 
 def style_folders() -> dict[str, Path]:
-    """Return the folders of style files, in the order in which a name is looked up."""
+    """Return the folders of style files, in the order in which names are looked up."""
     return {"own": own_styles_dir(), "bundled": bundled_styles_dir(), "cached": downloaded_styles_dir()}
 
 
 def find_style(name: str) -> Path | None:
-    """Return the file of the style with this name, or None: the user's own, or else a bundled or a downloaded one.
+    """Return the file of the style with this name, or None if no local style has it.
+
+    The user's own styles take precedence over bundled styles, and those over downloaded styles.
 
     Raises:
-        StyleFileError: If a folder may not be read.
+        StyleFileError: If a folder cannot be read.
     """
     candidates = (folder / f"{name}{SUFFIX}" for folder in style_folders().values())
     return next((path for path in candidates if _is_file(path)), None)
@@ -38,16 +40,16 @@ def style_names() -> list[str]:
     """Return the names of the styles on this machine, in alphabetical order.
 
     Raises:
-        StyleFileError: If a folder may not be read.
+        StyleFileError: If a folder cannot be read.
     """
     return sorted({path.stem for folder in style_folders().values() for path in style_files(folder)})
 
 
 def style_files(folder: Path) -> list[Path]:
-    """Return the style files in a folder; none if it does not exist.
+    """Return the style files in a folder, or no files if the folder does not exist.
 
     Raises:
-        StyleFileError: If the folder may not be read.
+        StyleFileError: If the folder cannot be read.
     """
     try:
         paths = list(folder.iterdir())
@@ -63,12 +65,12 @@ def _is_file(path: Path) -> bool:
         return path.is_file()
     except PermissionError as error:
         raise _unreadable(path, error) from error
-    except OSError:  # the name is too long
+    except OSError:  # for example, if the name is too long
         return False
 
 
 def _unreadable(path: Path, error: OSError) -> StyleFileError:
-    hint = "Check the permissions of its folder, or set STYLEKIT_HOME to a folder of your own."
+    hint = "Check the permissions of its folder, or set STYLEKIT_HOME to another folder."
     return StyleFileError(f"Cannot read {path}: {error.strerror}.", hint)
 
 

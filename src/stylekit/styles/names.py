@@ -6,7 +6,7 @@ from pathlib import Path
 from stylekit.errors import ConfigError
 
 SUFFIX = ".safetensors"
-# `.model` is what pytorch/examples' own training writes.
+# `.model` is the suffix of the files that the training script in pytorch/examples writes.
 IMPORTABLE_SUFFIXES = (".pth", ".pt", ".pth.tar", ".ckpt", ".model", ".onnx")
 
 STYLE_NAME_PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -14,7 +14,7 @@ STYLE_NAME_RULE = "up to 64 lower-case letters, digits, '-' and '_', beginning w
 
 
 def check_style_name(name: str) -> str:
-    """Return `name` if a style can have it.
+    """Return `name` unchanged if it is a valid style name.
 
     Raises:
         ConfigError: If it does not match `[a-z0-9][a-z0-9_-]{0,63}`.
@@ -30,13 +30,13 @@ def is_path(style: str) -> bool:
 
 
 def weights_suffix(path: Path) -> str:
-    """Return a path's suffix in lower case if it is that of a style file or of importable weights, or else ''."""
+    """Return the suffix of a style file or of importable weights, in lower case, or '' for any other file."""
     suffixes = (suffix for suffix in (SUFFIX, *IMPORTABLE_SUFFIXES) if path.name.lower().endswith(suffix))
     return max(suffixes, key=len, default="")
 
 
 def style_label(style: str) -> str:
-    """Return the name by which a style argument appears in file names: a name itself, or a path's stem."""
+    """Return how a style argument appears in file names: a name as it is, a path without its folder and suffix."""
     if not is_path(style):
         return style
     path = Path(style)

@@ -1,6 +1,7 @@
-"""ONNX graphs, read as styles: the weights are taken, and a foreign graph is checked to compute what stylekit will.
+"""Importing ONNX graphs as styles.
 
-The check runs the graph on random pixels, in a separate process with limited memory and time.
+Only the weights are imported. A graph from another program must compute the same as stylekit's network with these
+weights. To check this, both run on random pixels, in a separate process with limited memory and time.
 """
 
 import io
@@ -24,27 +25,27 @@ from stylekit.networks import Architecture, architecture, architectures
 from stylekit.styles.style_file import StyleFile, StyleMetadata, StyleWeights, check_weights, reading
 
 _SIDES = (48, 64)  # rows and columns of the random image
-_MOST_PIXELS = 1 << 20  # of an image of the size that a graph insists on
-_LARGEST_DIFFERENCE = 1.0  # of 255, on average
+_MAX_PIXELS = 1 << 20  # of the random image, if a graph accepts only one size
+_LARGEST_DIFFERENCE = 1.0  # on average, for values from 0 to 255
 _RUN_SECONDS = 60.0
 _ERROR_CODES = re.compile(r"^[\w.]+: (\[ONNXRuntimeError\] : \d+ : \w+ : )?")
-_HINT = "Graphs of pytorch/examples' fast_neural_style, such as those of the ONNX model zoo, can be imported unchanged."
+_HINT = "Graphs of pytorch/examples' fast_neural_style, such as those in the ONNX model zoo, can be imported unchanged."
 
 
 def read_onnx(path: Path, name: str) -> StyleFile:
     """Read a style from an ONNX graph.
 
-    A graph that stylekit exported says which network it is of. Any other is taken for the network whose parameters'
-    names it kept, or else for one that other programs publish, by the order of its convolutions and normalizations.
-    It may pad, resize and crop in its own way, but must compute the same image.
+    The metadata of a graph that stylekit exported say which network it belongs to. Any other graph is matched with a
+    network by its parameter names, or else by the order of its convolutions and normalizations. It may pad, resize and
+    crop differently from the network, but must compute the same image.
 
     Args:
         path: The ONNX file.
-        name: The name for the style.
+        name: The name to give to the style.
 
     Raises:
         StyleFileError: If the file cannot be read, stores its weights in external files, belongs to an unknown network,
-            or computes something other than that network.
+            or does not compute the same as that network.
     """
     try:
         with reading(path):
@@ -86,7 +87,7 @@ def _tensors(model: Any) -> dict[str, Any]:
 def _tensor_names(
     nodes: Sequence[Any], tensors: Collection[str], candidates: Sequence[Architecture]
 ) -> tuple[str, dict[str, str]]:
-    """Return which of several networks a graph belongs to, and the names of the tensors that are its parameters."""
+    """Return the name of the network that a graph belongs to, and the graph's tensor names by parameter name."""
     for network in candidates:
         parameters = network.parameter_shapes({}).keys()
         if parameters <= set(tensors):
@@ -101,7 +102,7 @@ def _tensor_names(
 
 
 def _by_order(nodes: Sequence[Any], network: Architecture) -> dict[str, str]:
-    """Return the tensors that feed the convolutions and the instance normalizations, each kind in the graph's order."""
+    """Return tensor names by parameter name, matching convolutions and normalizations by their order in the graph."""
     shapes = network.parameter_shapes({})
     names: dict[str, str] = {}
     for kind, dimensions in (("Conv", 4), ("InstanceNormalization", 1)):
@@ -113,7 +114,7 @@ def _by_order(nodes: Sequence[Any], network: Architecture) -> dict[str, str]:
         inputs = [node.input for node in nodes if node.op_type == kind]
         if len(inputs) != len(layers):
             raise StyleFileError(
-                f"The graph is of another network: it has {len(inputs)} {kind} nodes, {network.name} {len(layers)}.",
+                f"The graph is not a {network.name} network: it has {len(inputs)} {kind} nodes, not {len(layers)}.",
                 _HINT,
             )
         for layer, sources in zip(layers, inputs, strict=True):
@@ -123,12 +124,12 @@ def _by_order(nodes: Sequence[Any], network: Architecture) -> dict[str, str]:
 
 
 def _check_computation(model: Any, network: Architecture, weights: StyleWeights, path: Path) -> None:
-    """Check that a graph has only ordinary operations, and computes what the network computes with these weights."""
+    """Check that a graph has only expected operations, and computes the same as the network with these weights."""
     kinds = (node.op_type if node.domain in ("", "ai.onnx") else node.domain for node in model.graph.node)
-    counts = Counter(map(str, kinds))  # text that is not UTF-8 comes as bytes
+    counts = Counter(map(str, kinds))  # protobuf returns text that is not UTF-8 as bytes
     known = network.onnx_operations
     if unusual := sorted(counts.keys() - known.keys()):
-        raise StyleFileError(f"{path} has operations that {network.name} does not have: {', '.join(unusual)}.", _HINT)
+        raise StyleFileError(f"{path} has operations that {network.name} does not use: {', '.join(unusual)}.", _HINT)
     results = _results(model, network.onnx_model({}, weights), path)
     theirs, ours, of_bgr = results["theirs"], results["ours"], results["ours_of_bgr"]
     difference = _difference(theirs, ours)
@@ -140,22 +141,22 @@ def _check_computation(model: Any, network: Architecture, weights: StyleWeights,
         if count is not None and counts[kind] != count
     ]
     if min(_difference(theirs, other) for other in (of_bgr, of_bgr[:, ::-1], ours[:, ::-1])) <= _LARGEST_DIFFERENCE:
-        reasons.append("its colors are in the order BGR")
+        reasons.append("its colors are in BGR order")
     if math.isinf(difference):
-        reasons.append("its result is not an image of the photo's size")
+        reasons.append("its result does not have the photo's size")
     else:
-        reasons.append(f"the results differ by {difference:.0f} of 255 on average")
-    message = f"{path} computes something other than {network.name} with its weights: {'; '.join(reasons)}."
+        reasons.append(f"the results differ by {difference:.0f} out of 255 on average")
+    message = f"{path} does not compute the same as {network.name} with its weights: {'; '.join(reasons)}."
     raise StyleFileError(message, _HINT)
 
 
 def _difference(theirs: NDArray[np.float64], ours: NDArray[np.float64]) -> float:
-    """Return by how much the nearest of several results differs from another, on average, of 255.
+    """Return the mean difference between stylekit's result and the nearest of several results of a foreign graph.
 
     Args:
-        theirs: The results, `(N, 1, 3, H', W')` with values up to 255. They may be larger, rounded up to whole cells,
-            and their values cut off at 0 and 255.
-        ours: The other, `(1, 3, H, W)`.
+        theirs: The foreign graph's results, `(N, 1, 3, H', W')` with values up to 255. They may be larger than the
+            photo, padded to whole cells, and their values may be clipped to 0 … 255.
+        ours: Stylekit's result, `(1, 3, H, W)` with values up to 255.
     """
     cut = theirs[..., : ours.shape[-2], : ours.shape[-1]]
     if cut.shape[1:] != ours.shape:
@@ -165,19 +166,19 @@ def _difference(theirs: NDArray[np.float64], ours: NDArray[np.float64]) -> float
 
 
 def _results(theirs: Any, ours: Any, path: Path) -> Mapping[str, NDArray[np.float64]]:
-    """Run a graph and the network's own on a small random image, of the graph's size if it accepts only one."""
+    """Run a foreign graph and stylekit's graph on a random image, whose size is the graph's if it accepts only one."""
     random = np.random.default_rng(0)
     try:
         return _run(_of_any_size(theirs), ours, random.random((1, 3, *_SIDES), np.float32), path)
     except StyleFileError:
         sides = [side.dim_value for value in _inputs(theirs) for side in value.type.tensor_type.shape.dim][2:]
-        if len(sides) != 2 or not 0 < math.prod(sides) <= _MOST_PIXELS:
+        if len(sides) != 2 or not 0 < math.prod(sides) <= _MAX_PIXELS:
             raise
         return _run(theirs, ours, random.random((1, 3, *sides), np.float32), path)
 
 
 def _of_any_size(model: Any) -> Any:
-    """Return a copy of a graph without the sizes that it states for its input, its output and all in between."""
+    """Return a copy of a graph without the declared sizes of its input, its output and all intermediate values."""
     copy = type(model)()
     copy.CopyFrom(model)
     del copy.graph.value_info[:]
@@ -188,7 +189,7 @@ def _of_any_size(model: Any) -> Any:
 
 
 def _inputs(model: Any) -> list[Any]:
-    """Return a graph's inputs without the weights, which older exporters list too."""
+    """Return a graph's inputs without the weights, which older exporters list as inputs too."""
     weights = {tensor.name for tensor in model.graph.initializer}
     return [value for value in model.graph.input if value.name not in weights]
 
@@ -211,4 +212,4 @@ def _run(theirs: Any, ours: Any, photo: NDArray[np.float32], path: Path) -> Mapp
     except subprocess.CalledProcessError as error:
         lines = error.stderr.decode(errors="replace").strip().splitlines() or ["the process crashed"]
         reason = _ERROR_CODES.sub("", lines[-1])[:200].rstrip(".")
-        raise StyleFileError(f"{path} does not run: {reason}.", _HINT) from error
+        raise StyleFileError(f"{path} cannot be run: {reason}.", _HINT) from error

@@ -1,6 +1,6 @@
-"""Runs a foreign ONNX graph and stylekit's own on an image; `onnx_import` starts this file as a process of its own.
+"""Run a foreign ONNX graph and stylekit's graph on an image; `onnx_import` starts this file as a separate process.
 
-A graph may crash onnxruntime, or take memory or time without bounds; here it costs only this process.
+A graph may crash onnxruntime, or use unlimited memory or time, which then affects only this process.
 """
 
 import io
@@ -11,21 +11,21 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-_MOST_BYTES = 3 << 30
+_MAX_BYTES = 3 << 30
 _TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
 
 
 def run(theirs: bytes, ours: bytes, photo: NDArray[np.float32]) -> dict[str, NDArray[np.float64]]:
-    """Return what two graphs compute, with values up to 255.
+    """Return the results of two graphs for a photo, scaled to values up to 255.
 
     Args:
-        theirs: A foreign graph, for values up to 255 or up to 1.
-        ours: A graph of stylekit's, for values up to 1.
+        theirs: A foreign graph, which takes and returns values up to 255 or up to 1.
+        ours: Stylekit's graph, which takes and returns values up to 1.
         photo: `(1, 3, H, W)` in [0, 1].
 
     Returns:
-        `theirs`: the foreign graph's first output if its values are up to 255, and if they are up to 1; `ours`:
-        stylekit's output; `ours_of_bgr`: stylekit's output for the photo with its channels reversed.
+        `theirs`: two results of the foreign graph, run with values up to 255 and with values up to 1; `ours`: the
+        result of stylekit's graph; `ours_of_bgr`: its result for the photo with reversed channels.
     """
     foreign, own = _session(theirs), _session(ours)
     return {
@@ -53,8 +53,8 @@ def _limit_memory() -> None:
     try:
         import resource
 
-        resource.setrlimit(resource.RLIMIT_AS, (_MOST_BYTES, _MOST_BYTES))
-    except (ImportError, ValueError, OSError):  # Windows and macOS lack the limit
+        resource.setrlimit(resource.RLIMIT_AS, (_MAX_BYTES, _MAX_BYTES))
+    except (ImportError, ValueError, OSError):  # Windows and macOS have no such limit
         pass
 
 

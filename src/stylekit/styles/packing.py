@@ -1,4 +1,4 @@
-"""Convolution kernels in 8 bits: an int8 array and a scale for each output channel, in place of floats."""
+"""Storing convolution kernels in 8 bits: as an int8 array and a scale for each output channel instead of floats."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,31 +7,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 _LARGEST = 127
-_SCALE = "#scale"  # after a kernel's name, for the array `(C_out,)` of its scales
+_SCALE = "#scale"  # suffix of the name under which a kernel's scales `(C_out,)` are stored
 
 
 def eight_bit(weights: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Return weights with convolution kernels rounded to multiples of a scale that `pack` stores in 8 bits.
+    """Return weights with convolution kernels rounded so that `pack` can store them in 8 bits.
 
     Args:
         weights: Arrays by parameter name.
 
     Returns:
-        float32 arrays of the same names and shapes. Kernels, which have 4 dimensions, differ from the given ones by
-        half of 1/127 of their channel's largest value at most; biases and normalizations are as they were.
+        float32 arrays with the same names and shapes. Kernels, the arrays with 4 dimensions, change by at most about
+        1/254 of the largest value in an output channel; biases and normalizations are unchanged.
     """
     rounded = {}
     for name, array in weights.items():
         if array.ndim == 4:
             scale = _scales(array)[:, None, None, None]
-            rounded[name] = (np.round(array / scale) + 0.0).astype(np.float32) * scale  # never -0, which int8 lacks
+            rounded[name] = (np.round(array / scale) + 0.0).astype(np.float32) * scale  # turns -0 into 0, as int8 does
         else:
             rounded[name] = array.astype(np.float32)
     return rounded
 
 
 def pack(weights: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Return weights as they are stored: kernels that `eight_bit` has rounded in 8 bits, all else as it is."""
+    """Return weights in the form in which they are stored: in 8 bits if `eight_bit` rounded them, else unchanged."""
     packed: dict[str, NDArray[Any]] = {}
     for name, array in weights.items():
         if array.ndim == 4 and array.dtype == np.float32 and array.size and np.isfinite(array).all():
@@ -45,7 +45,7 @@ def pack(weights: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
 
 
 def unpack(stored: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Return the weights that `pack` stored. Tensors that it cannot have stored are left as they are."""
+    """Return the weights that `pack` stored; arrays that it cannot have stored are returned unchanged."""
     weights = {}
     for name, array in stored.items():
         if name.endswith(_SCALE) and name.removesuffix(_SCALE) in stored:
@@ -59,7 +59,7 @@ def unpack(stored: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
 
 
 def _scales(kernels: NDArray[Any]) -> NDArray[np.float32]:
-    """Return a scale for each output channel, with so few digits that 127 times it is exact in float32."""
+    """Return a scale for each output channel, with so few digits that its multiples up to 127 are exact in float32."""
     largest = np.abs(kernels.astype(np.float32)).max(axis=(1, 2, 3))
     mantissa, exponent = np.frexp(np.maximum(largest, np.finfo(np.float32).tiny * 2**40) / _LARGEST)
     scale: NDArray[np.float32] = np.ldexp(np.ceil(mantissa * 2**10) / 2**10, exponent).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Styles from the network: found in catalogs or at a URL, downloaded, verified, converted, and kept in the cache."""
+"""Pulling styles: they are found in catalogs or at a URL, downloaded, verified, converted and cached."""
 
 import contextlib
 import dataclasses
@@ -10,7 +10,7 @@ from stylekit.downloads.addresses import file_at, is_url, plain_url
 from stylekit.downloads.download import OnProgress, fetch
 from stylekit.errors import CatalogError, ConfigError, DownloadError, StyleFileError
 from stylekit.styles.catalog import PULLABLE_SUFFIXES, CatalogEntry, remote_styles
-from stylekit.styles.catalog_format import MOST_STYLE_BYTES, SHA256_PATTERN
+from stylekit.styles.catalog_format import MAX_STYLE_BYTES, SHA256_PATTERN
 from stylekit.styles.library import not_found, read_style
 from stylekit.styles.locations import downloaded_styles_dir, find_style, is_bundled, own_styles_dir
 from stylekit.styles.names import STYLE_NAME_PATTERN, SUFFIX, check_style_name, is_path
@@ -34,28 +34,28 @@ def pull_style(
     Args:
         style: A name from a catalog, or the URL (`https://…`, `hf://user/repo/file`) of a style file or of an ONNX
             graph that can be imported.
-        sha256: The hash of the file at a URL; None if it is unknown.
-        name: The name for a style from a URL; None for its file's name.
+        sha256: The expected hash of the file at a URL; None if it is unknown.
+        name: The name to give to a style from a URL; the name of its file by default.
         catalogs: See `catalog.remote_styles`.
         force: Whether to replace a style with this name that was pulled from another URL.
         on_progress: Called after each piece of the download.
 
     Returns:
-        The style file; of a bundled style, or of the user's own, that file.
+        The file in the cache; for a bundled style or one of the user's own, its existing file.
 
     Raises:
         StyleNotFound: If no catalog has the name.
         ConfigError: If the name is invalid or taken, or the hash invalid.
         CatalogError: If a catalog cannot be read.
         DownloadError: If the file cannot be downloaded.
-        StyleFileError: If the file is not a style that stylekit knows; it is deleted.
+        StyleFileError: If the file is not a style that stylekit supports; the download is deleted.
     """
     found = Finder(catalogs).find(style, sha256=sha256, name=name)
     return found if isinstance(found, Path) else fetch_style(found, force=force, on_progress=on_progress)
 
 
 class Finder:
-    """Finds the styles to pull. Catalogs are read once, for the first one.
+    """Finds the styles to pull, reading the catalogs only once.
 
     Args:
         catalogs: See `catalog.remote_styles`.
@@ -67,19 +67,19 @@ class Finder:
         self._problems: list[CatalogError] = []
 
     def find(self, style: str, *, sha256: str | None = None, name: str | None = None) -> CatalogEntry | Path:
-        """Return the entry of a style to download, or the file of one that is available; see `pull_style`.
+        """Return the catalog entry of a style to download, or the file of a local style; see `pull_style`.
 
         Raises:
             StyleNotFound: If no catalog has the name.
             ConfigError: If the name is invalid or taken, or the hash invalid.
             CatalogError: If a catalog cannot be read.
             DownloadError: If the URL is invalid.
-            StyleFileError: If the file is corrupt and in no catalog.
+            StyleFileError: If the cached file is corrupt and no catalog lists the style.
         """
         if is_url(style):
             named = _entry_at(style, sha256, name)
             if (listed := self.entries().get(named.name)) and plain_url(listed.url) != plain_url(named.url):
-                raise ConfigError(f"A catalog already has a style {named.name}.", "Choose another --name.")
+                raise ConfigError(f"A catalog already has a style named {named.name}.", "Choose another --name.")
             return named
         if sha256 is not None or name is not None:
             raise ConfigError("--sha256 and --name need a URL, not the name of a style.", "Leave them out.")
@@ -113,41 +113,41 @@ def _entry_at(url: str, sha256: str | None, name: str | None) -> CatalogEntry:
     if file.suffix.lower() not in PULLABLE_SUFFIXES:
         raise ConfigError(
             f"{url} does not end in {' or '.join(PULLABLE_SUFFIXES)}.",
-            "Name the style file itself. Download other weights yourself, and use `stylekit styles import`.",
+            "Pass the URL of a style file. Download other weights yourself and import them: `stylekit styles import`.",
         )
     if name is None and not STYLE_NAME_PATTERN.fullmatch(file.stem):
         raise ConfigError(f"Invalid style name {file.stem!r}.", "Choose a name with --name.")
     name = check_style_name(name or file.stem)
     if is_bundled(name) or (own_styles_dir() / f"{name}{SUFFIX}").exists():
-        raise ConfigError(f"Another style {name} would hide this one.", "Choose another --name.")
-    return CatalogEntry(name, "remote", MOST_STYLE_BYTES, url=url, sha256=(sha256 or "").lower())
+        raise ConfigError(f"A local style named {name} would take precedence over this one.", "Choose another --name.")
+    return CatalogEntry(name, "remote", MAX_STYLE_BYTES, url=url, sha256=(sha256 or "").lower())
 
 
 def fetch_style(
     entry: CatalogEntry, *, force: bool = False, on_progress: OnProgress = lambda done, total: None
 ) -> Path:
-    """Download the style of a catalog's entry into the cache, unless it is already there and intact; see `pull_style`.
+    """Download the style of a catalog entry into the cache, unless it is already there and intact; see `pull_style`.
 
     Raises:
         ConfigError: If a style with this name was pulled from another URL, and `force` is false.
         DownloadError: If the file cannot be downloaded.
-        StyleFileError: If the file is not a style that stylekit knows; it is deleted.
+        StyleFileError: If the file is not a style that stylekit supports; the download is deleted.
     """
     url = plain_url(entry.url)
     target = downloaded_styles_dir() / f"{entry.name}{SUFFIX}"
     with reading(target):
         if target.is_dir():
-            raise StyleFileError(f"{target} is a folder.", "Move it away.")
+            raise StyleFileError(f"{target} is a folder.", "Move or delete it.")
     if _is_fetched(target, entry):
         return target
     with locked(target, DownloadError, OTHER_HOME):
         clear_stale(target.parent)
-        if _is_fetched(target, entry):  # another process may have downloaded it meanwhile
+        if _is_fetched(target, entry):  # another process may have downloaded it in the meantime
             return target
         if not force and _origin(target) not in (None, url):
             raise ConfigError(
-                f"The style {entry.name} in the cache was pulled from {_origin(target)}.",
-                "Replace it with --force. A style at a URL can also have another --name.",
+                f"The cached style {entry.name} was pulled from {_origin(target)}.",
+                "Replace it with --force. For a style from a URL, you can also choose another --name.",
             )
         suffix = file_at(url).suffix.lower()
         published = cache_dir() / "downloads" / f"{entry.name}{suffix}"
@@ -158,7 +158,7 @@ def fetch_style(
 
 
 def _converted(published: Path, entry: CatalogEntry, url: str) -> StyleFile:
-    """Return a downloaded file as the style to keep: with the entry's name and credits, and its origin."""
+    """Return the style in a downloaded file, with the catalog entry's name and credits, and the file's URL and hash."""
     try:
         style = read_style(published)
     except StyleFileError as error:
@@ -176,7 +176,7 @@ def _remove(path: Path) -> None:
 
 
 def _origin(path: Path) -> str | None:
-    """Return the URL that a style in the cache was pulled from; None if it does not exist or does not say."""
+    """Return the URL that a cached style was pulled from; None if the file is missing or does not record a URL."""
     with contextlib.suppress(StyleFileError):
         return read_metadata(path).downloaded.get("url")
     return None
@@ -186,7 +186,7 @@ def _is_fetched(path: Path, entry: CatalogEntry) -> bool:
     try:
         downloaded = load_style_file(path).metadata.downloaded
     except StyleFileError as error:
-        if isinstance(error.__cause__, PermissionError):  # it may be intact
+        if isinstance(error.__cause__, PermissionError):  # the file may be intact
             raise
         return False
     return bool(entry.sha256) and downloaded.get("sha256") == entry.sha256

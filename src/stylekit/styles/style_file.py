@@ -65,20 +65,20 @@ class StyleMetadata(Credits):
 
     @property
     def credits(self) -> Credits:
-        """The credits alone."""
+        """The credits, without the other metadata."""
         return Credits(**{f.name: getattr(self, f.name) for f in dataclasses.fields(Credits)})
 
     def to_strings(self) -> dict[str, str]:
-        """Return the metadata as safetensors stores it: strings by name, objects as JSON."""
+        """Return the metadata in the form that safetensors stores: strings by name, with objects as JSON."""
         values = {key: v if isinstance(v, str) else json.dumps(v) for key, v in dataclasses.asdict(self).items()}
         return {"format": FORMAT, **values}
 
     @classmethod
     def from_strings(cls, strings: Mapping[str, str]) -> "StyleMetadata":
-        """Parse and check metadata as safetensors stores it.
+        """Parse and check the metadata of a safetensors file.
 
         Raises:
-            StyleFileError: If it has another format, or is incomplete or malformed.
+            StyleFileError: If the metadata has another format, or is incomplete or malformed.
         """
         if strings.get("format") != FORMAT:
             raise StyleFileError(
@@ -119,7 +119,7 @@ class StyleFile:
 
 
 def check_weights(weights: Mapping[str, NDArray[Any]], network: str, config: Mapping[str, Any]) -> None:
-    """Check that weights are exactly a network's parameters, and finite.
+    """Check that weights match a network's parameters exactly, and are finite.
 
     Args:
         weights: Arrays by parameter name.
@@ -132,9 +132,9 @@ def check_weights(weights: Mapping[str, NDArray[Any]], network: str, config: Map
     """
     shapes = architecture(network).parameter_shapes(config)
     if missing := sorted(shapes.keys() - weights.keys()):
-        raise StyleFileError(f"Missing weights of {network}: {_some(missing)}.")
+        raise StyleFileError(f"Missing weights for {network}: {_some(missing)}.")
     if unknown := sorted(weights.keys() - shapes.keys()):
-        raise StyleFileError(f"Weights that do not belong to {network}: {_some(unknown)}.")
+        raise StyleFileError(f"Unexpected weights for {network}: {_some(unknown)}.")
     for name, shape in shapes.items():
         array = weights[name]
         if array.shape != shape:
@@ -153,7 +153,7 @@ def _some(names: list[str]) -> str:
 
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turn an `OSError` in the block, in which a style's file is read, into a `StyleFileError`.
+    """Turn an `OSError` that is raised while a style's file is read into a `StyleFileError`.
 
     Raises:
         StyleFileError: If the block raises an `OSError`.
@@ -171,10 +171,10 @@ def open_tensors(path: Path) -> Any:
     """Open a safetensors file, as `safetensors.safe_open` does.
 
     Raises:
-        StyleFileError: If the file does not exist, may not be read, or is corrupt.
+        StyleFileError: If the file does not exist, cannot be read, or is corrupt.
     """
     with reading(path):
-        path.open("rb").close()  # safetensors says that a file does not exist if it may not be read
+        path.open("rb").close()  # safetensors reports a file without read permission as missing
     try:
         return safe_open(path, framework="numpy")
     except (SafetensorError, OSError, ValueError) as error:
@@ -185,7 +185,7 @@ def open_tensors(path: Path) -> Any:
 
 @contextlib.contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Put the file's name before the message of an error in the block."""
+    """Prefix the message of a `StyleFileError` raised in the block with the file's path."""
     try:
         yield
     except StyleFileError as error:
@@ -193,10 +193,10 @@ def _naming(path: Path) -> Iterator[None]:
 
 
 def is_style_file(path: Path) -> bool:
-    """Return whether a safetensors file says that it is a style file, of any version.
+    """Return whether a safetensors file declares itself a style file, in any version of the format.
 
     Raises:
-        StyleFileError: If the file does not exist, may not be read, or is corrupt.
+        StyleFileError: If the file does not exist, cannot be read, or is corrupt.
     """
     with open_tensors(path) as file:
         strings: dict[str, str] = file.metadata() or {}
@@ -207,7 +207,7 @@ def read_metadata(path: Path) -> StyleMetadata:
     """Read a style file's metadata without its weights.
 
     Raises:
-        StyleFileError: If the file does not exist, may not be read, is corrupt or is not a style file.
+        StyleFileError: If the file does not exist, cannot be read, is corrupt or is not a style file.
     """
     with open_tensors(path) as file, _naming(path):
         return StyleMetadata.from_strings(file.metadata() or {})
@@ -217,8 +217,8 @@ def load_style_file(path: Path) -> StyleFile:
     """Read and check a style file. Nothing in it is executed.
 
     Raises:
-        StyleFileError: If the file does not exist, may not be read, is corrupt, is not a style file, or has other
-            weights than its network.
+        StyleFileError: If the file does not exist, cannot be read, is corrupt or is not a style file, or if its weights
+            do not match its network.
     """
     with open_tensors(path) as file:
         strings = file.metadata() or {}
@@ -237,35 +237,35 @@ def read_tensors(file: Any, path: Path) -> StyleWeights:
     """Return the tensors of a safetensors file by name.
 
     Args:
-        file: What `open_tensors` returned.
-        path: The file's path, for errors.
+        file: The open file, from `open_tensors`.
+        path: The file's path, for error messages.
 
     Raises:
-        StyleFileError: If a tensor has a type that NumPy lacks.
+        StyleFileError: If a tensor has a type that NumPy does not support.
     """
     try:
         return {name: file.get_tensor(name) for name in list(file.keys())}
     except (SafetensorError, TypeError, ValueError, KeyError, AttributeError) as error:
-        raise StyleFileError(f"{path} has tensors of a type that styles do not use.") from error
+        raise StyleFileError(f"{path} has tensors of an unsupported type.") from error
 
 
 def save_style_file(style: StyleFile, path: Path) -> None:
-    """Write a style file, whole or not at all.
+    """Write a style file atomically.
 
     Raises:
-        StyleFileError: If the weights are not the network's, or the file cannot be written.
+        StyleFileError: If the weights do not match the network, or the file cannot be written.
     """
     StyleMetadata.from_strings(style.metadata.to_strings())
     check_weights(style.weights, style.metadata.network, style.metadata.network_config)
     arrays = pack({name: np.ascontiguousarray(array) for name, array in style.weights.items()})
     strings = {**style.metadata.to_strings(), _HASH_KEY: weights_hash(unpack(arrays))}
     with writing(path, StyleFileError), atomic_write(path) as temporary:
-        # not by `save_file`, which makes files that other users may not read
+        # `save_file` would create a file that other users cannot read
         temporary.write_bytes(save(arrays, strings))
 
 
 def weights_hash(weights: Mapping[str, NDArray[Any]]) -> str:
-    """Return the SHA-256 over all parameters, sorted by name, by which a corrupt file is recognized."""
+    """Return the SHA-256 of all parameters, sorted by name, which reveals corrupt files."""
     digest = hashlib.sha256()
     for name in sorted(weights):
         digest.update(f"{name} {weights[name].dtype} {weights[name].shape}".encode())

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from stylekit.networks.architecture import Architecture
 from stylekit.networks.fast.facts import FAST_BORDER_REST, bytes_per_pixel, fast_border, fast_shapes
-from stylekit.networks.shapes import LEAST_SIDE, SIDE_MULTIPLE, Shape
+from stylekit.networks.shapes import MIN_SIDE, SIDE_MULTIPLE, Shape
 
 if TYPE_CHECKING:
     from torch import nn
@@ -36,8 +36,8 @@ class _Fast(Architecture):
         add_fast(graph, **settings)
 
     def grid(self, cells: int, side: int) -> tuple[int, int]:
-        """See `Architecture`: some of the border has been taken by convolutions before any of its features."""
-        padded = max(-(-side // SIDE_MULTIPLE) * SIDE_MULTIPLE, LEAST_SIDE)
+        """See `Architecture`; here, convolutions have already consumed some of the border of the features."""
+        padded = max(-(-side // SIDE_MULTIPLE) * SIDE_MULTIPLE, MIN_SIDE)
         return SIDE_MULTIPLE, (cells - padded // SIDE_MULTIPLE) // 2
 
 

@@ -25,7 +25,7 @@ def add_fast(graph: OnnxGraph, channels: int, blocks: int, half_channels: int, f
 
 
 def unshuffled_and_convolved(graph: OnnxGraph, x: str, name: str, width: int) -> str:
-    """Unshuffle pixels by 4 and convolve, as one convolution of 12x12 pixels with stride 4, which moves no memory."""
+    """Unshuffle pixels by 4 and convolve, as one 12x12 convolution with stride 4, which needs no copy of the pixels."""
     weight = graph.node("Reshape", graph.parameter(f"{name}.weight"), graph.constant([width, 3, 4, 4, 3, 3]))
     weight = graph.node("Transpose", weight, perm=[0, 1, 4, 2, 5, 3])
     weight = graph.node("Reshape", weight, graph.constant([width, 3, 12, 12]))
@@ -33,16 +33,16 @@ def unshuffled_and_convolved(graph: OnnxGraph, x: str, name: str, width: int) ->
 
 
 def low_pass_doubled(graph: OnnxGraph, x: str, width: int) -> str:
-    """Double features by `fast`'s filter: by repetition, then by nine taps, as convolutions that runtimes do fast."""
+    """Double features with `fast`'s filter, by repetition and two convolutions with nine taps, which run fast."""
     taps, _ = np.polydiv(DOUBLING_TAPS, [1, 1])
     return graph.depthwise(graph.depthwise(graph.doubled(x), taps[:, None], width), taps[None, :], width)
 
 
 def doubled_and_out(graph: OnnxGraph, x: str, width: int, leak: float = 0.0) -> str:
-    """`fast`'s last doubling, ReLU and convolution, at half the resolution: nothing wide is ever as large as the photo.
+    """Add `fast`'s last doubling, ReLU and convolution, at half the resolution, which saves memory.
 
-    The doubled image exists as four quarters, its even and odd rows and columns, each computed by a filter of five of
-    the ten taps. Four pixels of the result then depend on a square of four by four pixels: two by two in each quarter.
+    The doubled features are stored as four quarters, the even and odd rows and columns, each computed by a filter with
+    five of the ten taps. A block of 2x2 pixels of the result depends on 4x4 doubled features: 2x2 in each quarter.
     """
     phases = [DOUBLING_TAPS[first::2][::-1] for first in (0, 1)]
     quarters = [

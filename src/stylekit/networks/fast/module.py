@@ -1,16 +1,16 @@
 """A transformer network that does most of its work at a quarter of the resolution.
 
 After Johnson et al. 2016 and Ulyanov et al. 2016, with these differences:
-- Pixel-unshuffle by 4 replaces strided convolutions, so that no convolution on the way in runs at full resolution.
-- A fixed low-pass filter doubles the features, twice. Networks make fine texture of features that alternate from cell
-  to cell; pixel-shuffle, transposed convolutions, nearest neighbors and bilinear interpolation all let these through,
-  and a grid becomes visible (Odena et al. 2016). This filter's response to them is exactly zero, which training cannot
-  undo, and nearly flat up to half of their frequency, so that strokes stay crisp.
+- Pixel-unshuffle by 4 replaces strided convolutions, so that no convolution before the body runs at full resolution.
+- A fixed low-pass filter doubles the features, twice. Networks make fine texture from features that alternate from
+  cell to cell; pixel-shuffle, transposed convolutions, nearest neighbors and bilinear interpolation all let these
+  through, and a grid becomes visible (Odena et al. 2016). This filter removes such features completely, which training
+  cannot undo, and its response is nearly flat up to half their frequency, so that strokes stay crisp.
 - The photo gets a border of reflected pixels, as wide as the receptive radius, and nothing is padded later: each
-  convolution takes its share of the border. A network that sees where its image ends learns to paint a frame there.
-- Residual blocks normalize inside only, not at their end, which saves a pass over the features.
-- Nothing is normalized above a quarter of the resolution, and a sigmoid is at the end: no white spots, no values out of
-  range.
+  convolution consumes part of the border. A network that can detect the image's edge learns to paint a frame there.
+- Residual blocks normalize only inside, not at their end, which saves a pass over the features.
+- Nothing is normalized above a quarter of the resolution, which avoids white spots, and a final sigmoid keeps all
+  values in range.
 - Instance normalization has a variance floor, so that the noise of a flat sky is not amplified into blobs.
 """
 
@@ -41,7 +41,7 @@ class Normalized(nn.Module):
 
 
 class Doubling(nn.Module):
-    """Doubles height and width by a fixed filter, less four outer rows and columns that depend on what is beyond."""
+    """Doubles height and width with a fixed filter, and crops four pixels at each edge, which depend on padding."""
 
     taps: Tensor
 
@@ -51,7 +51,7 @@ class Doubling(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return features `(B, C, 2 H - 8, 2 W - 8)` for features `(B, C, H, W)`."""
-        channels, cut = x.shape[1], len(DOUBLING_TAPS) - 2  # pixels that depend on values beyond the edges
+        channels, cut = x.shape[1], len(DOUBLING_TAPS) - 2  # pixels to crop
         x = F.conv_transpose2d(x, self.taps.mT, stride=(2, 1), padding=(cut, 0), groups=channels)
         return F.conv_transpose2d(x, self.taps, stride=(1, 2), padding=(0, cut), groups=channels)
 
@@ -62,7 +62,7 @@ class _Residual(nn.Module):
         self.first = Normalized(channels, channels)
         self.second = _convolution(channels, channels)
         with torch.no_grad():
-            self.second.weight *= 0.5  # so that a block starts as a small change
+            self.second.weight *= 0.5  # so that each block starts close to the identity
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = x[..., 2:-2, 2:-2] + self.second(F.relu(self.first(x), inplace=True))
@@ -70,7 +70,7 @@ class _Residual(nn.Module):
 
 
 class Fast(nn.Module):
-    """The network, from `(B, 3, H, W)`, RGB in [0, 1], to the same shape and range.
+    """The network `fast`, which maps images `(B, 3, H, W)`, RGB in [0, 1], to images of the same shape and range.
 
     Args:
         channels: The number of features at a quarter of the resolution.

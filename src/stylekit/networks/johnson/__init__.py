@@ -20,11 +20,11 @@ class _Johnson(Architecture):
         return johnson_shapes()
 
     def _receptive_radius(self, **settings: int) -> int:
-        quarter, half, full = 5 * 2, 1 + 1, 4 + 1 + 1 + 4  # the radii of the kernels at each resolution
+        quarter, half, full = 5 * 2, 1 + 1, 4 + 1 + 1 + 4  # sums of the kernels' radii at each resolution
         return 4 * quarter + 2 * half + full
 
     def _bytes_per_pixel(self, **settings: int) -> int:
-        return 500  # measured on a CPU: 370 to 460, for four tensors of 32 channels; a GPU has eight, of half the size
+        return 500  # a CPU takes 370 to 460, for four tensors of 32 channels; a GPU needs eight, of half the size
 
     def _module(self, **settings: int) -> "nn.Module":
         from stylekit.networks.johnson.module import Johnson

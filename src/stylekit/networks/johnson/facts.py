@@ -1,10 +1,11 @@
-"""Facts about `johnson` that need no torch: its shapes, and what published graphs of it look like."""
+"""Properties of `johnson` that need no torch: its shapes, and the operations in published ONNX graphs."""
 
 from stylekit.networks.shapes import Shape, convolution_shapes, norm_shapes
 
 JOHNSON_VARIANCE_FLOOR = 1e-5  # torch's default, with which the published weights were trained
 
-# Operations in other programs' ONNX graphs, and how many: each exporter pads, resizes, crops and scales in its own way.
+# The operations in ONNX graphs from other programs, each with its number, or None if the number varies, because
+# exporters pad, resize, crop and scale in different ways.
 JOHNSON_ONNX_OPERATIONS: dict[str, int | None] = {
     **{"Conv": 16, "InstanceNormalization": 15, "Relu": 10, "Add": 5},
     **dict.fromkeys(("Pad", "Resize", "Upsample", "Clip", "Identity", "Dropout", "Constant", "ConstantOfShape")),

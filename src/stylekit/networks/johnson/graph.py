@@ -29,21 +29,21 @@ def add_johnson(graph: OnnxGraph) -> None:
 
 
 def _doubled_and_convolved(graph: OnnxGraph, x: str, name: str) -> str:
-    """Double features by repetition, pad by reflection and convolve by 3x3, with 4/9 of the multiplications.
+    """Double features by repetition, pad by reflection and convolve with 3x3 kernels, in 4/9 of the multiplications.
 
-    Each quarter of the result, its even or odd rows and columns, depends on two by two values. Reflecting the doubled
-    features is the same as repeating the edge of the original ones. Odd rows and columns come first, because the
-    convolutions' valid results begin and end with one outside of the image, which is cropped.
+    The result is computed in four quarters, its even and odd rows and columns, in which each pixel depends on 2x2
+    features. Reflecting the doubled features is the same as repeating the edge of the original features. Odd rows and
+    columns come first, because the results begin and end with a row and a column outside the image, which are cropped.
     """
     x = graph.padded(x, 1, "edge")
-    # The sums of the taps that fall on the same value, for odd and for even rows or columns.
+    # Maps that sum the taps that meet the same feature, for odd and for even rows or columns.
     sums = [np.array(taps) for taps in ([[1, 1, 0], [0, 0, 1]], [[1, 0, 0], [0, 1, 1]])]
     weight, bias = graph.block_kernels(name, sums)
     return graph.trimmed(graph.depth_to_space(graph.node("Conv", x, weight, bias), 2, graph.width(name)), 1)
 
 
 def _convolved_by_blocks(graph: OnnxGraph, x: str, name: str, side: int = SIDE_MULTIPLE) -> str:
-    """Convolve to three channels, all pixels of a block at once; three channels alone leave SIMD vectors half empty."""
+    """Convolve to three channels, computing whole blocks of pixels, because three channels do not fill SIMD vectors."""
     weight, bias = graph.block_kernels(name, shifts(graph.kernel_side(name), side))
     x = graph.node("Conv", graph.padded(x, graph.kernel_side(name) // 2), weight, bias, strides=[side] * 2)
     return graph.depth_to_space(x, side, graph.width(name))

@@ -4,9 +4,9 @@ Parameter names, layers and value range are those of pytorch/examples' fast_neur
 it can be loaded. Like that code, it departs from Johnson's supplement: it upsamples by nearest neighbors instead of
 transposed convolutions, pads by reflection throughout, and has no scaled tanh at the end.
 
-In evaluation on a CPU, the last three convolutions are computed at lower resolutions, with the same result: 5.3 s per
-megapixel instead of 6.5. Channels-last takes 6.4 s, and instance normalization with ReLU in one `addcmul` twice as
-long.
+In evaluation on a CPU, the last three convolutions are computed at lower resolutions, which gives the same result in
+5.3 s per megapixel instead of 6.5 s. (A channels-last layout takes 6.4 s, and fusing instance normalization with ReLU
+in `addcmul` takes twice as long.)
 """
 
 import torch
@@ -29,7 +29,7 @@ class _Convolution(nn.Module):
 
 
 class _DoubledConvolution(_Convolution):
-    """A convolution of features that are doubled by repetition first."""
+    """A convolution that first doubles its input by repetition."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs, 3)
@@ -37,9 +37,9 @@ class _DoubledConvolution(_Convolution):
     def forward(self, x: Tensor) -> Tensor:
         if self.training or x.device.type != "cpu":
             return super().forward(F.interpolate(x, scale_factor=2.0, mode="nearest"))
-        # Even and odd rows and columns each depend on two by two values: 4/9 of the multiplications. Reflecting the
-        # doubled features is the same as repeating the edge of the original ones.
-        sums = x.new_tensor([[[1, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 0, 1]]])  # of the taps that fall on the same value
+        # Each pixel depends on only 2x2 features, which takes 4/9 of the multiplications. Reflecting the doubled
+        # features is the same as repeating the edge of the original features.
+        sums = x.new_tensor([[[1, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 0, 1]]])  # of the taps that meet the same feature
         batch, _, height, width = x.shape
         x = F.pad(x, (1,) * 4, mode="replicate")
         out = x.new_empty(batch, self.conv2d.out_channels, 2 * height, 2 * width)
@@ -52,7 +52,7 @@ class _DoubledConvolution(_Convolution):
 
 
 class _LastConvolution(_Convolution):
-    """A convolution to so few channels that most of a processor's vector would stay empty."""
+    """A convolution to so few channels that computing single pixels would leave most of a SIMD vector empty."""
 
     def forward(self, x: Tensor) -> Tensor:
         if self.training or x.device.type != "cpu":
@@ -83,7 +83,10 @@ class _Residual(nn.Module):
 
 
 class Johnson(nn.Module):
-    """Johnson's network, from `(B, 3, H, W)`, RGB in [0, 1], to the same shape, about in [0, 1]; 1.68 M parameters."""
+    """The network `johnson`, which maps images `(B, 3, H, W)`, RGB in [0, 1], to the same shape, roughly in [0, 1].
+
+    It has 1.68 million parameters.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -103,7 +106,7 @@ class Johnson(nn.Module):
     def forward(self, photo: Tensor) -> Tensor:
         """Return the stylized photos."""
         height, width = photo.shape[-2:]
-        x = pad_to_multiple(photo) * 255  # the published weights are for values from 0 to 255
+        x = pad_to_multiple(photo) * 255  # the published weights expect values from 0 to 255
         x = F.relu(self.in1(self.conv1(x)), inplace=True)
         x = F.relu(self.in2(self.conv2(x)), inplace=True)
         x = F.relu(self.in3(self.conv3(x)), inplace=True)

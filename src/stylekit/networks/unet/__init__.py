@@ -26,7 +26,7 @@ class _UNet(Architecture):
     side_multiple = CELL
 
     def grid(self, cells: int, side: int) -> tuple[int, int]:
-        """See `Architecture`: the border is as wide at each level of the body."""
+        """See `Architecture`; here, the border has the same width in pixels at each level of the body."""
         cell = (-(-side // CELL) * CELL + 2 * BODY_BORDER) // cells
         return cell, BODY_BORDER // cell
 

@@ -1,11 +1,11 @@
-"""What `unet` looks like from outside: border, shapes."""
+"""Properties of `unet` that need no torch: its border and its shapes."""
 
 from stylekit.networks.fast.facts import HEAD_BORDER, head_shapes
 from stylekit.networks.shapes import Shape, convolution_shapes, normalized_shapes
 
-LEAK = 0.2  # slope of the leaky ReLUs on the way up, where a unit that is dead would leave a flat area
-CELL = 16  # pixels a side of a cell of the coarsest level
-STEM_BORDER = 4  # pixels that the first convolution takes of the border
+LEAK = 0.2  # negative slope of the leaky ReLUs on the way up, where a dead unit would leave a flat area
+CELL = 16  # side of a cell of the coarsest level, in pixels
+STEM_BORDER = 4  # pixels of the border that the first convolution consumes
 BODY_BORDER = 32  # pixels of border around the photo while it passes through the body; a multiple of `CELL`
 BORDER_REST = BODY_BORDER - HEAD_BORDER  # pixels of border that remain at the end, and are cropped
 
@@ -36,10 +36,10 @@ def unet_shapes(
 
 
 def unet_radius(sixteenth_blocks: int) -> int:
-    """Return how many pixels away a pixel of the photo can change one of the result, normalizations aside."""
-    quarter_in = 1 + 2 + 1  # cells that the stem, a block and the convolution to the next level reach
+    """Return how far in pixels a pixel of the photo influences the result, other than through normalizations."""
+    quarter_in = 1 + 2 + 1  # radii in cells of the stem, a block and the convolution to the next level
     eighth_in = 2 + 1
-    sixteenth = 2 * sixteenth_blocks + 1  # the last for doubling
+    sixteenth = 2 * sixteenth_blocks + 1  # one cell for doubling
     eighth_out = 1 + 2 + 1
     quarter_out = 1 + 2
     return 4 * (quarter_in + quarter_out) + 8 * (eighth_in + eighth_out) + 16 * sixteenth + HEAD_BORDER

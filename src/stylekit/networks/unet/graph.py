@@ -7,7 +7,7 @@ from stylekit.networks.unet.facts import BODY_BORDER, BORDER_REST, CELL, LEAK, S
 
 
 def add_unet(graph: OnnxGraph, channels: int, sixteenth_blocks: int, half_channels: int, full_channels: int) -> None:
-    """Add the network; see `Architecture`."""
+    """Add the network's nodes to a graph, from the tensor `photo` to the tensor `picture`; see `UNet`."""
 
     def normed(x: str, name: str, stride: int = 1) -> str:
         x = graph.convolution(graph.padded(x, 1, "edge"), f"{name}.convolution", stride)

@@ -1,12 +1,13 @@
-"""A U-shaped transformer network: most of its layers see the photo at an eighth and a sixteenth of its resolution.
+"""A U-shaped transformer network, in which most layers run at an eighth or a sixteenth of the photo's resolution.
 
-After Johnson et al. 2016, Ulyanov et al. 2016 and Ronneberger et al. 2015, with these departures:
-- levels at 1/4, 1/8 and 1/16 of the resolution, joined by skips that add. The coarsest sees some two hundred pixels
-  each way and makes shapes as large as a painter's, at a few hundred multiplications a pixel;
-- features on the way up pass leaky ReLUs: a dead unit there is a flat area of the image;
-- at the coarse levels, convolutions pad by repeating the edge; the photo has a reflected border around it, so that
-  what a network makes of an edge falls into what is cropped;
-- the way back to full resolution, the border, and normalization in the blocks only, are those of `fast`.
+After Johnson et al. 2016, Ulyanov et al. 2016 and Ronneberger et al. 2015, with these differences:
+- Levels at 1/4, 1/8 and 1/16 of the resolution are joined by skip connections that add. The coarsest level sees about
+  two hundred pixels in each direction and can paint large shapes, for a few hundred multiplications per pixel.
+- The way up uses leaky ReLUs, because a dead unit there would leave a flat area in the image.
+- At the coarse levels, convolutions pad by repeating the edge. The photo gets a reflected border, so that artifacts of
+  this padding are in the part that is cropped.
+- The layers back to full resolution, the border, and the residual blocks, which normalize only inside, are those of
+  `fast`.
 """
 
 import torch
@@ -32,7 +33,7 @@ class _Block(nn.Module):
         self.first = Normalized(channels, channels)
         self.second = nn.Conv2d(channels, channels, 3)
         with torch.no_grad():
-            self.second.weight *= 0.5  # a block begins as a small change
+            self.second.weight *= 0.5  # so that each block starts close to the identity
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = x + self.second(_edge(F.relu(self.first(_edge(x)))))
@@ -40,15 +41,15 @@ class _Block(nn.Module):
 
 
 class UNet(nn.Module):
-    """The U-shaped network: `(B, 3, H, W)` in [0, 1] to the same size, RGB, [0, 1].
+    """The network `unet`, which maps images `(B, 3, H, W)`, RGB in [0, 1], to images of the same shape and range.
 
     Args:
-        channels: Width at 1/4 of the resolution.
-        eighth_channels: Width at 1/8.
-        sixteenth_channels: Width at 1/16.
-        sixteenth_blocks: Residual blocks at 1/16.
-        half_channels: Width at 1/2, on the way back.
-        full_channels: Width at full resolution, on the way back.
+        channels: The number of features at 1/4 of the resolution.
+        eighth_channels: The number of features at 1/8 of the resolution.
+        sixteenth_channels: The number of features at 1/16 of the resolution.
+        sixteenth_blocks: The number of residual blocks at 1/16 of the resolution.
+        half_channels: The number of features at half the resolution.
+        full_channels: The number of features at full resolution.
     """
 
     def __init__(
