@@ -49,7 +49,7 @@ with torch.no_grad():
     result = network(photo)[0].clamp(0, 1)
 transforms.ToPILImage()(result).save(sys.argv[2], quality=92)
 """
-IMPORTS = "import numpy, PIL.Image, onnx, onnxruntime"  # what `apply` imports besides stylekit
+IMPORTS = "import numpy, PIL.Image, onnxruntime"  # what `apply` imports besides stylekit
 # The areas, relative to the photo's, that each network's convolutions read and write. Multiply-adds per pixel are a
 # kernel's weights times the area that is written; inputs that are doubled first count at their original size.
 AREAS = {

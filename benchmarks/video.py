@@ -78,10 +78,10 @@ def make_clip(path: Path, frames: Iterator[Pixels], size: tuple[int, int]) -> No
     segment = path.with_suffix(".nut")
     count = 0
 
-    def timed() -> Iterator[tuple[int, Pixels]]:
+    def timed() -> Iterator[tuple[int, Pixels, None]]:
         nonlocal count
         for frame in frames:
-            yield count, frame
+            yield count, frame, None
             count += 1
 
     write_segment(timed(), segment, video, codec="h264", crf=8)

@@ -5,15 +5,18 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from stylekit._version import __version__
 from stylekit.cli.console import Output, file_size, table
 from stylekit.styles.locations import own_styles_dir
 from stylekit.styles.style_file import StyleFile, save_style_file
+from tests.image_material import read_image
 
 
 @pytest.fixture
@@ -25,7 +28,7 @@ def photo(tmp_path, make_photo):
 def test_apply_prints_the_path_of_the_result_and_nothing_else(stylekit, photo, style_path):
     result = photo.with_name("lion-small.jpg")
     assert stylekit("apply", photo, "--style", style_path) == (0, f"{result}\n", "")
-    assert Image.open(result).size == (30, 20)
+    assert read_image(result).size == (30, 20)
 
 
 def test_a_batch_with_a_failure_ends_with_3_and_names_it(stylekit, photo, style_path, tmp_path):
@@ -63,7 +66,7 @@ def test_styles_are_blended(stylekit, photo, small_style, style_path, tmp_path):
     other = tmp_path / "other.safetensors"
     bright = {**small_style.weights, "out.bias": small_style.weights["out.bias"] + 2}
     save_style_file(StyleFile(small_style.metadata, bright), other)
-    paintings = []
+    paintings: list[NDArray[Any]] = []
     for args in (["-s", style_path], ["-s", other], ["-s", f"{style_path}:0.7", "-s", f"{other}:0.3", "--blend"]):
         out = stylekit("apply", photo, *args, "-o", tmp_path / f"{len(paintings)}", "--format", "png")[1]
         paintings.append(np.asarray(Image.open(out.strip()), float))
@@ -76,7 +79,7 @@ def test_styles_are_blended(stylekit, photo, small_style, style_path, tmp_path):
 @pytest.mark.parametrize(
     ("args", "code", "message"),
     [
-        (["apply", "PHOTO", "-s", "STYLE", "--blend"], 2, "--blend needs two styles or more"),
+        (["apply", "PHOTO", "-s", "STYLE", "--blend"], 2, "--blend needs two or more styles"),
         (["apply", "PHOTO", "-s", "starry-night:0.5"], 2, "starry-night:0.5 has a share"),
         (["apply", "PHOTO", "-s", "starry-night:-1", "-s", "STYLE", "--blend"], 2, "shares"),
         (["apply", "PHOTO", "-s", "STYLE", "--stroke-size", "big"], 2, "--stroke-size must be auto or a number"),

@@ -10,9 +10,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
+from stylekit.cli.app import app
 from stylekit.cli.process import expand_patterns
-from video_material import photo, write_video
+from tests.video_material import photo, write_video
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -46,7 +48,7 @@ def type_in(tmp_path, make_photo, stylekit, monkeypatch):
 
 
 def commands_of_the_readme():
-    """Return the README's commands that need no network, in order."""
+    """Return the commands in the README's code blocks, in order."""
     blocks = re.findall(r"^```\n(.*?)^```$", README.read_text("utf-8"), re.DOTALL | re.MULTILINE)
     lines = [
         line.partition("#")[0].partition("&& ")[2] or line.partition("#")[0] for line in "".join(blocks).splitlines()
@@ -57,7 +59,10 @@ def commands_of_the_readme():
 
 def test_the_commands_of_the_readme_work_one_after_the_other(type_in):
     commands = commands_of_the_readme()
-    assert {line.split()[1] for line in commands} == {"apply", "train", "gatys", "styles", "info"}
+    assert {line.split()[1] for line in commands} == {"apply", "sheet", "train", "gatys", "styles", "info", "help"}
+    known = "|".join(getattr(get_command(app), "commands", {}))
+    written = re.findall(rf"(?:^|&& )stylekit (?:{known}|help)\b", README.read_text("utf-8"), re.MULTILINE)
+    assert len(commands) == len(written)
     has_video = find_spec("av") is not None
     if has_video:
         write_video(Path("clip.mp4"), [photo(number) for number in range(3)])
@@ -73,11 +78,21 @@ def test_the_commands_of_the_readme_work_one_after_the_other(type_in):
 
 MISTAKES = [
     # A batch that was asked for something else, and results that are one file's
-    ("apply lion.jpg photos -s udnie -o out.jpg", 2, "--output out.jpg names one file, but a folder's results", "out/"),
-    ("apply lion.jpg -s udnie -s bridge -o x.jpg", 2, "--output x.jpg names one file, but several results", "x/"),
+    (
+        "apply lion.jpg photos -s udnie -o out.jpg",
+        2,
+        "--output out.jpg is the name of a single file, but a folder's results",
+        "out/",
+    ),
+    (
+        "apply lion.jpg -s udnie -s bridge -o x.jpg",
+        2,
+        "--output x.jpg is the name of a single file, but several results",
+        "x/",
+    ),
     ("apply lion.jpg -s udnie -o a.jxl", 2, "Cannot write .jxl files", "Images are written as .jpg, .png"),
     ("apply lion.jpg -s udnie -o a.pdf", 2, "Cannot write .pdf files", "a folder's name ends in /"),
-    ("apply photos -s udnie -o both.mp4", 2, "--output both.mp4 names one file", "both/"),
+    ("apply photos -s udnie -o both.mp4", 2, "--output both.mp4 is the name of a single file", "both/"),
     # What a command can know before it begins
     ("train night.jpg --content photos --name udnie", 2, "udnie is a bundled style.", "another --name"),
     ("train night.jpg --content photos --name 'My Style'", 2, "Invalid style name 'My Style'.", "lower-case"),
@@ -86,7 +101,7 @@ MISTAKES = [
     ("train night.jpg --content lion.jpg", 1, "lion.jpg is neither a folder nor a zip archive.", "--content"),
     ("train gone.jpg --content photos", 1, "gone.jpg does not exist.", ""),
     ("train night.jpg --content photos --run-dir photos", 2, "The run folder photos already exists.", "--resume"),
-    ("train night.jpg --content photos --resume", 2, "No training to resume in runs/night.", "Leave out --resume"),
+    ("train night.jpg --content photos --resume", 2, "No training run to resume in runs/night.", "Leave out --resume"),
     ("train night.jpg --content photos --loss-weights lion.jpg", 1, "lion.jpg is not a PyTorch file.", "vgg19"),
     # Command lines that mean something other than they say
     ("apply lion.jpg -s udnie,bridge", 2, "--style takes one style, not 'udnie,bridge'.", "-s udnie --style bridge`?"),
@@ -96,7 +111,7 @@ MISTAKES = [
         "--style takes one style",
         "=udnie:0.5 --style bridge:0.5",
     ),
-    ("apply lion.jpg -s bridge udnie", 2, "udnie is a style, and no photo", "-s bridge --style udnie`?"),
+    ("apply lion.jpg -s bridge udnie", 2, "udnie is a style, not a photo.", "-s bridge --style udnie`?"),
     (
         "apply https://a.example/b/x.jpg?w=1 -s udnie",
         2,
@@ -122,10 +137,10 @@ MISTAKES = [
     ("aply lion.jpg", 2, "Unknown command 'aply'.", "Did you mean apply?"),
     ("help nonsense", 2, "Unknown command 'nonsense'.", "See `stylekit -h`."),
     ("train night.jpg", 2, "Missing --content.", "for example: `stylekit train night.jpg --content photos/`."),
-    ("train udnie --content photos", 2, "udnie is a style, and no painting", "--style udnie`?"),
+    ("train udnie --content photos", 2, "udnie is a style, not a painting.", "--style udnie`?"),
     ("gatys lion.jpg night.jpg", 2, "Missing --output.", "`stylekit gatys lion.jpg night.jpg --output result.jpg`."),
-    ("gatys lion.jpg udnie", 2, "udnie is a style, and no painting", "`stylekit apply lion.jpg --style udnie`?"),
-    ("gatys lion.jpg udnie -o x.png", 2, "udnie is a style, and no painting", "--style udnie --output x.png`?"),
+    ("gatys lion.jpg udnie", 2, "udnie is a style, not a painting.", "`stylekit apply lion.jpg --style udnie`?"),
+    ("gatys lion.jpg udnie -o x.png", 2, "udnie is a style, not a painting.", "--style udnie --output x.png`?"),
     (
         "gatys lion.jpg https://a.example/n.jpg -o x.png",
         2,

@@ -6,14 +6,18 @@ import signal
 import subprocess
 import sys
 import time
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 from safetensors.numpy import save_file
 
+from stylekit._version import __version__
 from stylekit.config.gatys import GatysConfig
+from tests.image_material import read_image
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -36,7 +40,7 @@ QUICK = ("--size", "40", "--steps", "2", "--loss-weights", "vgg.safetensors", "-
 def test_an_image_is_optimized_and_its_path_printed(files, stylekit):
     code, out, err = stylekit("gatys", "lion.jpg", "a.png", "-o", "out.png", *QUICK)
     assert (code, out) == (0, "out.png\n")
-    assert Image.open("out.png").size == (40, 33)
+    assert read_image("out.png").size == (40, 33)
     assert "The loss network reaches up to relu3_3: content at relu3_3, style up to relu3_1." in err
     assert re.search(r"100%  0:00:\d\d, 0:00:00 left  40 x 33 px  step 2/2  total", err)
 
@@ -52,7 +56,7 @@ def test_json_is_one_document(files, stylekit):
 
 
 def test_every_option_is_passed_to_the_optimization(files, stylekit, monkeypatch):
-    seen = {}
+    seen: dict[str, Any] = {}
     Image.new("L", (48, 40)).save("mask.png")
 
     def record(photo, paintings, config, *, mask, **callbacks):
@@ -180,7 +184,7 @@ def test_wrong_input_is_one_clear_error_and_writes_nothing(arguments, code, mess
 def test_the_result_can_replace_another_image(files, stylekit):
     Image.new("RGB", (3, 3)).save("out.png")
     assert stylekit("gatys", "lion.jpg", "a.png", "-o", "out.png", "--overwrite", *QUICK)[0] == 0
-    assert Image.open("out.png").size == (40, 33)
+    assert read_image("out.png").size == (40, 33)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -223,7 +227,7 @@ def test_running_out_of_memory_saves_the_image_so_far(files, stylekit, monkeypat
     code, out, err = stylekit("gatys", "lion.jpg", "a.png", "-o", "out.png", *QUICK)
     assert (code, out) == (1, "")
     assert "Saved the image so far as out.png." in err
-    assert Image.open("out.png").size == (40, 33)
+    assert read_image("out.png").size == (40, 33)
 
 
 def test_notes_about_the_photo_are_printed(files, stylekit, make_photo):
@@ -239,5 +243,48 @@ def test_metadata_can_be_stripped(files, stylekit, make_photo):
     make_photo(48, 40, seed=1).save("lion.jpg", exif=exif)
     stylekit("gatys", "lion.jpg", "a.png", "-o", "with.jpg", *QUICK)
     stylekit("gatys", "lion.jpg", "a.png", "-o", "without.jpg", "--strip-metadata", *QUICK)
-    assert Image.open("with.jpg").getexif()[0x010E] == "a lion"
-    assert not Image.open("without.jpg").getexif()
+    assert read_image("with.jpg").getexif()[0x010E] == "a lion"
+    assert not read_image("without.jpg").getexif()
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
+def test_the_result_carries_its_recipe(files, stylekit, suffix):
+    command = ("gatys", "lion.jpg", "a.png", "b.png", "--style-weights", "3,1", "--init", "noise", *QUICK)
+    assert stylekit(*command, "-o", f"out.{suffix}")[0] == 0
+    code, out, _ = stylekit("info", f"out.{suffix}", "--json")
+    recipe = json.loads(out)["recipe"]
+    assert (code, recipe["stylekit"], recipe["method"]) == (0, __version__, "gatys")
+    assert recipe["styles"] == [
+        {"name": name, "painting_sha256": sha256(Path(name).read_bytes()).hexdigest(), "share": share}
+        for name, share in (("a.png", 0.75), ("b.png", 0.25))
+    ]
+    options = {"size": 40, "steps": 2, "optimizer": "lbfgs", "init": "noise", "seed": 0, "style_weight": 20.0}
+    assert options.items() <= recipe["options"].items()
+    assert {"loss_weights", "device", "learning_rate", "style_layers"}.isdisjoint(recipe["options"])
+    assert re.search(r"a\.png +0\.75 \(painting [0-9a-f]{12}\)", stylekit("info", f"out.{suffix}")[1])
+    assert stylekit(*command, "-o", f"bare.{suffix}", "--strip-metadata")[0] == 0
+    assert stylekit("info", f"bare.{suffix}")[0] == 1
+
+
+def test_the_recipe_names_files_without_their_folders(files, stylekit):
+    Image.new("L", (48, 40), 255).save("mask.png")
+    arguments = ("--init", str(files / "b.png"), "--mask", str(files / "mask.png"), "--optimizer", "adam", *QUICK)
+    assert stylekit("gatys", "lion.jpg", str(files / "a.png"), "-o", "out.png", *arguments)[0] == 0
+    recipe = json.loads(stylekit("info", "out.png", "--json")[1])["recipe"]
+    assert recipe["styles"][0]["name"] == "a.png"
+    assert (recipe["options"]["init"], recipe["options"]["mask"]) == ("b.png", "mask.png")
+    assert recipe["options"]["learning_rate"] == 0.02
+
+
+def test_apply_skips_the_result_unless_it_is_asked_for(files, stylekit, style_path):
+    Path("holiday").mkdir()
+    assert stylekit("gatys", "lion.jpg", "a.png", "-o", "holiday/lion-a.png", *QUICK)[0] == 0
+    _, out, err = stylekit("apply", "holiday", "-s", style_path, "-o", "out")
+    assert out == ""
+    assert "1 skipped: painted by stylekit (--again takes it)" in err
+    _, out, _ = stylekit("apply", "holiday", "-s", style_path, "-o", "out", "--again")
+    assert out == "out/lion-a-small.png\n"
+    Path("holiday/lion-a.png").rename("out/lion-small.jpg")
+    Path("lion.jpg").rename("holiday/lion.jpg")
+    _, _, err = stylekit("apply", "holiday", "-s", style_path, "-o", "out")
+    assert "painted with other settings: stylekit gatys" in err

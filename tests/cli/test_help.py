@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from typing import Any
 
 import pytest
 from typer.main import get_command
@@ -64,7 +65,8 @@ def test_examples_come_first_and_use_options_that_exist(command):
     assert examples
     for example in examples:
         _, *words = shlex.split(example)
-        inner, called = get_command(app), []
+        inner: Any = get_command(app)
+        called: list[str] = []
         while words and words[0] in getattr(inner, "commands", {}):
             called.append(words.pop(0))
             inner = inner.commands[called[-1]]

@@ -7,15 +7,15 @@ import sys
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from stylekit.cli.console import Output
 from stylekit.cli.process import expand_patterns
+from tests.image_material import read_image
 
-BASH = shutil.which("bash")
+BASH = shutil.which("bash") or ""
 UNREADABLE_IN_ASCII = ("写真.png", "🦁.png")
 
-needs_bash = pytest.mark.skipif(BASH is None, reason="bash is missing")
+needs_bash = pytest.mark.skipif(not BASH, reason="bash is missing")
 needs_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is missing")
 
 
@@ -48,7 +48,7 @@ def shell(command, **environment):
 def test_photos_are_stylized_although_a_stream_is_closed_or_full(folder, redirection):
     done = shell(f"$A {redirection}")
     assert (done.returncode, done.stderr) == (0, b"")
-    assert Image.open("out.png").size == (64, 48)
+    assert read_image("out.png").size == (64, 48)
     assert done.stdout == (b"" if ">&-" in redirection.replace("2>&-", "") else b"out.png\n")
 
 
@@ -126,7 +126,7 @@ def test_pipes_are_inputs_like_files(folder, command, results):
     done = shell(command)
     assert done.returncode == 0, done.stderr
     assert done.stdout.decode().splitlines() == results
-    assert [Image.open(result).size for result in results] == [(64, 48)]
+    assert [read_image(result).size for result in results] == [(64, 48)]
 
 
 @needs_bash
@@ -140,7 +140,7 @@ def test_a_pipe_needs_an_output(folder):
 def test_pipes_are_inputs_of_an_optimization_too(folder):
     done = shell("$S gatys <(cat lion.png) - -o out.png --size 32 --steps 1 --loss-network compact < lion.png")
     assert done.returncode == 0, done.stderr
-    assert Image.open("out.png").size == (32, 24)
+    assert read_image("out.png").size == (32, 24)
 
 
 def test_standard_input_that_is_a_terminal_is_not_waited_for(folder, stylekit, monkeypatch):
@@ -192,22 +192,44 @@ def test_patterns_are_expanded_for_shells_that_do_not(tmp_path, monkeypatch, arg
     assert list(expand_patterns(arguments)) == expanded
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no SIGINT")
-@pytest.mark.parametrize("consequence", ["raise", "raise ImportError('half loaded')", "raise AttributeError('no')"])
-def test_an_early_interruption_prints_no_traceback(consequence):
-    code = f"""
+_INTERRUPTED_IMPORT = """
 import os, signal, sys, time
+
+def interrupted():
+    os.kill(os.getpid(), signal.SIGINT)
+    for _ in range(1000):
+        time.sleep(0.01)
+
+class Dying:
+    def __del__(self):
+        interrupted()
+
 class Interrupting:
     def find_spec(self, name, path=None, target=None):
-        if name == "typer":
-            try:
-                os.kill(os.getpid(), signal.SIGINT)
-                time.sleep(10)
-            except KeyboardInterrupt:
-                {consequence}
+        if name == {module!r}:
+            {action}
+
 sys.meta_path.insert(0, Interrupting())
 from stylekit.cli import main
 main()
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (130, "")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no SIGINT")
+@pytest.mark.parametrize(
+    "action",
+    [
+        "interrupted()",
+        "\n            try: interrupted()\n            except KeyboardInterrupt: raise ImportError('half loaded')",
+        "\n            try: interrupted()\n            except KeyboardInterrupt: raise AttributeError('no')",
+        "Dying(); [time.sleep(0.01) for _ in range(1000)]",
+    ],
+    ids=["raised", "import error", "attribute error", "lost in a callback"],
+)
+@pytest.mark.parametrize("module", ["typer", "stylekit.apply.run"])
+def test_an_early_interruption_prints_no_traceback(folder, module, action):
+    code = _INTERRUPTED_IMPORT.format(module=module, action=action)
+    command = [sys.executable, "-c", code, "apply", "lion.png", "-s", "small.safetensors"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 130
+    assert done.stderr in ("", "error: Interrupted.\n")

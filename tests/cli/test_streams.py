@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.image_material import read_image
+
 
 @pytest.fixture
 def photo(tmp_path, make_photo):
@@ -40,7 +42,7 @@ def test_the_format_on_standard_output_can_be_chosen(photo, style_path):
 def test_standard_input_goes_to_a_file(photo, style_path, tmp_path):
     result = piped(["-", "-o", tmp_path / "out.webp", "-s", style_path], photo.read_bytes())
     assert result.stdout.decode().strip() == str(tmp_path / "out.webp")
-    assert Image.open(tmp_path / "out.webp").size == (64, 48)
+    assert read_image(tmp_path / "out.webp").size == (64, 48)
 
 
 @pytest.mark.parametrize(
@@ -49,8 +51,8 @@ def test_standard_input_goes_to_a_file(photo, style_path, tmp_path):
         (b"", ["-", "-o", "-"], 1, "standard input is empty"),
         (b"not an image", ["-", "-o", "-"], 1, "standard input is not a readable image"),
         (b"", ["-"], 2, "needs an output"),
-        (b"", ["-", "lion.png", "-o", "-"], 2, "takes one image"),
-        (b"", [".", "-o", "-"], 2, "takes one image"),
+        (b"", ["-", "lion.png", "-o", "-"], 2, "takes a single image"),
+        (b"", [".", "-o", "-"], 2, "takes a single image"),
         (b"", ["lion.png", "-o", "-", "--json"], 2, "both the image and --json"),
         (b"", [], 2, "No input was given"),
         (b"", ["--files-from", "gone.txt"], 2, "Cannot read --files-from gone.txt: No such file"),

@@ -3,38 +3,79 @@
 `main` handles signals before anything slow is imported, so that Ctrl-C never ends in a traceback.
 """
 
-TYPE_CHECKING = False  # not typing's own, which takes a while to import
+import _signal as signal  # type: ignore[import-not-found]  # built in; `signal` itself takes milliseconds to import
+import atexit
+import gc
+import os
+import sys
+
+TYPE_CHECKING = False  # importing typing's takes a while
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from sys import UnraisableHookArgs
     from types import FrameType
     from typing import NoReturn
 
-_signals: list[int] = []  # that have arrived
+    Handler = Callable[[int, FrameType | None], NoReturn]
+
+_INTERRUPTED = 130
+_signals: list[int] = []  # those that have arrived
 
 
 def main() -> "NoReturn":
     """Run the command line and exit."""
-    import sys
-
+    _handle_signals(_exit_at_once)
+    gc.disable()  # until the command runs: modules stay, and looking for garbage among them takes long
+    exit_code: list[int] = []
+    atexit.register(_skip_teardown, exit_code)  # before all others, so that it runs after them
     try:
-        import signal
-
-        signal.signal(signal.SIGTERM, _interrupt)
-        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else a shell ignores it, in the background
-            signal.signal(signal.SIGINT, _interrupt)
         from stylekit.cli.process import arguments, open_closed_streams
 
         open_closed_streams()
         from stylekit.cli.app import run
 
+        gc.freeze()
+        sys.unraisablehook = _repeat_interruption
+        _handle_signals(_interrupt)
         code = run(arguments())
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # from here on, Python itself would print a traceback
     except BaseException as error:
         if not (_signals or isinstance(error, KeyboardInterrupt)):
             raise
-        code = 130  # whatever the interrupted code has made of it
+        code = _INTERRUPTED  # the interrupted code may have turned the interruption into another error
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # from here on, Python itself would print a traceback
+    exit_code.append(code)
+    gc.freeze()  # what the system is about to reclaim is not worth collecting
     sys.exit(code)
+
+
+def _handle_signals(handler: "Handler") -> None:
+    """Set the handler of SIGTERM, and of SIGINT unless it is ignored, as in a shell's background jobs."""
+    if signal.getsignal(signal.SIGINT) != signal.SIG_IGN:
+        signal.signal(signal.SIGINT, handler)
+    signal.signal(signal.SIGTERM, handler)
+
+
+def _exit_at_once(signum: int, frame: "FrameType | None") -> "NoReturn":
+    """Exit while the command line is being imported: nothing has begun, and some callbacks would lose an exception."""
+    os._exit(_INTERRUPTED)
 
 
 def _interrupt(signum: int, frame: "FrameType | None") -> "NoReturn":
     _signals.append(signum)
     raise KeyboardInterrupt
+
+
+def _skip_teardown(exit_code: list[int]) -> None:
+    """Exit after an interruption without unloading libraries: one that was only half imported could crash."""
+    if exit_code == [_INTERRUPTED]:
+        os._exit(_INTERRUPTED)
+
+
+def _repeat_interruption(unraisable: "UnraisableHookArgs") -> None:
+    """Repeat an interruption that arrived during a callback, where Python can only print the exception."""
+    import threading
+
+    if isinstance(unraisable.exc_value, KeyboardInterrupt):
+        threading.Timer(0.05, signal.raise_signal, _signals[-1:]).start()
+    else:
+        sys.__unraisablehook__(unraisable)

@@ -1,4 +1,4 @@
-"""The Typer app, and the one place where errors become messages and exit codes."""
+"""The Typer app, and the conversion of errors to messages and exit codes."""
 
 import errno
 from pathlib import Path
@@ -15,6 +15,8 @@ from stylekit.cli.console import ExitCode, Output, output_errors
 from stylekit.cli.gatys import gatys
 from stylekit.cli.hints import Misunderstood
 from stylekit.cli.info import info
+from stylekit.cli.sheet import sheet
+from stylekit.cli.studio import studio
 from stylekit.cli.train import train
 from stylekit.errors import ConfigError, StylekitError
 from stylekit.system.distributed import read_world
@@ -26,7 +28,7 @@ Examples:
   stylekit apply lion.jpg --style udnie
   stylekit styles list
 
-See `stylekit COMMAND -h` for the options of a command.
+Run `stylekit COMMAND -h` to see the options of a command.
 """
 
 app = typer.Typer(
@@ -38,8 +40,10 @@ app = typer.Typer(
     context_settings=CONTEXT_SETTINGS,
 )
 app.command(cls=Command, no_args_is_help=True)(apply)
+app.command(cls=Command, no_args_is_help=True)(sheet)
 app.command(cls=Command, no_args_is_help=True)(train)
 app.command(cls=Command, no_args_is_help=True)(gatys)
+app.command(cls=Command)(studio)
 app.add_typer(styles.app, name="styles")
 app.command(cls=Command)(info)
 
@@ -53,7 +57,8 @@ def _print_version(requested: bool) -> None:
 @app.callback()
 def _options(
     version: Annotated[
-        bool, typer.Option("--version", "-V", callback=_print_version, is_eager=True, help="Print the version.")
+        bool,
+        typer.Option("--version", "-V", callback=_print_version, is_eager=True, help="Print the version and exit."),
     ] = False,
 ) -> None:
     pass
@@ -72,7 +77,7 @@ def run(args: list[str]) -> int:
 def _run(args: list[str], console: Output) -> int:
     try:
         code = _call(args)
-        if code == ExitCode.INTERRUPTED:  # what Typer turns Ctrl-C into
+        if code == ExitCode.INTERRUPTED:  # Typer's translation of Ctrl-C
             return _fail(console, StylekitError("Interrupted."), ExitCode.INTERRUPTED)
         return code
     except Misunderstood as error:
@@ -84,7 +89,7 @@ def _run(args: list[str], console: Output) -> int:
             raise
         return ExitCode.DONE  # the reader of the help has exited, as `head` does
     except ImportError as error:
-        if isinstance(error.__cause__, KeyboardInterrupt):  # it came while a C extension was being loaded
+        if isinstance(error.__cause__, KeyboardInterrupt):  # Ctrl-C arrived while a C extension was being loaded
             return _fail(console, StylekitError("Interrupted."), ExitCode.INTERRUPTED)
         return _fail(console, _missing_package(error), ExitCode.FAILURE)
     except OSError as error:
@@ -101,7 +106,7 @@ def _call(args: list[str]) -> int:
 
 
 def _missing_package(error: ImportError) -> StylekitError:
-    """Return which extra an import needs; raises the error itself if it is another one."""
+    """Return an error that names the extra for a failed import; raise the given error if no extra provides it."""
     extra = extra_of(error.name) if isinstance(error, ModuleNotFoundError) else None
     if extra is None:
         raise error
@@ -109,7 +114,7 @@ def _missing_package(error: ImportError) -> StylekitError:
 
 
 def _unusable_surroundings(error: OSError) -> StylekitError:
-    """Return what is wrong with standard output or the working folder; raises the error itself if it is another one."""
+    """Return an error about the working folder or standard output; raise the given error if neither is its cause."""
     try:
         Path.cwd()
     except FileNotFoundError:
@@ -135,7 +140,7 @@ def _fail(console: Output, error: StylekitError, code: ExitCode) -> int:
 
 
 def _is_leader() -> bool:
-    """Return whether this process is the one, out of several, that prints the document."""
+    """Return whether this process prints the document, as one of several does."""
     try:
         return read_world().is_leader
     except ConfigError:

@@ -1,9 +1,10 @@
-"""What `stylekit apply` prints about a batch: a line for each file, a bar, a summary."""
+"""The output of `stylekit apply`: a line for each file, a progress bar and a summary."""
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stylekit.apply.report_file import WriteReport, as_json
@@ -15,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class Printer:
-    """Prints the files of a batch as they are finished.
+    """Prints each file of a batch when it is finished, and a summary at the end.
 
     Args:
-        console: What prints.
+        console: The output to print to.
         prints_paths: Whether to print the paths of results.
         write_report: Called with each file, for `--report`.
     """
@@ -32,6 +33,7 @@ class Printer:
         self._is_batch = False
         self._finished = 0
         self._has_frames = False
+        self._is_watching = False
 
     @contextmanager
     def live(self) -> Iterator[None]:
@@ -40,10 +42,10 @@ class Printer:
             yield
 
     def begin(self, total: int, is_batch: bool) -> None:
-        """Take the number of files, and whether they are a batch."""
-        self._total = total
+        """Set the number of files still to be stylized, and whether they are a batch."""
+        self._total = self._finished + total
         self._is_batch = is_batch
-        self._bar.start(total)
+        self._bar.start(self._total, self._finished)
 
     def show_frame(self, video: "VideoReport") -> None:
         """Show the progress of a video."""
@@ -51,23 +53,34 @@ class Printer:
         self._bar.part(video.frames, video.length, "frames")
 
     def show(self, file: FileReport) -> None:
-        """Print a finished file: its result, its failure, its notes."""
+        """Print the result of a finished file or the reason for its failure, and notes about it."""
         self._finished += 1
         self._write_report(file)
         self._bar.advance(name=file.source.name)
         if file.status == "failed":
-            if self._is_batch:  # else it is the command's own error, printed at the end
+            if self._is_batch:  # the failure of a single file is the command's error, printed at the end
                 self._console.failure(f"failed {file.source}: {file.reason}")
         elif file.status == "skipped":
-            self._console.detail(f"skipped {file.source}: {file.reason}")
+            line = f"skipped {file.source}: {file.reason}"
+            if self._is_watching:  # someone is waiting for the result of a file that has just arrived
+                self._console.note(f"{line} ({file.hint})")
+            else:
+                self._console.detail(line)
         elif self._prints_paths:
             self._console.result(str(file.output))
         for note in file.notes:
             self._console.note(f"note {file.source}: {note}")
 
+    def wait(self, folders: Sequence[Path]) -> None:
+        """Show that all files in the folders are done, and that the command is waiting for new ones."""
+        if not self._is_watching:
+            self._console.note(f"Watching {', '.join(map(str, folders))}; press Ctrl-C to stop.")
+        self._is_watching = True
+        self._bar.update(self._finished, name="waiting for new files")
+
     def interrupted(self) -> None:
         """Print how to resume."""
-        if self._total > 1 or self._has_frames:
+        if self._finished < self._total and (self._total > 1 or self._has_frames):
             self._console.failure(f"{self._finished} of {self._total} done; run the same command again to resume.")
 
     def summarize(self, report: BatchReport, whose: str) -> None:
@@ -75,7 +88,7 @@ class Printer:
 
         Args:
             report: The batch.
-            whose: The beginning of the first line; empty unless several processes share the batch.
+            whose: A prefix for the first line that names the process, if several share the batch; else empty.
         """
         counts = {status: report.count(status) for status in ("planned", "done", "skipped", "failed")}
         document: dict[str, Any] = {
@@ -101,7 +114,7 @@ class Printer:
 
 
 def _skips(report: BatchReport) -> Iterator[str]:
-    """Yield a line for each reason files were skipped: `3 skipped: already painted (--overwrite paints them again)`."""
+    """Yield a line for each reason, such as `3 skipped: already painted (--overwrite paints them again)`."""
     reasons = Counter((file.reason, file.hint) for file in report.files if file.status == "skipped")
     for (reason, hint), number in reasons.items():
         remedy = hint if number == 1 else re.sub(r"\bit\b", "them", hint)
@@ -109,6 +122,6 @@ def _skips(report: BatchReport) -> Iterator[str]:
 
 
 def _ignored(report: BatchReport) -> Iterator[str]:
-    """Yield a line for each kind of files in folders that are not inputs."""
+    """Yield a line for each kind of file that was ignored in the folders."""
     for reason, number in report.ignored.items():
         yield f"{number} {'file' if number == 1 else 'files'} skipped: {reason}"

@@ -1,16 +1,19 @@
-"""Typer's commands as stylekit shows them: help that fits 80 columns, and wrong usage in stylekit's own words."""
+"""Typer commands with help that fits 80 columns and error messages in stylekit's own words."""
 
 import difflib
+import gc
 import re
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 from stylekit.cli.hints import check_paintings, missing_option, not_a_command
+from stylekit.cli.values import QuickValues
 from stylekit.errors import ConfigError
 
-# Spellings that are accepted as well.
+# British spellings, which are accepted too.
 _BRITISH = {"keep-colours": "keep-colors", "licence": "license"}
 
 CONTEXT_SETTINGS = {
@@ -22,28 +25,33 @@ _NUMBERS = {int: "a whole number", float: "a number"}
 
 
 class Command(TyperCommand):
-    """A command."""
+    """A command, with parameters tidied up for the help."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the parameters, tidied up for the help."""
         return _tidy(super().get_params(ctx))
 
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        gc.enable()  # `main` disabled it
+        return super().invoke(ctx)
+
 
 class Group(TyperGroup):
-    """A command that has commands of its own."""
+    """A command with subcommands."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the parameters, tidied up for the help."""
         return _tidy(super().get_params(ctx))
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse the arguments; `help COMMAND` is `COMMAND --help`."""
+        """Parse the arguments, treating `help COMMAND` as `COMMAND --help`."""
         if args[:1] == ["help"]:
             args = [*args[1:], "--help"]
         return super().parse_args(ctx, args)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
-        """Find the command that is called.
+        """Find the command to run.
 
         Raises:
             ConfigError: If it is unknown.
@@ -57,10 +65,14 @@ class Group(TyperGroup):
 
 
 def _tidy(parameters: list[Any]) -> list[Any]:
-    """Leave out of the help what says nothing: types of flags and arguments, parentheses around defaults."""
+    """Remove noise from the help (types of flags and arguments, parentheses and braces), and convert values quickly."""
     for parameter in parameters:
         if isinstance(parameter, TyperArgument) or getattr(parameter, "is_flag", False):
             vars(parameter)["display_type_rich"] = lambda ctx: None
+        if isinstance(parameter, TyperArgument) and parameter.required:
+            shown = parameter.display_name_raw + ("" if parameter.nargs == 1 else "...")
+            vars(parameter)["_usage_display_name"] = lambda shown=shown: shown
+        vars(parameter)["get_runtime_param"] = partial(QuickValues, parameter)
         if isinstance(parameter, TyperOption) and isinstance(parameter.show_default, str):
             vars(parameter)["_get_default_string"] = lambda default=parameter.show_default, **_: default
     *others, last = parameters
@@ -71,9 +83,9 @@ def _tidy(parameters: list[Any]) -> list[Any]:
 
 
 def usage_error(error: Any) -> ConfigError:
-    """Turn Typer's exception about a command line into an error that speaks of its options.
+    """Turn Typer's exception for wrong usage into an error that names the option.
 
-    Typer has no public classes for the kinds of exception, so their names tell them apart.
+    Typer's exception classes are not public, so they are distinguished by name.
     """
     ctx: Any = getattr(error, "ctx", None)
     parameter = getattr(error, "param", None)
@@ -103,13 +115,13 @@ def usage_error(error: Any) -> ConfigError:
 
 
 def _check_paintings(parameters: dict[str, Any]) -> None:
-    """Check the paintings of a command that lacks an option, which may be meant as another command."""
+    """Check the paintings before a missing option is reported: if one is a style, `apply` was meant."""
     paintings = parameters.get("paintings") or filter(None, [parameters.get("painting")])
     check_paintings(list(paintings), photo=str(parameters.get("photo") or "photo.jpg"), output=None)
 
 
 def _name(parameter: Any) -> str:
-    """Return what users call a parameter: its longest option, or the name of an argument."""
+    """Return the name that users know a parameter by: its longest option, or the name of the argument."""
     return max(parameter.opts, key=len) if isinstance(parameter, TyperOption) else str(parameter.display_name_raw)
 
 
@@ -118,7 +130,7 @@ def _see_help(ctx: Any) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return a hint with the one or two known words most like a mistyped one; empty if none is near."""
+    """Return a hint with the one or two known words closest to a mistyped word; empty if none is close."""
     words = {name.lstrip("-"): name for name in sorted(known)}
     near = difflib.get_close_matches(word.lstrip("-"), words, n=2)
     return f"Did you mean {' or '.join(words[name] for name in near)}?" if near else ""

@@ -1,4 +1,4 @@
-"""Values that the shell completes. They come from this machine only, and nothing heavy is imported for them."""
+"""Values for shell completion, found without the network and without heavy imports."""
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -21,10 +21,17 @@ def known_styles() -> list[str]:
 
 
 def applicable_styles() -> list[str]:
-    """Return what `apply --style` takes: `all` and the names of styles."""
+    """Return the values that `apply --style` accepts: `all` and the names of styles."""
     return ["all", *known_styles()]
 
 
 def starts() -> list[str]:
-    """Return what a training can start from: `nearest`, `none` and the names of styles."""
+    """Return the values that `train --init-from` accepts: `nearest`, `none` and the names of styles."""
     return ["nearest", "none", *style_names()]
+
+
+def sheet_styles() -> list[str]:
+    """Return the values that `sheet --style` accepts: groups of styles, and the names of styles on this machine."""
+    from stylekit.config.sheet import STYLE_GROUPS
+
+    return [*STYLE_GROUPS, *style_names()]

@@ -1,4 +1,4 @@
-"""What users see: results on standard output, everything else on standard error."""
+"""Output for users: results on standard output, everything else on standard error."""
 
 import contextlib
 import enum
@@ -27,7 +27,7 @@ class ExitCode(enum.IntEnum):
     DONE = 0
     FAILURE = 1
     USAGE = 2
-    PARTIAL = 3  # some of several inputs failed
+    PARTIAL = 3  # some inputs failed, others did not
     INTERRUPTED = 130
 
 
@@ -39,8 +39,8 @@ class Output:
         quiet: Whether to print results and failures only.
         verbose: Whether to print details too.
         as_json: Whether to print one JSON document on standard output in place of lines.
-        animates: Whether a live bar may be shown; those of several processes would overwrite each other.
-        silent: Whether to print nothing at all, as a process does that works beside the leader.
+        animates: Whether a live bar may be shown; several processes would overwrite each other's bars.
+        silent: Whether to print nothing at all, for processes other than the leader.
     """
 
     quiet: bool = False
@@ -55,7 +55,7 @@ class Output:
             self._write(sys.stdout, printable(line) if sys.stdout.isatty() else line)
 
     def document(self, document: Mapping[str, Any]) -> None:
-        """Print the JSON document on standard output, with `--json`."""
+        """Print the JSON document on standard output, if `--json` was given."""
         if self.as_json:
             self._write(sys.stdout, json.dumps(document, indent=2, default=str))
 
@@ -70,11 +70,11 @@ class Output:
             self._write(sys.stderr, printable(line))
 
     def failure(self, line: str) -> None:
-        """Print a failure on standard error, quiet or not."""
+        """Print a failure on standard error, even if quiet."""
         self._write(sys.stderr, printable(line))
 
     def _write(self, stream: TextIO, line: str) -> None:
-        """Print a line, never wrapped or cut; a stream that cannot be written to does not stop the work."""
+        """Print a line without wrapping or cutting it; a stream that cannot be written to does not stop the work."""
         if self.silent:
             return
         try:
@@ -93,7 +93,7 @@ class Output:
         """Show a live bar, if the output is animated.
 
         Args:
-            unit: What is counted, in the plural; if empty the bar shows a percentage and no rate.
+            unit: The plural of what is counted; if empty, the bar shows a percentage and no rate.
             template: Text beside the bar, with `{name}` for each field that `advance` or `update` gets.
         """
         if not self.animated:
@@ -107,8 +107,7 @@ class Output:
         """Show downloads: a live bar for each, or a line for each if the output is not animated.
 
         Yields:
-            A function that takes a download's name, and its size in bytes and its file if known, and returns what to
-            call with the bytes so far and in all.
+            A function to call at the start of a download; see `BeginDownload`.
         """
         if not self.animated:
             with self.retries():
@@ -125,7 +124,7 @@ class Output:
 
     @contextmanager
     def retries(self) -> Iterator[None]:
-        """Print a note for each try of a download that fails, before the next one."""
+        """Print a note for each failed attempt at a download, before the next attempt."""
         import logging
 
         note = self.note
@@ -157,11 +156,11 @@ class Output:
         return show
 
 
-output_errors: list[OSError] = []  # why standard output could not be written to; a reader that exits is not an error
+output_errors: list[OSError] = []  # from writing to standard output; a reader that exits is not an error
 
 
 def _give_up(stream: TextIO, error: OSError) -> None:
-    """Discard what else is written to a stream, in the buffer too, so that Python's flush at exit does not fail."""
+    """Discard everything else that is written to a stream, so that Python's flush at exit does not fail."""
     with contextlib.suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     if stream is sys.stdout and error.errno not in (errno.EPIPE, errno.EINVAL):  # EINVAL is EPIPE on Windows
@@ -179,14 +178,14 @@ def _encodable(line: str, stream: TextIO) -> str:
 
 
 def file_size(size: int) -> str:
-    """Return a number of bytes in decimal units: `6.7 MB`."""
+    """Format a number of bytes in decimal units, such as `6.7 MB`."""
     from rich.filesize import decimal
 
     return decimal(size)
 
 
 def duration(seconds: float) -> str:
-    """Return a time in hours, minutes and seconds: `0:03:05`."""
+    """Format seconds as hours, minutes and seconds, such as `0:03:05`."""
     return str(timedelta(seconds=round(seconds)))
 
 
@@ -195,8 +194,8 @@ def table(rows: Sequence[Sequence[str]], *, width: int | None = None, flexible: 
 
     Args:
         rows: The cells of each row.
-        width: The width to fit; None for as wide as the cells are.
-        flexible: The columns whose cells are shortened first to fit, with an ellipsis.
+        width: The maximum width of a line in columns; None for no limit.
+        flexible: The indexes of the columns whose cells are shortened with an ellipsis to fit.
 
     Yields:
         Lines without trailing spaces.
@@ -216,13 +215,13 @@ def table(rows: Sequence[Sequence[str]], *, width: int | None = None, flexible: 
 
 
 def terminal_width() -> int | None:
-    """Return how many columns standard output has; None if it is not a terminal and `COLUMNS` is not set."""
+    """Return the width of standard output in columns; None if it is not a terminal and `COLUMNS` is not set."""
     known = sys.stdout.isatty() or "COLUMNS" in os.environ
     return shutil.get_terminal_size().columns if known else None
 
 
 def flat(values: Mapping[str, Any], indent: str = "") -> Iterator[tuple[str, str]]:
-    """Turn nested values into rows of two cells, with inner keys indented."""
+    """Yield a row of key and value for each of the nested values, with the keys of inner mappings indented."""
     for key, value in values.items():
         if isinstance(value, Mapping):
             yield f"{indent}{key}", ""

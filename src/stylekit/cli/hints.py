@@ -1,4 +1,4 @@
-"""Command lines that mean something other than they say, and the commands that were meant."""
+"""Recognition of mistaken command lines, with the command that was probably meant as a hint."""
 
 import os
 import shlex
@@ -13,7 +13,7 @@ from stylekit.video.formats import ANIMATION_SUFFIXES, VIDEO_FORMATS, VIDEO_SUFF
 
 ALL_STYLES = "all"
 
-# Examples of required options that a command lacks, and what they are.
+# For each required option: an example value, and what it stands for.
 _EXAMPLES = {
     "--content": ("photos/", "the folder of photos to learn from"),
     "--output": ("result.jpg", "the file of the result"),
@@ -21,37 +21,37 @@ _EXAMPLES = {
     "--onnx": ("style.onnx", "the file to write"),
 }
 
-Correct = Callable[[list[str]], list[str]]  # returns the arguments that were meant, from those that were given
+Correct = Callable[[list[str]], list[str]]  # turns the arguments that were given into those that were meant
 
 
 class Misunderstood(ConfigError):
-    """A command line that means something other than it says.
+    """A mistaken command line, for which the intended one is known.
 
     Args:
         message: What is wrong.
-        correct: Returns the arguments that were meant, from those that were given.
+        correct: Turns the arguments that were given into those that were meant.
         advice: What to do; the hint ends with the command that was meant.
     """
 
     def __init__(self, message: str, correct: Correct, advice: str = "") -> None:
-        """Keep the correction until the arguments are known."""
+        """Store the correction; the hint is made once the arguments are known."""
         super().__init__(message)
         self._correct = correct
         self._advice = advice
 
     def corrected(self, arguments: list[str]) -> ConfigError:
-        """Return the error whose hint is the command that was meant."""
+        """Return an error whose hint is the command that was meant."""
         meant = command(*self._correct(arguments))
         return ConfigError(self.message, f"{self._advice} `{meant}`." if self._advice else f"Did you mean `{meant}`?")
 
 
 def command(*arguments: str) -> str:
-    """Return a command line of stylekit, quoted for a shell."""
+    """Return a `stylekit` command line, quoted for a shell."""
     return shlex.join(("stylekit", *arguments))
 
 
 def not_a_command(word: str) -> Misunderstood | None:
-    """Return the error for a file or style where a command belongs; None if the word is neither."""
+    """Return the error for a file or style in place of a command; None if the word is neither."""
     if Path(word).suffix.lower() in READABLE_SUFFIXES | VIDEO_SUFFIXES or _exists(word):
         return Misunderstood(f"Missing command before {word}.", lambda arguments: ["apply", *arguments])
     if word in known_styles():
@@ -63,7 +63,7 @@ def not_a_command(word: str) -> Misunderstood | None:
 
 
 def missing_option(option: str) -> Misunderstood | None:
-    """Return the error for a required option that is missing; None if no example of it is known."""
+    """Return the error for a missing required option; None if there is no example for it."""
     if option not in _EXAMPLES:
         return None
     example, meaning = _EXAMPLES[option]
@@ -75,7 +75,7 @@ def missing_option(option: str) -> Misunderstood | None:
 def input_path(text: str) -> Path:
     """Return an input as a path.
 
-    `./-` is made absolute, so that only `-` is standard input.
+    `./-` becomes absolute, so that only a plain `-` means standard input.
 
     Raises:
         Misunderstood: If it is a URL.
@@ -92,41 +92,41 @@ def input_path(text: str) -> Path:
 
 
 def check_inputs(paths: Sequence[Path]) -> None:
-    """Check that no input of `apply` is the name of a style.
+    """Check that no input of `apply` is actually the name of a style.
 
     Raises:
-        Misunderstood: If one is, and no file has this name.
+        Misunderstood: If one is, and no file has that name.
     """
     for name in filter(_is_style, map(str, paths)):
-        raise Misunderstood(f"{name} is a style, and no photo of this name exists.", _replacing(name, "--style", name))
+        raise Misunderstood(f"{name} is a style, not a photo.", _replacing(name, "--style", name))
 
 
 def check_paintings(paintings: Sequence[Path], photo: str, output: str | None) -> None:
-    """Check that no painting of `gatys` or `train` is the name of a style.
+    """Check that no painting of `gatys` or `train` is actually the name of a style.
 
     Args:
         paintings: The paintings.
         photo: The photo to stylize.
-        output: The file of the result; None if the command has none.
+        output: The output file; None if the command has none.
 
     Raises:
-        Misunderstood: If one is, and no file has this name.
+        Misunderstood: If one is, and no file has that name.
     """
     for name in filter(_is_style, map(str, paintings)):
         meant = ["apply", photo, "--style", name, *(["--output", output] if output else [])]
-        raise Misunderstood(f"{name} is a style, and no painting of this name exists.", _replacing_all(meant))
+        raise Misunderstood(f"{name} is a style, not a painting.", _replacing_all(meant))
 
 
 def check_styles(styles: Sequence[str], paths: Sequence[Path]) -> list[str]:
-    """Return the styles that `--style` of `apply` names; `all` stands for every style on this machine.
+    """Return the styles given to `apply --style`, with `all` expanded to every style on this machine.
 
     Args:
         styles: The values of `--style`.
         paths: The inputs.
 
     Raises:
-        Misunderstood: If one is a list of styles.
-        ConfigError: If one is an image.
+        Misunderstood: If a value is a comma-separated list.
+        ConfigError: If a value is an image.
     """
     for style in styles:
         if "," in style and not is_path(style):
@@ -138,7 +138,7 @@ def check_styles(styles: Sequence[str], paths: Sequence[Path]) -> list[str]:
             gatys = command("gatys", str(paths[0]) if paths else "photo.jpg", style, "--output", "result.jpg")
             raise ConfigError(
                 f"{style} is an image, not a style.",
-                f"Learn its style with `{train}`, or paint one photo after it with `{gatys}`.",
+                f"Train a style from it with `{train}`, or stylize one photo with `{gatys}`.",
             )
     if ALL_STYLES not in styles:
         return list(styles)
@@ -146,7 +146,7 @@ def check_styles(styles: Sequence[str], paths: Sequence[Path]) -> list[str]:
 
 
 def check_output(output: str | None, paths: Sequence[Path]) -> None:
-    """Check that the output of a single photo is not a video.
+    """Check that a single photo is not written as a video.
 
     Raises:
         Misunderstood: If it is.
@@ -176,7 +176,7 @@ def _all_styles() -> list[str]:
     from stylekit.styles.catalog import local_styles
     from stylekit.styles.locations import find_style
 
-    if find_style(ALL_STYLES) is not None:  # the user's own
+    if find_style(ALL_STYLES) is not None:  # a style of the user's own
         return [ALL_STYLES]
     return sorted(entry.name for entry in local_styles() if not entry.problem)
 
@@ -186,7 +186,7 @@ def _replacing_all(meant: list[str]) -> Correct:
 
 
 def _replacing(value: str, *words: str) -> Correct:
-    """Return a function that replaces an argument, or an option's value in `--option=value` and `-ovalue`, by words."""
+    """Return a function that replaces a value by words: an argument, or part of `--option=value` or `-ovalue`."""
 
     def replace(arguments: list[str]) -> list[str]:
         replaced: list[str] = []

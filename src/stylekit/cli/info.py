@@ -1,8 +1,7 @@
-"""`stylekit info`: devices, versions, folders and styles, or the recipe of a result."""
+"""`stylekit info`: show versions, devices and folders, or the recipe of a result."""
 
 import platform
 from collections import Counter
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,19 +21,19 @@ _PACKAGES = (
 
 def info(
     file: Annotated[
-        Path | None, typer.Argument(metavar="[FILE]", help="Image or video whose recipe to show.", show_default=False)
+        Path | None, typer.Argument(metavar="FILE", help="Result to describe: an image or a video.", show_default=False)
     ] = None,
-    devices: Annotated[bool, typer.Option("--devices/--no-devices", help="Test the devices.")] = True,
+    devices: Annotated[bool, typer.Option("--devices/--no-devices", help="Test which devices work.")] = True,
     json: options.Json = False,
 ) -> None:
-    """Show devices, versions, folders and styles, or how a result was painted.
+    """Show versions, devices and folders, or how a result was painted.
 
     Examples:
       stylekit info
       stylekit info --no-devices --json
       stylekit info lion-udnie.jpg
 
-    Add its output to bug reports.
+    Please include the output in bug reports.
     """
     console = Output(as_json=json)
     if file is not None:
@@ -54,14 +53,18 @@ def _show_recipe(console: Output, file: Path) -> None:
     if recipe is None:
         raise ImageError(
             f"{file} has no recipe.",
-            "Results of `stylekit apply` have one, but not BMP and GIF files, nor any after --strip-metadata.",
+            "Results of `stylekit apply` and `gatys` have one, except BMP, GIF, and with --strip-metadata.",
         )
     console.document({"file": str(file), "recipe": recipe})
-    styles = {
-        part["name"]: f"{part.get('share', 1)} (weights {part['weights_sha256'][:12]})" for part in recipe["styles"]
-    }
+    styles = {part["name"]: f"{part.get('share', 1)} ({_checksum(part)})" for part in recipe["styles"]}
     for line in table(list(flat({**recipe, "styles": styles}))):
         console.result(line)
+
+
+def _checksum(part: dict[str, Any]) -> str:
+    """Return the beginning of the checksum of a style's weights or of a painting."""
+    kind = "painting" if "painting_sha256" in part else "weights"
+    return f"{kind} {part[f'{kind}_sha256'][:12]}"
 
 
 def _document(devices: bool) -> dict[str, Any]:
@@ -94,6 +97,8 @@ def _document(devices: bool) -> dict[str, Any]:
 
 
 def _version(package: str) -> str | None:
+    from importlib.metadata import PackageNotFoundError, version  # takes 10 ms to import
+
     try:
         return version(package)
     except PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""Options that several commands share, and the panels of the help in which options stand."""
+"""Options that several commands share, and the panels that group options in the help."""
 
 from collections.abc import Callable, Sequence
 from typing import Annotated, Any
@@ -9,10 +9,10 @@ from stylekit.cli.completion import DEVICES
 
 
 def panel(title: str) -> Callable[..., Any]:
-    """Return a function that declares the options of one panel of the help.
+    """Return a function that declares options in one panel of the help.
 
-    The function takes the help text, the option's names if it has more than its parameter's, `choices` for a value
-    out of a few, `complete` for a function that returns the values that the shell completes, and Typer's settings.
+    The function takes the help text; the option's names, unless the parameter's name is enough; `choices` if only a
+    few values are valid; `complete`, a function that returns values for shell completion; and settings for Typer.
     """
 
     def option(
@@ -37,32 +37,33 @@ video = panel("Video")
 machine = panel("Machine")
 messages = panel("Messages")
 
-KeepColors = Annotated[bool, look("Keep the photo's colors; take only the brushwork.", "--keep-colors")]
+KeepColors = Annotated[bool, look("Keep the photo's colors and take only the brushwork.", "--keep-colors")]
 
-Quality = Annotated[int, output("Quality of JPEG, WebP, AVIF and HEIC.", metavar="1..100")]
-StripMetadata = Annotated[bool, output("Remove EXIF (with its GPS position) and XMP.", "--strip-metadata")]
+Quality = Annotated[int, output("Quality of JPEG, WebP, AVIF and HEIC images.", metavar="1..100")]
+StripMetadata = Annotated[bool, output("Leave out EXIF, GPS position, XMP and the recipe.", "--strip-metadata")]
 Overwrite = Annotated[bool, output("Replace existing results.", "--overwrite")]
+Show = Annotated[bool, output("Display the results in the terminal or in an image viewer.", "--show")]
 
-Force = Annotated[bool, output("Replace your style with this name, or hide a bundled one.", "--force")]
+Force = Annotated[bool, output("Replace your style of the same name, or hide a bundled one.", "--force")]
 
 MaxPixels = Annotated[
     int,
-    inputs("Reject images with more pixels than this (decompression bombs).", metavar="N", show_default="500 million"),
+    inputs("Reject images with more than N pixels (decompression bombs).", metavar="N", show_default="500 million"),
 ]
 
 
 def device_option(**settings: Any) -> Any:
     """Declare `--device`."""
-    return machine("Device for the network.", choices=DEVICES, metavar="auto|cpu|cuda|cuda:N|mps", **settings)
+    return machine("Device to run the network on.", choices=DEVICES, metavar="auto|cpu|cuda|cuda:N|mps", **settings)
 
 
 Device = Annotated[str, device_option()]
 
-Json = Annotated[bool, messages("Print one JSON document on standard output.", "--json")]
-Quiet = Annotated[bool, messages("Print results and failures only.", "--quiet", "-q")]
-Verbose = Annotated[bool, messages("Print more details.", "--verbose", "-v")]
+Json = Annotated[bool, messages("Print a single JSON document to standard output.", "--json")]
+Quiet = Annotated[bool, messages("Print only results and failures.", "--quiet", "-q")]
+Verbose = Annotated[bool, messages("Print more detail.", "--verbose", "-v")]
 
 Catalogs = Annotated[
     list[str] | None,
-    typer.Option("--catalog", metavar="URL|FILE", help="Additional style catalog; repeat for several."),
+    typer.Option("--catalog", metavar="URL|FILE", help="Additional style catalog; can be repeated."),
 ]

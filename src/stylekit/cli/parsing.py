@@ -1,4 +1,4 @@
-"""Values of arguments and options that are more than plain numbers."""
+"""Parsers for option values that are not plain numbers."""
 
 import contextlib
 import os
@@ -14,7 +14,7 @@ from stylekit.images.formats import FORMATS, SUFFIX_FORMATS
 def check_images(paths: Iterable[Path]) -> None:
     """Check that images exist, before torch is loaded or weights are downloaded.
 
-    What else may be wrong with an image is found when it is read.
+    Other problems show when an image is read.
 
     Raises:
         ImageError: If a path does not exist or is a folder.
@@ -22,7 +22,7 @@ def check_images(paths: Iterable[Path]) -> None:
     for path in paths:
         with contextlib.suppress(OSError):
             if stat.S_ISDIR(_status(path).st_mode):
-                raise ImageError(f"{path} is a folder.", "Name an image in it.")
+                raise ImageError(f"{path} is a folder.", "Give an image in it.")
 
 
 def _status(path: Path) -> os.stat_result:
@@ -36,16 +36,16 @@ def parse_shares(styles: list[str]) -> tuple[list[str], list[float]]:
     """Split every `NAME:SHARE` of a blend into names and shares.
 
     Raises:
-        ConfigError: If there is only one.
+        ConfigError: If there is only one style.
     """
     if len(styles) == 1:
-        raise ConfigError("--blend needs two styles or more.", "Repeat --style NAME:SHARE for each.")
+        raise ConfigError("--blend needs two or more styles.", "Repeat --style NAME:SHARE for each style.")
     parts = [parse_share(style) for style in styles]
     return [name for name, _ in parts], [share for _, share in parts]
 
 
 def parse_share(style: str) -> tuple[str, float]:
-    """Split `NAME:SHARE` into name and share; the share of a `NAME` alone is 1."""
+    """Split `NAME:SHARE` into name and share; a `NAME` alone has a share of 1."""
     name, _, share = style.rpartition(":")
     try:
         return name, float(share)
@@ -54,7 +54,7 @@ def parse_share(style: str) -> tuple[str, float]:
 
 
 def parse_stroke_size(text: str) -> float | None:
-    """Parse `auto`, which gives None, or a number.
+    """Parse a stroke size: a number, or `auto`, which returns None.
 
     Raises:
         ConfigError: If it is neither.
@@ -66,10 +66,10 @@ def parse_stroke_size(text: str) -> float | None:
 
 
 def parse_tile(text: str) -> int | None:
-    """Parse `auto`, which gives None, `off`, which gives 0, or a whole number.
+    """Parse a tile size: a whole number, `auto`, which returns None, or `off`, which returns 0.
 
     Raises:
-        ConfigError: If it is none of them.
+        ConfigError: If it is none of these.
     """
     if text == "off":
         return 0
@@ -80,7 +80,7 @@ def parse_tile(text: str) -> int | None:
 
 
 def parse_format(text: str) -> str:
-    """Parse the name or suffix of an image format: `jpg` gives `jpeg`.
+    """Parse the name or suffix of an image format: `jpg` returns `jpeg`.
 
     Raises:
         ConfigError: If images cannot be written in it.
@@ -92,10 +92,10 @@ def parse_format(text: str) -> str:
 
 
 def parse_time(text: str, option: str) -> float:
-    """Parse a time in a video, in seconds: `90.5`, `1:30.5` or `0:01:30.5`.
+    """Parse a time in a video, written as `90.5`, `1:30.5` or `0:01:30.5`, and return it in seconds.
 
     Raises:
-        ConfigError: If it is not a time; names the option.
+        ConfigError: If it is not a time; the message names the option.
     """
     try:
         parts = [float(part) for part in text.split(":")]
@@ -107,7 +107,7 @@ def parse_time(text: str, option: str) -> float:
 
 
 def parse_layers(text: str) -> dict[str, float]:
-    """Parse layers with optional weights: `relu1_1,relu2_1:0.5` gives `{"relu1_1": 1.0, "relu2_1": 0.5}`.
+    """Parse layers with optional weights: `relu1_1,relu2_1:0.5` returns `{"relu1_1": 1.0, "relu2_1": 0.5}`.
 
     Raises:
         ConfigError: If a weight is not a number.
@@ -119,13 +119,13 @@ def parse_layers(text: str) -> dict[str, float]:
             layers[name.strip()] = float(weight or 1)
         except ValueError:
             raise ConfigError(
-                f"Invalid weight {weight!r} of a layer.", "Write layers as relu1_1,relu2_1:0.5."
+                f"Invalid layer weight {weight!r}.", "Write layers and weights like this: relu1_1,relu2_1:0.5."
             ) from None
     return layers
 
 
 def parse_content_layers(text: str) -> tuple[str, ...]:
-    """Parse the layers of the content loss, which have no weights: `relu3_3,relu4_2`.
+    """Parse the layers of the content loss, which take no weights: `relu3_3,relu4_2`.
 
     Raises:
         ConfigError: If one has a weight.

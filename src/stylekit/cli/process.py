@@ -1,5 +1,7 @@
-"""What the shell leaves to a process: streams that are closed, and on Windows patterns in the arguments."""
+"""Process setup: streams that the shell closed, file name patterns on Windows, and imports without collections."""
 
+import contextlib
+import gc
 import glob
 import os
 import re
@@ -9,32 +11,44 @@ from pathlib import Path
 
 
 def open_closed_streams() -> None:
-    """Connect closed standard streams to the null device, so that no file that is opened later takes their place.
+    """Connect closed standard streams to the null device, so that files opened later cannot take their descriptors.
 
-    File names that are not text in the terminal's encoding are passed on as they are to a file or another program.
+    If standard output is not a terminal, file names that are not valid text are written to it byte for byte.
     """
     if None in (sys.stdin, sys.stdout, sys.stderr):
-        while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:  # the lowest that is free
+        while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:  # the lowest free descriptor
             os.set_inheritable(descriptor, True)
         os.close(descriptor)
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - until the process ends
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - open until the process ends
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None and not sys.stdout.isatty():
         reconfigure(errors="surrogateescape")
 
 
 def arguments() -> list[str]:
-    """Return the arguments of the command line."""
+    """Return the command-line arguments, on Windows with patterns expanded."""
     given = sys.argv[1:]
     return list(expand_patterns(given)) if os.name == "nt" else given
 
 
-def expand_patterns(arguments: Iterable[str]) -> Iterator[str]:
-    """Replace patterns of files, `*.jpg` and `photo?.png`, by the names that match, as shells do except on Windows.
+@contextlib.contextmanager
+def uncollected() -> Iterator[None]:
+    """Do not look for garbage during the block: while modules are imported, it takes long and finds none."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
-    A pattern that nothing matches stays as it is; brackets are part of names, and Windows allows neither * nor ?.
+
+def expand_patterns(arguments: Iterable[str]) -> Iterator[str]:
+    """Replace file name patterns such as `*.jpg` and `photo?.png` with the matching names, as Unix shells do.
+
+    A pattern without a match stays as it is. Brackets are not special: they are valid in file names.
     """
     for argument in arguments:
         is_pattern = re.search(r"[*?]", argument) and not argument.startswith("-")

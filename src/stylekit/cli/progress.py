@@ -1,4 +1,4 @@
-"""Progress bars: live on a terminal, silent elsewhere. Rich is imported when the first one is shown."""
+"""Progress bars: live on a terminal, silent elsewhere. Rich is imported only when a bar is shown."""
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,30 +16,39 @@ _BAR_WIDTH = 24
 
 
 class BeginDownload(Protocol):
-    """Shows a new download."""
+    """A function that begins to show a download."""
 
     def __call__(self, name: str, size: int | None = None, path: "Path | None" = None) -> "OnProgress":
-        """Take its name, its size in bytes and its file; return what to call with the bytes so far and in all."""
+        """Begin to show a download.
+
+        Args:
+            name: The name to show.
+            size: Its size in bytes; None if it is unknown.
+            path: The file that is written; None if it is not worth a mention.
+
+        Returns:
+            A function to call with the bytes received so far and in total.
+        """
         ...
 
 
 class Bar(Protocol):
-    """Progress as commands report it."""
+    """The progress of a command."""
 
     def start(self, total: int, done: int = 0) -> None:
-        """Set the number of steps, and how many were done before, which say nothing about the time left."""
+        """Set the number of steps, and how many were done earlier; the estimate of the time left ignores these."""
         ...
 
     def advance(self, **fields: object) -> None:
-        """Count one more step as done; the fields fill the template."""
+        """Count one more step as done, and fill the template with the fields."""
         ...
 
     def update(self, done: float, **fields: object) -> None:
-        """Set the number of steps done; the fields fill the template."""
+        """Set the number of steps that are done, and fill the template with the fields."""
         ...
 
     def part(self, done: int, total: int, unit: str) -> None:
-        """Show how much of the current step is done, in a unit of its own; a total of 0 is unknown."""
+        """Show how much of the current step is done, in a unit of its own; a total of 0 means unknown."""
         ...
 
 
@@ -96,17 +105,17 @@ class _LiveBar:
 
 
 def printable(text: str) -> str:
-    """Replace characters that could control the terminal or break the line: names and texts come from anywhere."""
+    """Replace characters that could control the terminal or break the line, as names of files may contain them."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 @contextmanager
 def live_bar(unit: str, template: str) -> Iterator[Bar]:
-    """Show a live bar on standard error, once it starts: done of total, rate, time left, text; see `Output.bar`."""
+    """Show a live bar on standard error from its start on: steps, rate, time left and text; see `Output.bar`."""
     from rich.console import Console
     from rich.progress import Progress
 
-    # Lines on stdout go through the bar's console only where both are the same terminal.
+    # Only on a terminal can lines on stdout disturb the bar.
     redirect = sys.stdout.isatty()
     progress = Progress(*_columns(unit), console=Console(stderr=True), redirect_stdout=redirect, transient=True)
     try:
@@ -131,7 +140,7 @@ def _columns(unit: str) -> Sequence["ProgressColumn"]:
             text.no_wrap = True
             return text
 
-    whole = Column(no_wrap=True)  # the description alone gives way in a narrow terminal
+    whole = Column(no_wrap=True)  # in a narrow terminal, only the description is shortened
     bar, left = BarColumn(_BAR_WIDTH, table_column=whole), TimeRemainingColumn(table_column=whole)
     if not unit:
         return (bar, TextColumn("{task.percentage:3.0f} %", table_column=whole), left, Description())
@@ -140,7 +149,7 @@ def _columns(unit: str) -> Sequence["ProgressColumn"]:
 
 @contextmanager
 def live_downloads() -> Iterator[BeginDownload]:
-    """Show a live bar for each download while any is running: bytes, rate and time left; see `Output.downloads`."""
+    """Show a live bar with bytes, rate and time left for each running download; see `Output.downloads`."""
     from rich.console import Console
     from rich.markup import escape
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn

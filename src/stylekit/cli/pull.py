@@ -1,4 +1,4 @@
-"""`stylekit styles pull`: styles from catalogs and addresses, several at a time."""
+"""`stylekit styles pull`: download styles from catalogs and URLs, several at a time."""
 
 import contextlib
 import queue
@@ -32,13 +32,16 @@ def pull(
             autocompletion=known_styles,
         ),
     ] = None,
-    all_: Annotated[bool, typer.Option("--all", help="Pull every remote style.")] = False,
-    sha256: Annotated[str | None, typer.Option(metavar="HASH", help="SHA-256 of the file at the URL.")] = None,
+    all_: Annotated[bool, typer.Option("--all", help="Download every remote style.")] = False,
+    sha256: Annotated[
+        str | None, typer.Option(metavar="HASH", help="Expected SHA-256 checksum of the file at the URL.")
+    ] = None,
     name: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Name for the style at the URL.", show_default="its file's")
+        str | None,
+        typer.Option(metavar="NAME", help="Name to give the style at the URL.", show_default="the file name"),
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Replace a style with this name pulled from another URL.")
+        bool, typer.Option("--force", help="Replace a cached style of the same name from another URL.")
     ] = False,
     catalog: options.Catalogs = None,
     json: options.Json = False,
@@ -51,8 +54,8 @@ def pull(
       stylekit styles pull --all
       stylekit styles pull https://example.org/wave.safetensors --name wave
 
-    Files are checked by their hash and never executed. Interrupted downloads
-    resume.
+    Interrupted downloads resume. Checksums are verified, and nothing in a file
+    is executed.
     """
     from stylekit.styles.pull import Finder, fetch_style
 
@@ -80,7 +83,7 @@ def pull(
 def _at_once(
     jobs: Mapping[str, Callable[["OnProgress"], Path]], progress_of: BeginDownload
 ) -> dict[str, Path | StylekitError]:
-    """Run jobs, several at a time, in daemon threads, so that Ctrl-C works although a server does not respond."""
+    """Run jobs in a few daemon threads, so that Ctrl-C works even if a server does not respond."""
     results: dict[str, Path | StylekitError] = {}
     bugs: list[BaseException] = []
     waiting = queue.SimpleQueue[str]()

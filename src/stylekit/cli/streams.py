@@ -1,4 +1,4 @@
-"""Standard input and output, and pipes, in place of files."""
+"""Support for standard input, standard output and pipes in place of files."""
 
 import os
 import shutil
@@ -19,11 +19,11 @@ _DESCRIPTORS = (Path("/dev/fd"), Path("/proc/self/fd"))  # the shell's `<(…)` 
 
 
 def read_list(source: Path) -> list[Path]:
-    """Read a list of paths from a file or, for `-`, from standard input.
+    """Read a list of paths from a file, or from standard input if the file is `-`.
 
     Args:
-        source: A list with one path per line, in UTF-16 if it starts with a byte order mark, or with a NUL after each
-            path as `find -print0` writes it.
+        source: A list with one path per line, or with a NUL after each path, as `find -print0` writes it. UTF-16 is
+            recognized by its byte order mark.
 
     Raises:
         ConfigError: If it cannot be read.
@@ -32,18 +32,18 @@ def read_list(source: Path) -> list[Path]:
         data = sys.stdin.buffer.read() if source == STREAM else source.read_bytes()
     except OSError as error:
         raise ConfigError(f"Cannot read --files-from {source}: {error.strerror}.", "Check the path.") from error
-    if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):  # Windows PowerShell writes it
+    if data.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):  # written by Windows PowerShell
         data = data.decode("utf-16", "replace").encode(errors="replace")
     if b"\0" in data:
         names = data.split(b"\0")
     else:
         names = [line.rstrip(b"\r") for line in data.removeprefix(BOM_UTF8).split(b"\n")]
     paths = [Path(os.fsdecode(name)) for name in names if name.strip()]
-    return [path.absolute() if path == STREAM else path for path in paths]  # a list names files only
+    return [path.absolute() if path == STREAM else path for path in paths]  # in a list, `-` is a file
 
 
 def is_stream(path: Path) -> bool:
-    """Return whether a path is standard input or a pipe, which can be read once, and beside which no result belongs."""
+    """Return whether a path is standard input or a pipe: it can be read only once, and has no folder for results."""
     if path in (STREAM, Path("/dev/stdin")) or path.parent in _DESCRIPTORS:
         return True
     try:
@@ -56,16 +56,17 @@ def is_stream(path: Path) -> bool:
 def streamed(
     inputs: Sequence[Path], output: str | None, *, outputs: int, format: str | None
 ) -> Iterator[tuple[list[Path], str | None]]:
-    """Replace streams by temporary files: copies of standard input and pipes, and a result for standard output.
+    """Replace streams with temporary files: copies of standard input and pipes, and a file for standard output.
 
     Args:
         inputs: The inputs as given.
         output: The output as given; a string, because `./-` is a file and a folder may end in `/`.
-        outputs: The number of results of each input.
-        format: The result's format; None makes it a PNG, which is lossless.
+        outputs: The number of results for each input.
+        format: The format of the result on standard output; None for PNG.
 
     Yields:
-        Inputs and output without streams. The result is sent when the block ends without an error.
+        The inputs and the output, all of them files. The result is sent to standard output when the block ends without
+            an error.
 
     Raises:
         StylekitError: If standard input or a pipe cannot be copied, or the result cannot be sent.
@@ -74,7 +75,7 @@ def streamed(
     """
     if output is None and any(map(is_stream, inputs)):
         raise ConfigError(
-            "A photo from standard input or a pipe needs an output.", "Add --output PATH, or -o - to pipe it on."
+            "A photo from standard input or a pipe needs an output.", "Add --output PATH, or -o - for standard output."
         )
     is_piped = output == str(STREAM)
     if is_piped:
@@ -92,10 +93,10 @@ def streamed(
 
 @contextmanager
 def copied_streams(inputs: Sequence[Path]) -> Iterator[list[Path]]:
-    """Replace standard input and pipes among the inputs by temporary copies.
+    """Replace standard input and pipes among the inputs with temporary copies.
 
     Raises:
-        StylekitError: If one cannot be copied.
+        StylekitError: If a stream cannot be copied.
         ConfigError: If standard input is a terminal.
     """
     if not any(map(is_stream, inputs)):
@@ -112,7 +113,7 @@ def _copied(stream: Path, folder: Path) -> Path:
     is_standard_input = stream in (STREAM, Path("/dev/stdin"))
     if is_standard_input and sys.stdin.isatty():
         raise ConfigError(
-            "Standard input is a terminal.", "Redirect a photo: stylekit apply - -o result.jpg < photo.jpg"
+            "Standard input is a terminal.", "Redirect a photo to it: stylekit apply - -o result.jpg < photo.jpg"
         )
     name = "standard input" if is_standard_input else stream.name
     try:
@@ -141,10 +142,12 @@ def _send(result: Path) -> None:
 
 
 def _check_piped(inputs: Sequence[Path], outputs: int) -> None:
-    """Check that one image can go to standard output."""
+    """Check that the result is a single image and that standard output is not a terminal."""
     if len(inputs) != 1 or inputs[0].is_dir() or outputs != 1:
-        raise ConfigError("Standard output takes one image.", "Give one photo and one style, or another --output.")
+        raise ConfigError(
+            "Standard output takes a single image.", "Give one photo and one style, or choose another --output."
+        )
     if inputs[0].suffix.lower() in VIDEO_SUFFIXES:
-        raise ConfigError(f"Cannot write the video {inputs[0].name} to standard output.", "Give --output a file.")
+        raise ConfigError(f"Cannot write the video {inputs[0].name} to standard output.", "Pass a file to --output.")
     if sys.stdout.isatty():
-        raise ConfigError("Standard output is a terminal.", "Redirect it: stylekit apply … -o - > result.png")
+        raise ConfigError("Standard output is a terminal.", "Redirect it to a file: stylekit apply … -o - > result.png")

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 app = typer.Typer(cls=Group, no_args_is_help=True, help="List, pull, import, export and remove styles.")
 
-_Local = Annotated[str, typer.Argument(metavar="NAME", help="Name of a style.", autocompletion=style_names)]
+_Local = Annotated[str, typer.Argument(metavar="NAME", help="Style name.", autocompletion=style_names)]
 
 
 @app.command("list", cls=Command)
 def list_(catalog: options.Catalogs = None, json: options.Json = False) -> None:
-    """List styles: your own, bundled, cached, and remote ones to pull.
+    """List all styles: your own, bundled, cached and remote.
 
     Examples:
       stylekit styles list
@@ -59,9 +59,9 @@ app.command(cls=Command, no_args_is_help=True)(pull)
 @app.command("import", cls=Command, no_args_is_help=True)
 def import_(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A .pth or .onnx file of fast_neural_style, or a style file.")
+        Path, typer.Argument(metavar="FILE", help="Weights of fast_neural_style (.pth or .onnx), or a style file.")
     ],
-    name: Annotated[str, options.output("Name for the style.", metavar="NAME")],
+    name: Annotated[str, options.output("Name to give the style.", metavar="NAME")],
     force: options.Force = False,
     json: options.Json = False,
 ) -> None:
@@ -70,7 +70,7 @@ def import_(
     Examples:
       stylekit styles import mosaic.pth --name my-mosaic
 
-    Nothing in the file is executed.
+    Pickled code in the file is never executed.
     """
     from stylekit.styles.library import import_style
 
@@ -93,7 +93,7 @@ def info(
       stylekit styles info starry-night
       stylekit styles info starry-night --verbose
 
-    --verbose and --json add hashes and the training settings.
+    --verbose and --json add checksums and the training settings.
     """
     from stylekit.styles.library import style_info
 
@@ -107,7 +107,7 @@ def info(
 
 
 def _summary(description: dict[str, Any]) -> dict[str, Any]:
-    """Return the few facts about a style that a user asks for first."""
+    """Return the main facts about a style, for the short listing."""
     network, parameters = description.get("network"), description.get("parameters")
     return {
         "name": description["name"],
@@ -126,7 +126,7 @@ def _summary(description: dict[str, Any]) -> dict[str, Any]:
 def export(
     name: Annotated[str, typer.Argument(metavar="NAME|FILE", help="Style name or file.", autocompletion=style_names)],
     onnx: Annotated[Path, typer.Option("--onnx", metavar="FILE", help="ONNX file to write.")],
-    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file if it exists.")] = False,
     json: options.Json = False,
 ) -> None:
     """Export a style as an ONNX graph.
@@ -134,7 +134,7 @@ def export(
     Examples:
       stylekit styles export udnie --onnx udnie.onnx
 
-    The graph takes and returns RGB in [0, 1], of any height and width.
+    The graph takes and returns RGB images of any size, with values from 0 to 1.
     """
     from stylekit.styles.library import export_style
 
@@ -147,10 +147,12 @@ def export(
 @app.command(cls=Command, no_args_is_help=True)
 def remove(
     name: _Local,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Allow deleting your own styles permanently.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Confirm that one of your own styles may be deleted.")
+    ] = False,
     json: options.Json = False,
 ) -> None:
-    """Delete a cached style, or one of your own.
+    """Delete a cached style or one of your own.
 
     Examples:
       stylekit styles remove mosaic
@@ -170,17 +172,17 @@ def remove(
 def path(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="NAME", help="Name of a style.", show_default=False, autocompletion=style_names),
+        typer.Argument(metavar="NAME", help="Style name.", show_default=False, autocompletion=style_names),
     ] = None,
     json: options.Json = False,
 ) -> None:
-    """Print the path of a style's file, or of the folders of styles.
+    """Print the path of a style file, or of the folders that contain styles.
 
     Examples:
       stylekit styles path udnie
       stylekit styles path
 
-    Without a name, prints the folders of your own styles and of cached ones.
+    Without NAME, prints the folders of your own and of the cached styles.
     """
     from stylekit.styles.library import locate_style
     from stylekit.styles.locations import downloaded_styles_dir, own_styles_dir
