@@ -113,7 +113,7 @@ def vgg_weights():
 @pytest.fixture
 def server(monkeypatch):
     """A web server on this machine."""
-    from local_server import serve
+    from tests.local_server import serve
 
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     with serve() as local:

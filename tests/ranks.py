@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.multiprocessing as mp
 from safetensors.numpy import load_file
+from torch.multiprocessing.spawn import start_processes
 
 from stylekit.errors import StylekitError
 from stylekit.system.distributed import World
@@ -23,7 +23,7 @@ PATIENCE = 120  # seconds after which the processes have failed
 def run_ranks(folder, function, *arguments, size=2, restarts=(0, 0)):
     """Call `function(world, folder, *arguments)` in `size` processes; return what each returns, which must fit JSON."""
     init_method = (folder / f"rendezvous-{secrets.token_hex(4)}").as_uri()
-    context = mp.start_processes(
+    context = start_processes(
         _enter,
         (function, folder, size, init_method, restarts, arguments),
         nprocs=size,
@@ -121,7 +121,7 @@ def train(world, folder, config, material, keywords=None, troubled=-1, trouble="
             raise MemoryError
         if report.step == 2 and world.rank == troubled and trouble == "diverges":
             step = Trainer.train_step
-            Trainer.train_step = lambda self, crops: step(self, crops * np.nan)
+            Trainer.train_step = lambda self, crops: step(self, crops * np.nan)  # type: ignore[method-assign]
 
     error = ""
     try:

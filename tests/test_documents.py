@@ -3,7 +3,6 @@
 import ast
 import os
 import re
-import shutil
 import stat
 import subprocess
 import sys
@@ -15,7 +14,7 @@ import pytest
 import stylekit
 from stylekit import errors
 from stylekit.losses.weights import loss_weights_path
-from video_material import photo, write_video
+from tests.video_material import photo, write_video
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = Path(stylekit.__file__).parent
@@ -60,7 +59,7 @@ def test_marked_code_blocks_run_as_written(page, workplace):
     if page.stem == "video":
         pytest.importorskip("av")
         write_video(workplace / "clip.mp4", [photo(number) for number in range(3)])
-    programs = {"": [shutil.which("bash"), "-euo", "pipefail", "-c"], "python": [sys.executable, "-c"]}
+    programs = {"": ["bash", "-euo", "pipefail", "-c"], "python": [sys.executable, "-c"]}
     for language, block in marked_blocks(page):
         result = subprocess.run(
             [*programs[language], block], cwd=workplace, capture_output=True, text=True, check=False
@@ -76,6 +75,8 @@ def test_pages_have_code_blocks_marked_to_be_run():
 
 def test_the_command_reference_is_up_to_date():
     spec = spec_from_file_location("cli_reference", DOCS / "cli_reference.py")
+    assert spec is not None
+    assert spec.loader is not None
     reference = module_from_spec(spec)
     spec.loader.exec_module(reference)
     assert reference.PAGE.read_text("utf-8") == reference.page(), "run python docs/cli_reference.py"

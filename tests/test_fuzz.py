@@ -8,8 +8,10 @@ import io
 import json
 import os
 import struct
+from contextlib import closing
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,6 +25,7 @@ from stylekit.styles.catalog import remote_styles
 from stylekit.styles.importers import import_weights
 from stylekit.styles.style_file import load_style_file, read_metadata
 from stylekit.system.prefetch import prefetch
+from stylekit.system.processes import WorkerPool
 from stylekit.system.processors import usable_cores
 
 SCALE = float(os.environ.get("STYLEKIT_FUZZ", "1"))
@@ -169,7 +172,8 @@ def damaged_safetensors(data, random):
 
 def damaged_json(content, random):
     """Replace a value at some depth by one that does not belong there, or remove it."""
-    strange = [None, True, -1, 1e308, 2**70, "", "x" * 5000, "\ud800", "../../etc/passwd", [], {}, [[[[]]]], {"a": {}}]
+    texts = ["", "x" * 5000, "\ud800", "../../etc/passwd"]
+    strange: list[Any] = [None, True, -1, 1e308, 2**70, *texts, [], {}, [[[[]]]], {"a": {}}]
     if isinstance(content, dict) and content and random.random() < 0.85:
         key = str(random.choice(list(content)))
         if random.random() < 0.1:
@@ -236,7 +240,8 @@ def outcomes(attempt, cases):
     """Return the outcome of each case, tried in worker processes, so that a crash is noticed."""
     numbers = range(round(cases * SCALE))
     workers = usable_cores()
-    return list(prefetch(partial(outcome_of, attempt=attempt), numbers, workers=workers, buffer=50, on_crash=crashed))
+    with closing(WorkerPool(partial(outcome_of, attempt=attempt), crashed)) as pool:
+        return list(prefetch(pool, numbers, workers=workers, buffer=50))
 
 
 def check(attempt, cases):

@@ -1,4 +1,4 @@
-"""Engines, which run a style's network on a device; only they know tensors."""
+"""Engines, which run a style's network on a device. Their interface has arrays instead of tensors."""
 
 from stylekit.config.checks import check_engine
 from stylekit.engines.protocol import Engine
@@ -9,15 +9,15 @@ from stylekit.system.processors import usable_threads
 
 
 def build_engine(style: StyleFile, *, device: str = "auto", engine: str = "auto", threads: int | None = None) -> Engine:
-    """Prepare a style's network.
+    """Prepare a style's network to run on a device.
 
     Args:
         style: The network and its weights.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         engine: `torch`, or `onnxruntime`, which runs on the CPU only, is faster there, and saves the seconds that
             importing torch takes; `auto` picks the faster one for the device.
-        threads: CPU threads, at most as many as the CPU has; None leaves the choice to the engine, or takes this
-            process's share of the machine's.
+        threads: CPU threads, at most as many as the CPU has. None leaves the choice to the engine; if several processes
+            share the machine, it uses this process's share of the threads.
 
     Raises:
         ConfigError: If the engine or device is unknown, the engine cannot run on it, or `threads` is below 1.

@@ -1,4 +1,4 @@
-"""Several networks as one: the weighted mean of their results."""
+"""An engine that runs several networks and returns the weighted mean of their results."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,12 +13,12 @@ from stylekit.networks.shapes import NormStatistics
 class BlendedEngine:
     """Runs the networks of several styles and mixes their results; see `Engine`.
 
-    Averaging the weights instead would take one pass, and looks as good for styles that were trained from one another;
-    for others the averaged network paints nothing.
+    Averaging the weights of the networks instead would need only one pass. For styles trained from one another the
+    result looks as good, but for other styles the averaged network paints nothing.
 
     Args:
         engines: The engines that run the networks.
-        shares: The share of each in the result; only their ratios matter.
+        shares: The share of each engine in the result; only the ratios matter.
     """
 
     def __init__(self, engines: Sequence[Engine], shares: Sequence[float]) -> None:
@@ -64,7 +64,7 @@ class BlendedEngine:
 
     def replicas(self) -> "list[BlendedEngine]":
         """See `Engine.replicas`."""
-        replicas = zip(*(engine.replicas() for engine in self._engines), strict=False)  # as many as each has
+        replicas = zip(*(engine.replicas() for engine in self._engines), strict=False)  # as many as every engine has
         return [BlendedEngine(engines, self._shares) for engines in replicas]
 
     @property

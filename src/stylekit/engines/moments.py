@@ -12,12 +12,12 @@ from stylekit.networks.shapes import NormStatistics
 
 @dataclass(frozen=True)
 class Moments:
-    """Sums over features, per channel; those of two tiles can be added.
+    """Sums over features, per channel; the sums of two tiles can be added.
 
     Attributes:
         count: The number of values per channel.
-        sums: Their sums, `(C,)` float64.
-        squares: The sums of their squares, `(C,)` float64.
+        sums: The sum of the values of each channel, `(C,)` float64.
+        squares: The sum of the squared values of each channel, `(C,)` float64.
     """
 
     count: int
@@ -33,7 +33,7 @@ class Moments:
         )
 
     def __add__(self, other: Self) -> "Moments":
-        """Return the sums over both."""
+        """Return the sums over the features of both."""
         return Moments(self.count + other.count, self.sums + other.sums, self.squares + other.squares)
 
     @property

@@ -12,21 +12,21 @@ from stylekit.networks.shapes import NormStatistics
 
 Images = NDArray[np.float32]
 
-UsedStatistics = NDArray[np.float32]  # of a normalization: (2, C, 1, 1), mean and variance of each channel
+UsedStatistics = NDArray[np.float32]  # (2, C, 1, 1): mean and variance of each channel in a normalization
 
 
 @dataclass(frozen=True)
 class EngineFacts:
-    """The facts about an engine that the code around it plans by.
+    """Facts about an engine that its callers need.
 
     Attributes:
         name: `onnxruntime` or `torch`.
         device: Where it runs: `cpu`, `cuda:N` or `mps`.
-        receptive_radius: How far away, in pixels, the photo can change a pixel of the result, normalizations aside; a
-            multiple of `TILE_MULTIPLE`.
+        receptive_radius: The largest distance in pixels at which the photo affects a pixel of the result, apart from
+            normalizations; a multiple of `TILE_MULTIPLE`.
         free_norms: The number of normalizations that are not fixed.
-        norm_depth: The number of normalizations that follow one another in a network.
-        bytes_per_pixel: About how much memory each pixel takes while the network runs, that of all replicas included.
+        norm_depth: The number of normalizations in a single network, fixed or not.
+        bytes_per_pixel: Approximate memory per pixel while the network runs, including that of all replicas.
     """
 
     name: str
@@ -71,32 +71,33 @@ class Engine(Protocol):
     def run_after(
         self, image: Images, previous: tuple[UsedStatistics, ...], share: float
     ) -> tuple[Images, tuple[UsedStatistics, ...]]:
-        """Stylize a frame so that its colors follow those of the previous one. All normalizations must be free.
+        """Stylize a frame so that its colors stay close to the previous frame. All normalizations must be free.
 
         Args:
             image: `(1, H, W, 3)`, RGB in [0, 1].
             previous: The statistics that each normalization used for the previous frame; empty for the first.
-            share: The share of those in the statistics that are used now, 0 to 1; the rest is the frame's own.
+            share: The weight of the previous statistics, 0 to 1; the statistics of this frame have the rest.
 
         Returns:
             An array of the same shape, and the statistics used.
 
         Raises:
-            OutOfMemory: As `run`.
+            OutOfMemory: As in `run`.
         """
         ...
 
     def moments(self, tile: Images, rows: slice, columns: slice) -> Moments:
-        """Sum up the inputs of the first free normalization over a tile; those before it must be fixed.
+        """Sum up the inputs of the first free normalization over a tile. All normalizations before it must be fixed.
 
         Args:
-            tile: `(H, W, 3)`, RGB in [0, 1], a part of the image whose edges inside it are at multiples of 16 pixels.
-            rows: The rows that count, from and to multiples of 16 except at the tile's end. Where they reach an edge of
-                the tile, the network's padding there counts too.
-            columns: The columns that count, likewise.
+            tile: A part of the image, `(H, W, 3)`, RGB in [0, 1]. Its edges within the image are at multiples of 16
+                pixels.
+            rows: The rows to sum over, between multiples of 16 or up to the end of the tile. Where they reach an edge
+                of the tile, the network's padding is included.
+            columns: The columns to sum over, with the same restrictions.
 
         Raises:
-            OutOfMemory: As `run`.
+            OutOfMemory: As in `run`.
         """
         ...
 
@@ -105,9 +106,9 @@ class Engine(Protocol):
         ...
 
     def replicas(self) -> Sequence["Engine"]:
-        """Return the engines that together stylize many images fastest, each called from its own thread.
+        """Return the engines that together stylize many images fastest, each to be called from a separate thread.
 
-        Two with half of the threads each wait less than one with all. Where threads cannot be divided (on a GPU, in
-        torch, with a single thread), this engine is the only one.
+        These are two engines with half of the threads each, which wait less than one engine with all threads. If the
+        threads cannot be divided (on a GPU, in torch, or with a single thread), it is this engine alone.
         """
         ...

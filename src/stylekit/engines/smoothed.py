@@ -1,4 +1,4 @@
-"""An engine for videos whose normalizations change slowly, so that colors do not flicker as bright things pass."""
+"""An engine for videos whose normalizations change slowly, so that colors do not flicker as bright objects pass."""
 
 from stylekit.engines.moments import Moments
 from stylekit.engines.protocol import Engine, Images, UsedStatistics
@@ -10,15 +10,15 @@ class SmoothedEngine:
 
     Args:
         engine: The engine that runs the network.
-        share: The share of the previous frame's statistics in the next one's, 0 to 1.
+        share: The weight of the previous frame's statistics for the next frame, 0 to 1.
         statistics: The previous frame's statistics; empty at the start.
 
     Attributes:
-        statistics: The statistics that the latest frame used.
+        statistics: The statistics used for the latest frame.
     """
 
     def __init__(self, engine: Engine, share: float, statistics: tuple[UsedStatistics, ...] = ()) -> None:
-        """Start with the first frame, or after the one of `statistics`."""
+        """Start with the first frame, or after the frame that `statistics` come from."""
         self._engine = engine
         self._share = share
         self.statistics = statistics
@@ -45,7 +45,7 @@ class SmoothedEngine:
         self.statistics = ()
 
     def moments(self, tile: Images, rows: slice, columns: slice) -> Moments:
-        """See `Engine.moments`; a frame in tiles has its own statistics."""
+        """See `Engine.moments`; a frame in tiles is not smoothed."""
         return self._engine.moments(tile, rows, columns)
 
     def with_norm(self, statistics: NormStatistics) -> Engine:
@@ -53,5 +53,5 @@ class SmoothedEngine:
         return self._engine.with_norm(statistics)
 
     def replicas(self) -> "list[SmoothedEngine]":
-        """See `Engine.replicas`; as each frame follows from the previous one, there is only one engine."""
+        """See `Engine.replicas`; there is only one engine, because each frame depends on the previous frame."""
         return [self]

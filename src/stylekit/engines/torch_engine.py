@@ -1,4 +1,4 @@
-"""Networks in torch on CUDA, MPS or the CPU."""
+"""An engine that runs networks in torch on CUDA, MPS or the CPU."""
 
 import copy
 from contextlib import AbstractContextManager
@@ -17,7 +17,7 @@ from stylekit.styles.style_file import StyleFile
 from stylekit.system.memory import memory_errors
 
 _OLDEST_FAST_HALF = (7, 0)  # compute capability from which half precision is faster
-_MOST_CUDA_PIXELS = 2**31 // 64 - 1  # per run: CUDA's reflection counts the 64 values that `johnson` makes of each
+_MOST_CUDA_PIXELS = 2**31 // 64 - 1  # per run: reflection counts values in 32 bits; `johnson` has 64 a pixel
 
 
 class TorchEngine:
@@ -29,7 +29,7 @@ class TorchEngine:
     Args:
         style: The network and its weights.
         device: `cpu`, `cuda:N` or `mps`.
-        threads: CPU threads of the whole process; None leaves them as they are.
+        threads: CPU threads of the whole process; None leaves their number unchanged.
     """
 
     held_bytes = 0  # on a GPU, `free_memory` counts what torch holds as free
@@ -92,7 +92,7 @@ class TorchEngine:
         finally:
             for hook in hooks:
                 hook.remove()
-        # `run` may have tried half precision first: the last statistics count.
+        # `run` may have tried half precision first: the last statistics are the ones used.
         return result, tuple(statistics.cpu().numpy() for statistics in used[-len(norms) :])
 
     @torch.inference_mode()
@@ -148,7 +148,7 @@ class TorchEngine:
 
 
 class _NormReached(Exception):
-    """Ends a run at a normalization, with its input."""
+    """Stops a run at a normalization, and carries the input of that normalization."""
 
     def __init__(self, features: Tensor) -> None:
         self.features = features
