@@ -219,14 +219,14 @@ def test_paintings_among_photos_are_skipped_with_a_note(type_in, style_path):
     type_in(f"stylekit apply lion.jpg -s {style_path}")
     code, out, err = type_in(f"stylekit apply *.jpg -s {style_path} -o out")
     assert (code, len(out.splitlines())) == (0, 2)
-    assert "1 skipped: painted by stylekit (--again takes it)" in err.splitlines()
+    assert "1 skipped: painted by stylekit (--again paints it anyway)" in err.splitlines()
     assert len(type_in(f"stylekit apply *.jpg -s {style_path} -o again --again")[1].splitlines()) == 3
 
 
 def test_an_optimization_says_how_large_its_result_becomes(type_in):
     code, out, err = type_in(f"stylekit gatys lion.jpg night.jpg -o x.png {QUICK['gatys']}")
     assert (code, out) == (0, "x.png\n")
-    assert "note lion.jpg: painting at 32 x 24 px; --size sets it" in err.splitlines()
+    assert "note lion.jpg: painting at 32 x 24 px; use --size to change that" in err.splitlines()
 
 
 def test_a_training_says_that_photos_are_few_and_what_it_does(type_in):

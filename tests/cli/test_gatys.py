@@ -41,7 +41,7 @@ def test_an_image_is_optimized_and_its_path_printed(files, stylekit):
     code, out, err = stylekit("gatys", "lion.jpg", "a.png", "-o", "out.png", *QUICK)
     assert (code, out) == (0, "out.png\n")
     assert read_image("out.png").size == (40, 33)
-    assert "The loss network reaches up to relu3_3: content at relu3_3, style up to relu3_1." in err
+    assert "The loss network ends at relu3_3: content at relu3_3, style up to relu3_1." in err
     assert re.search(r"100%  0:00:\d\d, 0:00:00 left  40 x 33 px  step 2/2  total", err)
 
 
@@ -201,7 +201,7 @@ def test_an_interruption_saves_the_image_so_far(files, number):
     process.send_signal(number)
     _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
-    assert "Saved the image so far as out.png." in errors
+    assert "Saved the current image as out.png." in errors
     assert "Traceback" not in errors
     assert np.asarray(Image.open("out.png")).shape == (33, 40, 3)
     assert not [path for path in files.iterdir() if "part" in path.name]
@@ -226,7 +226,7 @@ def test_running_out_of_memory_saves_the_image_so_far(files, stylekit, monkeypat
     monkeypatch.setattr("stylekit.optimization.optimize.gatys", fail)
     code, out, err = stylekit("gatys", "lion.jpg", "a.png", "-o", "out.png", *QUICK)
     assert (code, out) == (1, "")
-    assert "Saved the image so far as out.png." in err
+    assert "Saved the current image as out.png." in err
     assert read_image("out.png").size == (40, 33)
 
 
@@ -281,7 +281,7 @@ def test_apply_skips_the_result_unless_it_is_asked_for(files, stylekit, style_pa
     assert stylekit("gatys", "lion.jpg", "a.png", "-o", "holiday/lion-a.png", *QUICK)[0] == 0
     _, out, err = stylekit("apply", "holiday", "-s", style_path, "-o", "out")
     assert out == ""
-    assert "1 skipped: painted by stylekit (--again takes it)" in err
+    assert "1 skipped: painted by stylekit (--again paints it anyway)" in err
     _, out, _ = stylekit("apply", "holiday", "-s", style_path, "-o", "out", "--again")
     assert out == "out/lion-a-small.png\n"
     Path("holiday/lion-a.png").rename("out/lion-small.jpg")

@@ -155,7 +155,7 @@ def test_a_folder_that_is_removed_ends_the_watch(watching, inbox):
     assert process.returncode == 1
     assert errors.splitlines()[-2:] == [
         f"error: {inbox} was removed, renamed or unmounted.",
-        "hint: Restore it and run the same command again; it skips what is painted.",
+        "hint: Restore it and run the same command again; existing results are skipped.",
     ]
 
 
@@ -163,7 +163,7 @@ def test_a_folder_that_is_removed_ends_the_watch(watching, inbox):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["PHOTO"], 2, "--watch needs folders, and PHOTO is not one."),
+        (["PHOTO"], 2, "--watch needs folders, but PHOTO is not a folder."),
         (["INBOX", "gone"], 1, "gone does not exist."),
         (["-"], 2, "--watch needs folders, not standard input or a pipe."),
         (["INBOX", "--dry-run"], 2, "--watch and --dry-run contradict each other."),

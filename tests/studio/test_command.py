@@ -83,7 +83,7 @@ def test_a_port_that_is_taken_is_said(tmp_path):
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
         f"error: Cannot listen on 127.0.0.1, port {port}: address already in use.",
-        "hint: Choose another --port, or leave it out for a free one.",
+        "hint: Choose another --port, or omit --port to use a free port.",
     ]
 
 

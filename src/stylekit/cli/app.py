@@ -126,7 +126,8 @@ def _unusable_surroundings(error: OSError) -> StylekitError:
 
 def _unwritable(error: OSError) -> StylekitError:
     return StylekitError(
-        f"Cannot write to standard output: {error.strerror}.", "Free up disk space where the output is redirected."
+        f"Cannot write to standard output: {error.strerror}.",
+        "Free up space on the disk that standard output is redirected to.",
     )
 
 

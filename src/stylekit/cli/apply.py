@@ -106,7 +106,9 @@ def apply(
     crf: Annotated[
         int | None,
         video(
-            "Video quality factor; lower means better and larger.", metavar="0..63", show_default="depends on the codec"
+            "Video quality factor; lower values mean better quality and larger files.",
+            metavar="0..63",
+            show_default="depends on the codec",
         ),
     ] = _DEFAULT.crf,
     fps: Annotated[

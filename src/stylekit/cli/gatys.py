@@ -1,4 +1,4 @@
-"""`stylekit gatys`: one image by optimization."""
+"""`stylekit gatys`: stylize a single photo by optimization."""
 
 import dataclasses
 from pathlib import Path
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from stylekit.optimization.scales import GatysReport
 
 _DEFAULT = GatysConfig()
-_LINES = 20  # of progress, where no bar is shown
+_LINES = 20  # of progress, if no bar is shown
 _PROGRESS = "{width} x {height} px  step {step}/{steps}"
 _LOSSES = "total {total:.3f}  content {content:.3f}  style {style:.4f}"  # last, because they do not fit into 80 columns
 
@@ -46,22 +46,22 @@ def gatys(
     overwrite: options.Overwrite = False,
     strip_metadata: options.StripMetadata = ApplyConfig.strip_metadata,
     save_every: Annotated[
-        int, output("Save the image so far every N steps.", metavar="N", show_default="off")
+        int, output("Save the current image every N steps.", metavar="N", show_default="off")
     ] = _DEFAULT.save_every,
     max_pixels: options.MaxPixels = _DEFAULT.max_pixels,
-    style_weights: Annotated[str, look("Weight of each painting.", metavar="X,…", show_default="all alike")] = "",
+    style_weights: Annotated[str, look("Weight of each painting.", metavar="X,…", show_default="equal weights")] = "",
     style_scale: Annotated[
-        float, look("Size of the painting relative to the result; larger gives larger strokes.", metavar="X")
+        float, look("Size of the painting relative to the result; larger values give larger strokes.", metavar="X")
     ] = _DEFAULT.style_scale,
     content_weight: Annotated[float, look("Weight of the content loss.", metavar="X")] = _DEFAULT.content_weight,
     style_weight: Annotated[float, look("Weight of the style loss.", metavar="X")] = _DEFAULT.style_weight,
-    tv_weight: Annotated[float, look("Weight of the total variation.", metavar="X")] = _DEFAULT.tv_weight,
+    tv_weight: Annotated[float, look("Weight of the total variation loss.", metavar="X")] = _DEFAULT.tv_weight,
     keep_colors: options.KeepColors = _DEFAULT.keep_colors,
     mask: Annotated[
-        Path | None, look("Mask image: white areas are stylized, black ones are kept.", metavar="FILE")
+        Path | None, look("Mask image: white areas are stylized, black areas are kept.", metavar="FILE")
     ] = None,
     steps: Annotated[
-        int, _optimization("Loss evaluations at the finest scale; coarser ones have fewer.", metavar="N")
+        int, _optimization("Loss evaluations at the finest scale; coarser scales use fewer.", metavar="N")
     ] = _DEFAULT.steps,
     optimizer: Annotated[str, _optimization("Optimizer.", choices=OPTIMIZERS)] = _DEFAULT.optimizer,
     lr: Annotated[float, _optimization("Step size of adam.", metavar="X")] = _DEFAULT.learning_rate,
@@ -86,7 +86,7 @@ def gatys(
         Path | None,
         _losses("File with VGG-19's weights.", metavar="FILE", show_default="downloaded once, 575 MB"),
     ] = None,
-    pooling: Annotated[str, _losses("Pooling of vgg19.", choices=POOLINGS)] = _DEFAULT.pooling,
+    pooling: Annotated[str, _losses("Pooling in vgg19.", choices=POOLINGS)] = _DEFAULT.pooling,
     device: options.Device = _DEFAULT.device,
     json: options.Json = False,
     quiet: options.Quiet = False,
@@ -99,8 +99,8 @@ def gatys(
       stylekit gatys lion.jpg night.jpg -o lion.png --size 1024 --steps 300
       stylekit gatys lion.jpg a.jpg b.jpg -o lion.png --style-weights 2,1
 
-    Slow, with the best results (Gatys et al. 2015). Ctrl-C saves the image
-    so far.
+    Slow, but gives the best results (Gatys et al. 2015). Ctrl-C saves the
+    current image.
     """
     console = Output(quiet=quiet, verbose=verbose, as_json=json)
     config = GatysConfig(
@@ -220,7 +220,7 @@ def _run(
             )
         except (KeyboardInterrupt, StylekitError):
             if saved:
-                console.failure(f"Saved the image so far as {output}.")
+                console.failure(f"Saved the current image as {output}.")
             raise
     save(image)
     console.document({"path": str(output), "width": image.width, "height": image.height})
@@ -228,7 +228,7 @@ def _run(
 
 
 class _Printer:
-    """Shows the steps of an optimization, in a live bar or as a line now and then."""
+    """Shows the steps of an optimization, in a live bar or as occasional lines."""
 
     def __init__(self, console: Output, bar: Bar) -> None:
         self._console = console

@@ -53,7 +53,8 @@ def _show_recipe(console: Output, file: Path) -> None:
     if recipe is None:
         raise ImageError(
             f"{file} has no recipe.",
-            "Results of `stylekit apply` and `gatys` have one, except BMP, GIF, and with --strip-metadata.",
+            "Only results of `stylekit apply` and `stylekit gatys` have a recipe, but not BMP or GIF files, "
+            "nor any file after --strip-metadata.",
         )
     console.document({"file": str(file), "recipe": recipe})
     styles = {part["name"]: f"{part.get('share', 1)} ({_checksum(part)})" for part in recipe["styles"]}

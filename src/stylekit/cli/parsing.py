@@ -128,10 +128,11 @@ def parse_content_layers(text: str) -> tuple[str, ...]:
     """Parse the layers of the content loss, which take no weights: `relu3_3,relu4_2`.
 
     Raises:
-        ConfigError: If one has a weight.
+        ConfigError: If a layer has a weight.
     """
     if ":" in text:
         raise ConfigError(
-            f"--content-layers takes no weights, but got {text!r}.", "Write relu3_3,relu4_2, for example."
+            f"--content-layers takes no weights, but got {text!r}.",
+            "Pass layer names only, for example: relu3_3,relu4_2",
         )
     return tuple(parse_layers(text))

@@ -1,4 +1,4 @@
-"""Process setup: streams that the shell closed, file name patterns on Windows, and imports without collections."""
+"""Set up the process: open closed streams, expand file name patterns on Windows, and speed up imports."""
 
 import contextlib
 import gc
@@ -13,7 +13,7 @@ from pathlib import Path
 def open_closed_streams() -> None:
     """Connect closed standard streams to the null device, so that files opened later cannot take their descriptors.
 
-    If standard output is not a terminal, file names that are not valid text are written to it byte for byte.
+    If standard output is not a terminal, file names that are not valid text are written byte for byte.
     """
     if None in (sys.stdin, sys.stdout, sys.stderr):
         while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:  # the lowest free descriptor
@@ -28,14 +28,14 @@ def open_closed_streams() -> None:
 
 
 def arguments() -> list[str]:
-    """Return the command-line arguments, on Windows with patterns expanded."""
+    """Return the command-line arguments, with file name patterns expanded on Windows."""
     given = sys.argv[1:]
     return list(expand_patterns(given)) if os.name == "nt" else given
 
 
 @contextlib.contextmanager
 def uncollected() -> Iterator[None]:
-    """Do not look for garbage during the block: while modules are imported, it takes long and finds none."""
+    """Turn off garbage collection during the block: while modules are imported, it is slow and frees nothing."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -48,7 +48,7 @@ def uncollected() -> Iterator[None]:
 def expand_patterns(arguments: Iterable[str]) -> Iterator[str]:
     """Replace file name patterns such as `*.jpg` and `photo?.png` with the matching names, as Unix shells do.
 
-    A pattern without a match stays as it is. Brackets are not special: they are valid in file names.
+    A pattern without a match is left unchanged. Brackets are not special: they are valid in file names.
     """
     for argument in arguments:
         is_pattern = re.search(r"[*?]", argument) and not argument.startswith("-")

@@ -1,4 +1,4 @@
-"""Progress bars: live on a terminal, silent elsewhere. Rich is imported only when a bar is shown."""
+"""Show progress bars on a terminal, and nothing elsewhere. Rich is imported only when a bar is shown."""
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,15 +16,15 @@ _BAR_WIDTH = 24
 
 
 class BeginDownload(Protocol):
-    """A function that begins to show a download."""
+    """A function that starts to show a download."""
 
     def __call__(self, name: str, size: int | None = None, path: "Path | None" = None) -> "OnProgress":
-        """Begin to show a download.
+        """Start to show a download.
 
         Args:
             name: The name to show.
-            size: Its size in bytes; None if it is unknown.
-            path: The file that is written; None if it is not worth a mention.
+            size: The size of the download in bytes; None if unknown.
+            path: The file to mention as the destination; None to mention no file.
 
         Returns:
             A function to call with the bytes received so far and in total.
@@ -36,7 +36,7 @@ class Bar(Protocol):
     """The progress of a command."""
 
     def start(self, total: int, done: int = 0) -> None:
-        """Set the number of steps, and how many were done earlier; the estimate of the time left ignores these."""
+        """Set the total number of steps, and the number of earlier steps, which the estimated time left ignores."""
         ...
 
     def advance(self, **fields: object) -> None:
@@ -48,7 +48,7 @@ class Bar(Protocol):
         ...
 
     def part(self, done: int, total: int, unit: str) -> None:
-        """Show how much of the current step is done, in a unit of its own; a total of 0 means unknown."""
+        """Show how much of the current step is done, in the given unit; a total of 0 means unknown."""
         ...
 
 
@@ -105,13 +105,13 @@ class _LiveBar:
 
 
 def printable(text: str) -> str:
-    """Replace characters that could control the terminal or break the line, as names of files may contain them."""
+    """Replace characters that could control the terminal or break the line, which file names may contain."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 @contextmanager
 def live_bar(unit: str, template: str) -> Iterator[Bar]:
-    """Show a live bar on standard error from its start on: steps, rate, time left and text; see `Output.bar`."""
+    """Show a live bar with steps, rate, time left and text on standard error; see `Output.bar`."""
     from rich.console import Console
     from rich.progress import Progress
 

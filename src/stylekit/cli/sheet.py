@@ -1,4 +1,4 @@
-"""`stylekit sheet`: a photo in many styles on one image, to choose by looking."""
+"""`stylekit sheet`: show a photo in every style, side by side in one image."""
 
 import dataclasses
 import os
@@ -34,16 +34,16 @@ def sheet(
     style: Annotated[
         list[str] | None,
         look(
-            "Styles by name or file; also all, bundled or own.",
+            "Styles to show: names, files, or all, bundled, own.",
             *("--style", "-s"),
             metavar="STYLE,…",
             show_default="all",
             complete=sheet_styles,
         ),
     ] = None,
-    strength: Annotated[str, look("Strength of the style; several make a grid.", metavar="0..1,…")] = "1",
+    strength: Annotated[str, look("Strength of the style; several values make a grid.", metavar="0..1,…")] = "1",
     stroke_size: Annotated[
-        str, look("Stroke size relative to the style's own; several make a grid.", metavar="auto|X,…")
+        str, look("Stroke size relative to the style's own; several values make a grid.", metavar="auto|X,…")
     ] = "auto",
     keep_colors: options.KeepColors = _DEFAULT.keep_colors,
     output_path: Annotated[
@@ -66,15 +66,15 @@ def sheet(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Show a photo in every style on one image, to choose by looking.
+    """Show a photo in every style, side by side in one image.
 
     Examples:
       stylekit sheet lion.jpg
       stylekit sheet lion.jpg --style udnie,great-wave --output two.jpg
       stylekit sheet lion.jpg -s udnie --strength 0.3,0.6,1 --stroke-size 1,2,4
 
-    Several strengths or stroke sizes make a grid of each style. Prints the
-    path of the image.
+    Several strengths or stroke sizes make a grid for each style. Prints
+    the path of the image.
     """
     console = Output(quiet=quiet, verbose=verbose, as_json=json)
     config = SheetConfig(
@@ -116,7 +116,7 @@ def _parts(text: str) -> list[str]:
 
 
 def _is_file(style: str) -> bool:
-    """Return whether a style is a file, whose name may contain commas."""
+    """Return whether a style is an existing file. File names may contain commas."""
     return is_path(style) and os.path.exists(style)  # noqa: PTH110 - Path.exists raises an error for long names
 
 
@@ -128,7 +128,7 @@ def _parse_strength(text: str) -> float:
 
 
 def _output_file(output: str, photo: Path) -> Path:
-    """Return the file of the sheet, which has the usual name if the output is a folder."""
+    """Return the path of the sheet, with the default file name if the output is a folder."""
     path = Path(output)
     return path / _usual_name(photo) if output.endswith("/") or path.is_dir() else path
 
@@ -138,7 +138,7 @@ def _usual_name(photo: Path) -> str:
 
 
 def _check_output(path: Path, photo: Path, overwrite: bool) -> None:
-    """Check before the work that the sheet can be written."""
+    """Check that the sheet can be written, before any image is stylized."""
     format = format_of_suffix(path.suffix)
     if path.exists() and path.samefile(photo):
         raise ConfigError(f"{photo} would be overwritten by its own sheet.", "Choose another --output.")
@@ -163,7 +163,7 @@ def _run(console: Output, photo: Path, styles: list[str], config: SheetConfig) -
 
 
 def _report(console: Output, photo: Path, path: Path | None, sheet: "ContactSheet") -> None:
-    """Print the path of a sheet or its JSON document, and notes."""
+    """Print the path or the JSON document of a sheet, and the notes about the photo."""
     failed = len(sheet.failures)
     console.document(
         {
@@ -188,7 +188,7 @@ def _report(console: Output, photo: Path, path: Path | None, sheet: "ContactShee
 
 
 def _as_json(tile: "SheetTile") -> dict[str, Any]:
-    """Return a tile's report as types that JSON has."""
+    """Return the report on a tile as JSON-serializable values."""
     fields = dataclasses.asdict(tile)
     credits = fields.pop("credits")
     return {

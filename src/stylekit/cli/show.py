@@ -1,4 +1,4 @@
-"""`--show`: images in terminals that can display them, and elsewhere in the system's viewer."""
+"""Show images for `--show`: in the terminal if it can display images, otherwise in the system's viewer."""
 
 import contextlib
 import os
@@ -23,22 +23,22 @@ if TYPE_CHECKING:
     from PIL import Image
 
 _MOST = 8  # files of a batch that are shown
-_CHUNK = 4096  # bytes of kitty's protocol
+_CHUNK = 4096  # bytes in an escape sequence of kitty's protocol
 _PIXELS_PER_COLUMN = 10  # where the terminal does not report its size in pixels
-_ANSWER_SECONDS = 0.5  # that a terminal has to answer, also over a slow connection
-_VIEWER_SECONDS = 3.0  # in which a viewer that cannot start has failed
-_SIXEL = "4"  # among the abilities that a terminal reports
-_COLORS = 128  # of a sixel image
+_ANSWER_SECONDS = 0.5  # to wait for a terminal's answer, even over a slow connection
+_VIEWER_SECONDS = 3.0  # after which a viewer that is still running has started
+_SIXEL = "4"  # the number by which a terminal reports that it supports sixel
+_COLORS = 128  # in a sixel image
 
 
 def show_images(console: Output, paths: Sequence[Path]) -> None:
-    """Show files in the terminal if it can display images, and otherwise in the system's viewer.
+    """Show files in the terminal if it can display images, otherwise in the system's viewer.
 
-    kitty's protocol and iTerm2's are recognized by environment variables, sixel by what the terminal answers.
+    The protocols of kitty and iTerm2 are detected by environment variables, sixel by querying the terminal.
 
     Args:
-        console: Takes a note about files that cannot be shown.
-        paths: Images and videos; of many, the first few are shown.
+        console: Where notes about files that cannot be shown are printed.
+        paths: Images and videos; only the first few are shown.
     """
     if len(paths) > _MOST:
         console.note(f"Showing the first {_MOST} of {len(paths)} results.")
@@ -52,9 +52,9 @@ def show_images(console: Output, paths: Sequence[Path]) -> None:
 
 
 def _protocol() -> str:
-    """Return by which protocol the terminal displays images: `kitty`, `iterm2` or `sixel`; empty if by none."""
+    """Return the terminal's protocol for images, `kitty`, `iterm2` or `sixel`; an empty string if it has none."""
     variables = os.environ
-    if "TMUX" in variables or "STY" in variables:  # they hide what the terminal around them can do
+    if "TMUX" in variables or "STY" in variables:  # tmux and screen hide the features of the outer terminal
         return ""
     program, kind = variables.get("TERM_PROGRAM", ""), variables.get("TERM", "")
     if "KITTY_WINDOW_ID" in variables or "kitty" in kind or "ghostty" in (program + kind).lower():
@@ -65,7 +65,7 @@ def _protocol() -> str:
 
 
 def _abilities() -> list[str]:
-    """Return the numbers with which the terminal answers when it is asked for its abilities; none on Windows."""
+    """Query the terminal for its features, and return their numbers; none on Windows."""
     try:
         import termios
         import tty
@@ -75,7 +75,7 @@ def _abilities() -> list[str]:
     with contextlib.suppress(OSError, termios.error):
         descriptor = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
         try:
-            if os.tcgetpgrp(descriptor) != os.getpgrp():  # in the background the terminal would stop this process
+            if os.tcgetpgrp(descriptor) != os.getpgrp():  # the terminal would stop a background process
                 return []
             before = termios.tcgetattr(descriptor)
             try:
@@ -133,24 +133,24 @@ def _png(image: "Image.Image") -> bytes:
 
 
 def _kitty(image: "Image.Image") -> str:
-    """Encode an image by https://sw.kovidgoyal.net/kitty/graphics-protocol/."""
+    """Encode an image; see https://sw.kovidgoyal.net/kitty/graphics-protocol/."""
     data = standard_b64encode(_png(image)).decode()
     chunks = [data[start : start + _CHUNK] for start in range(0, len(data), _CHUNK)]
     more = [1] * (len(chunks) - 1) + [0]
-    first = "a=T,f=100,q=2,"  # display a PNG, and do not answer
+    first = "a=T,f=100,q=2,"  # display a PNG, and suppress the answer
     return "".join(
         f"\x1b_G{'' if number else first}m={more[number]};{chunk}\x1b\\" for number, chunk in enumerate(chunks)
     )
 
 
 def _iterm2(image: "Image.Image") -> str:
-    """Encode an image by https://iterm2.com/documentation-images.html."""
+    """Encode an image; see https://iterm2.com/documentation-images.html."""
     data = _png(image)
     return f"\x1b]1337;File=inline=1;size={len(data)}:{standard_b64encode(data).decode()}\x07"
 
 
 def _sixel(image: "Image.Image") -> str:
-    """Encode an image as sixels, columns of six pixels: in each band of six rows, one run of characters a color."""
+    """Encode an image as sixels, which are columns of six pixels: one run of characters for each color in six rows."""
     import numpy as np
 
     from stylekit.images.colors import on_white
@@ -172,10 +172,10 @@ def _sixel(image: "Image.Image") -> str:
 
 
 def _open_in_viewer(path: Path) -> bool:
-    """Open a file with the system's viewer, and return whether it seems to have started."""
+    """Open a file with the system's viewer, and return whether the viewer seems to have started."""
     if sys.platform == "win32":
         try:
-            os.startfile(path)  # noqa: S606 - the user's own program for images
+            os.startfile(path)  # noqa: S606 - the program that the user chose for images
         except OSError:
             return False
         return True
@@ -192,7 +192,7 @@ def _open_in_viewer(path: Path) -> bool:
             start_new_session=True,
         )
         return viewer.wait(_VIEWER_SECONDS) == 0
-    except subprocess.TimeoutExpired:  # it is shown by the process itself
+    except subprocess.TimeoutExpired:  # the viewer is still running, so it has started
         return True
     except OSError:
         return False

@@ -1,4 +1,4 @@
-"""`stylekit studio`: a page in the browser that shows a photo in every style."""
+"""`stylekit studio`: preview a photo in every style, in the browser."""
 
 import signal
 import threading
@@ -18,10 +18,10 @@ _page = panel("Page")
 
 
 def studio(
-    port: Annotated[int, _page("Port of the page.", metavar="N", show_default="a free one")] = _DEFAULT.port,
+    port: Annotated[int, _page("Port to serve the page on.", metavar="N", show_default="a free one")] = _DEFAULT.port,
     opens: Annotated[bool, _page("Open the page in the browser.", "--open/--no-open")] = True,
     listen: Annotated[
-        str, _page("Let other machines in, by this IP address of yours.", metavar="ADDRESS")
+        str, _page("IP address to listen on, so that other machines can connect.", metavar="ADDRESS")
     ] = _DEFAULT.listen,
     max_pixels: Annotated[
         int, inputs("Reject photos with more pixels than this.", metavar="N", show_default="200 million")
@@ -29,14 +29,14 @@ def studio(
     json: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Choose a style by looking, in a page in the browser.
+    """Preview your photo in every style, in the browser.
 
     Examples:
       stylekit studio
       stylekit studio --port 8000 --no-open
 
-    Drop a photo into the page to see it in every style. Photos stay on
-    this machine, and are deleted when Ctrl-C ends the studio.
+    Drop a photo onto the page to see it in every style. Photos stay on
+    this machine, and are deleted when you stop the studio with Ctrl-C.
     """
     from stylekit.studio.server import serve
 
@@ -48,13 +48,14 @@ def studio(
         console.result(address.url)
         if not config.is_local:
             console.note(
-                "warning: other machines can reach this page. Whoever knows its address can use it, and the connection "
-                "is not encrypted: the token and the photos can be read on the way."
+                "warning: other machines can reach this page. Anyone with the address can use it, and the connection "
+                "is not encrypted: others on the network can read the token and the photos."
             )
-        console.note("Press Ctrl-C to end the studio, which deletes its photos.")
+        console.note("Press Ctrl-C to stop the studio and delete its photos.")
         if opens:
             threading.Thread(target=webbrowser.open, args=(address.launch_url,), daemon=True).start()
 
-    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # not under nohup
-        signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))  # the terminal was closed
+    # Closing the terminal must delete the photos too, except with nohup.
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
     serve(config, on_ready=show)

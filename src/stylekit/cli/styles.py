@@ -182,7 +182,7 @@ def path(
       stylekit styles path udnie
       stylekit styles path
 
-    Without NAME, prints the folders of your own and of the cached styles.
+    Without NAME, prints the folders of your own and cached styles.
     """
     from stylekit.styles.library import locate_style
     from stylekit.styles.locations import downloaded_styles_dir, own_styles_dir

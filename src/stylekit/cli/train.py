@@ -146,7 +146,7 @@ def train(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
 ) -> None:
-    """Learn a painting's style, for `stylekit apply PHOTO --style NAME`.
+    """Learn a painting's style, for use with `stylekit apply PHOTO --style NAME`.
 
     Examples:
       stylekit train wave.jpg --content photos/

@@ -1,4 +1,4 @@
-"""Conversion of the command line's values without Pydantic, which takes a tenth of a second to import."""
+"""Convert command-line values without Pydantic, which takes a tenth of a second to import."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -6,14 +6,14 @@ from typing import Any, get_args, get_origin
 
 
 class _Unusual(Exception):
-    """A value that only Pydantic can convert, or reject with Typer's message."""
+    """A value that only Pydantic can convert or, with Typer's message, reject."""
 
 
 class QuickValues:
-    """Converts the values of a parameter as Typer does: common ones at once, and all others with Pydantic.
+    """Converts the values of a parameter as Typer does, using Pydantic only for uncommon values.
 
     Args:
-        parameter: Typer's parameter.
+        parameter: The parameter of Typer whose values are converted.
     """
 
     def __init__(self, parameter: Any) -> None:
@@ -21,10 +21,10 @@ class QuickValues:
         self._converters = type(parameter).get_runtime_param  # Typer's own, which imports Pydantic
 
     def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
-        """Return a value of the parameter's type; None or an empty tuple if there is none."""
+        """Convert a value to the parameter's type; if the value is missing, return None or an empty tuple."""
         try:
             return self._converted(value)
-        except (_Unusual, ValueError, AssertionError):  # the last two are what Pydantic reports
+        except (_Unusual, ValueError, AssertionError):  # Pydantic turns the last two into its own errors
             return self._converters(self._parameter).coerce(value, param=param, ctx=ctx)
 
     def _converted(self, value: Any) -> Any:
@@ -42,10 +42,10 @@ class QuickValues:
 
 
 def _one(value: Any, kind: Any, about: Any) -> Any:
-    """Convert a single value.
+    """Convert a single value to a type.
 
     Raises:
-        _Unusual: If only Pydantic can convert it.
+        _Unusual: If only Pydantic can convert the value.
     """
     if about.parser is not None:
         return about.parser(value)

@@ -1,1 +1,1 @@
-"""The settings of all commands, with their defaults and checks."""
+"""Define and check the settings of all commands."""

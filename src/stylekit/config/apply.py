@@ -41,8 +41,9 @@ class ApplyConfig:
             chooses by the free memory.
         steady: Share of the previous frame that is kept where the scene is still, 0 to 1.
         codec: Video codec: `h264`, `hevc` or `vp9`; `auto` chooses by the format of the file.
-        crf: Constant rate factor of videos, 0 to 63, where lower is better; None uses a common value for the codec.
-        fps: Frame rate of videos, 1 to 1000 frames per second; None keeps the time of each frame.
+        crf: Constant rate factor of videos, 0 to 63, where lower values give better quality; None uses a common
+            value for the codec.
+        fps: Frame rate of videos, 1 to 1000 frames per second; None keeps the original times of the frames.
         start: Time in seconds at which to start in videos.
         end: Time in seconds at which to stop in videos; None continues to the end.
         format: Format of the results (`jpeg`, `png`, `webp`, `tiff`, `bmp`, `avif` or `heic`); None keeps the format of
@@ -51,8 +52,9 @@ class ApplyConfig:
         overwrite: Whether to replace existing results.
         strip_metadata: Whether to remove EXIF (with its GPS position), XMP and the recipe.
         max_pixels: Largest number of pixels that an image may have; more are rejected as a decompression bomb.
-        jobs: Number of worker processes that decode the photos of a batch. A photo that crashes its decoder then fails
-            alone. 0 decodes in threads. Other values need a main module guarded by `if __name__ == "__main__"`.
+        jobs: Number of worker processes that decode the photos of a batch. A photo that crashes its decoder then does
+            not affect the others. 0 decodes in threads. Other values need a main module guarded by
+            `if __name__ == "__main__"`.
         again: Whether to stylize inputs that are already paintings by stylekit.
     """
 
@@ -96,5 +98,5 @@ class ApplyConfig:
 
     @property
     def look(self) -> Look:
-        """The settings that affect the pixels of an image, rather than its file."""
+        """The settings that affect the pixels of an image, rather than the file."""
         return Look(self.stroke_size, self.strength, self.keep_colors, self.tile)

@@ -1,4 +1,4 @@
-"""Checks of settings that several commands share. Errors mention the command-line option of a setting."""
+"""Check settings that several commands share. Errors mention the command-line option for a setting."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -15,7 +15,7 @@ _OTHER_NAMES = {"learning_rate": "lr", "painting_weights": "style-weights"}
 
 
 def option_of(setting: str) -> str:
-    """Return the command-line option of a setting: `--crop-size` for `crop_size`."""
+    """Return the command-line option for a setting: `--crop-size` for `crop_size`."""
     return f"--{_OTHER_NAMES.get(setting, setting).replace('_', '-')}"
 
 
@@ -103,7 +103,7 @@ def check_quality(quality: int) -> None:
 
 
 def check_painting(stroke_size: float | None, strength: float, tile: int | None = None) -> None:
-    """Check the settings of how a style is applied to an image.
+    """Check the settings that control how a style is applied to an image.
 
     Args:
         stroke_size: Size of the strokes, as a multiple (0.1 to 100) of the size that the network was trained for; None

@@ -9,7 +9,7 @@ OPTIMIZERS = ("lbfgs", "adam")
 
 STYLE_LOSSES = ("gram", "moments")
 
-STARTS = ("content", "noise", "style")  # values of `GatysConfig.init` that are not files
+STARTS = ("content", "noise", "style")  # the values of `GatysConfig.init` other than files
 
 
 @dataclass(frozen=True)
@@ -24,14 +24,14 @@ class GatysConfig:
         learning_rate: Step size of Adam, with pixels in [0, 1].
         init: Starting image: `content` (the photo), `noise`, `style` (the first painting) or a file.
         painting_weights: Weight of each painting; if empty, all paintings have the same weight.
-        style_scale: Size of the paintings relative to the result, 0.1 to 10; larger gives larger strokes.
+        style_scale: Size of the paintings relative to the result, 0.1 to 10; larger values give larger strokes.
         style_loss: Statistics of the features to match: `moments` (mean and covariance) or `gram` matrices.
         content_layers: Layers of the content loss; empty uses relu4_2, or the highest layer that the loss network has.
         style_layers: Layers of the style loss with their weights; empty uses the layers among relu1_1, relu2_1, …,
             relu5_1 that the loss network has, each with weight 1.
         content_weight: Weight of the relative content loss.
         style_weight: Weight of the relative style loss.
-        tv_weight: Weight of the total variation.
+        tv_weight: Weight of the total variation loss.
         pooling: Pooling in the loss network, `max` or `avg`.
         keep_colors: Whether to keep the photo's chroma and take only the luma of the stylized image.
         save_every: Number of steps between intermediate images; 0 saves only the result.

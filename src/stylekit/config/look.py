@@ -1,4 +1,4 @@
-"""The settings of how a stylized image looks."""
+"""The settings that control how a stylized image looks."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from stylekit.config.checks import check_painting
 
 @dataclass(frozen=True)
 class Look:
-    """The settings of how a style is applied to an image.
+    """The settings that control how a style is applied to an image.
 
     Attributes:
         stroke_size: Size of the strokes, as a multiple (0.1 to 100) of the size that the network was trained for; None

@@ -7,7 +7,7 @@ from stylekit.config.checks import MAX_PIXELS, check_minimum, check_painting, ch
 from stylekit.config.look import Look
 from stylekit.system.devices import check_device
 
-STYLE_GROUPS = ("all", "bundled", "own")  # words that stand for styles on this machine
+STYLE_GROUPS = ("all", "bundled", "own")  # words that select several styles on this machine
 
 
 @dataclass(frozen=True)
@@ -15,17 +15,17 @@ class SheetConfig:
     """Settings of `contact_sheet` and `stylekit sheet`.
 
     Attributes:
-        strengths: Shares of the stylized image, from 0 (the photo) to 1; several make a grid.
-        stroke_sizes: Sizes of the strokes, 0.1 to 100 times the network's own, None to fit them to the photo; several
-            make a grid.
+        strengths: Shares of the stylized image, from 0 (the photo) to 1; several values make a grid.
+        stroke_sizes: Sizes of the strokes, as multiples (0.1 to 100) of the size that the network was trained for; None
+            adapts a size to the photo. Several values make a grid.
         keep_colors: Whether to keep the photo's colors and take only the brushwork.
         size: Longer side in pixels of the photo in a tile, 32 to 4096; a smaller photo keeps its size.
-        columns: Tiles in a row, where each style has one tile; None chooses the shape of the sheet.
+        columns: Number of tiles in a row, if each style has a single tile; None fits the sheet to the screen.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         max_pixels: Largest number of pixels that the photo may have; more are rejected as a decompression bomb.
 
     Raises:
-        ConfigError: If a setting is out of its range.
+        ConfigError: If a setting is out of range.
     """
 
     strengths: tuple[float, ...] = (Look.strength,)
@@ -48,8 +48,8 @@ class SheetConfig:
         check_minimum("columns", self.columns, 1)
         require(
             self.columns is None or not self.is_grid,
-            "--columns is for one strength and one stroke size.",
-            "Leave it out: the strengths are the columns of a grid.",
+            "--columns needs a single strength and a single stroke size.",
+            "Leave out --columns: in a grid, the columns are the strengths.",
         )
         check_minimum("max_pixels", self.max_pixels, 1)
         check_device(self.device)

@@ -9,12 +9,12 @@ from stylekit.errors import ConfigError
 
 @dataclass(frozen=True)
 class StudioConfig:
-    """Settings of the studio.
+    """Settings of `stylekit studio`.
 
     Attributes:
-        listen: The IP address to listen on; other machines can reach any but a loopback address.
-        port: The port; 0 takes a free one.
-        max_pixels: The most pixels that a photo may have; more are rejected as a decompression bomb.
+        listen: The IP address to listen on. Other machines can connect, unless it is a loopback address.
+        port: The port to listen on; 0 selects a free port.
+        max_pixels: The largest number of pixels that a photo may have; more are rejected as a decompression bomb.
     """
 
     listen: str = "127.0.0.1"
@@ -28,7 +28,7 @@ class StudioConfig:
         except ValueError:
             raise ConfigError(
                 f"--listen must be an IP address of this machine, not {self.listen!r}.",
-                "0.0.0.0 stands for all of them.",
+                "Use 0.0.0.0 to listen on all addresses of this machine.",
             ) from None
         check_range("port", self.port, 0, 65_535)
         check_minimum("max_pixels", self.max_pixels, 1)

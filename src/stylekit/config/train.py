@@ -38,7 +38,7 @@ class TrainConfig:
             compares the Gram matrices of each photo.
         content_weight: Weight of the relative content loss.
         style_weight: Weight of the relative style loss.
-        tv_weight: Weight of the total variation.
+        tv_weight: Weight of the total variation loss.
         stability_weight: Weight of the stability loss, which reduces flicker: slight noise in a photo should not
             change the result. 0 turns it off.
         learning_rate: Largest learning rate of the one-cycle schedule.
@@ -100,7 +100,7 @@ class TrainConfig:
 
     @classmethod
     def from_preset(cls, preset: str, **changes: Any) -> Self:
-        """Return the settings of a preset, some of which may be changed.
+        """Return the settings of a preset, with optional changes.
 
         Args:
             preset: `draft`, `good` or `best`.

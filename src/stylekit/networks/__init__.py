@@ -1,4 +1,4 @@
-"""The transformer networks. Each has a folder and an `Architecture`."""
+"""Define the transformer networks. Each network has a folder and an `Architecture`."""
 
 from stylekit.networks.architecture import Architecture, architecture, architectures, register
 from stylekit.networks.fast import FAST

@@ -1,4 +1,4 @@
-"""The interface of transformer networks and their registry, both importable without torch."""
+"""Define the interface and the registry of transformer networks, without importing torch."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -23,9 +23,9 @@ _LARGEST_SETTING = 1024
 class Architecture(ABC):
     """A transformer network, which maps images `(B, 3, H, W)`, RGB in [0, 1], to stylized images of the same shape.
 
-    To add a network, add a folder with a subclass, and call `register` with an instance of it. Public methods take a
-    `config`, the settings that differ from `defaults`, and raise `ConfigError` if a setting is unknown or out of range.
-    They fill in the defaults and pass all settings to the methods that a subclass implements.
+    To add a network, add a folder with a subclass, and call `register` with an instance of the subclass. Public
+    methods take a `config`, the settings that differ from `defaults`, and raise `ConfigError` if a setting is unknown
+    or out of range. They fill in the defaults and pass all settings to the methods that a subclass implements.
 
     Attributes:
         name: The network's name in style files.
@@ -42,7 +42,7 @@ class Architecture(ABC):
 
     @abstractmethod
     def _shapes(self, **settings: int) -> dict[str, Shape]:
-        """Return parameter shapes by name, with normalizations in the order in which they run."""
+        """Return parameter shapes by name, in the order in which the normalizations run."""
 
     @abstractmethod
     def _receptive_radius(self, **settings: int) -> int:
@@ -68,8 +68,8 @@ class Architecture(ABC):
             side: The number of rows of pixels in the tile.
 
         Returns:
-            The number of rows of pixels that correspond to one row of features; and the number of rows of features at
-            each end that correspond to the border that the network added around the tile.
+            The number of rows of pixels for each row of features, and the number of rows of features at each end that
+            belong to the border that the network added around the tile.
         """
         padded = max(-(-side // self.side_multiple) * self.side_multiple, MIN_SIDE)
         cell = max(1, padded // cells)
@@ -101,7 +101,7 @@ class Architecture(ABC):
     def receptive_radius(self, config: Config) -> int:
         """Return how far in pixels a pixel of the photo influences the result, other than through normalizations.
 
-        The distance allows for any position of the pixel in its cell, and is rounded up to a multiple of
+        The distance holds for any position of the pixel within a cell, and is rounded up to a multiple of
         `TILE_MULTIPLE`.
         """
         radius = self._receptive_radius(**self.complete(config)) + self.side_multiple - 1
@@ -140,12 +140,12 @@ class Architecture(ABC):
             config: The settings that differ from `defaults`.
             weights: The parameters by name.
             norms: Means and variances for the normalizations, in order, to use instead of those of the image. If there
-                are fewer of them than normalizations, the graph ends before the first normalization without statistics,
-                and outputs the tensor there as `features`.
+                are fewer statistics than normalizations, the graph ends before the first normalization without
+                statistics, and outputs the input of that normalization as `features`.
             smooths: Whether the graph smooths the statistics over the frames of a video. If so, normalization N uses a
                 mixture of the current frame's mean and variance and those used for the previous frame. The graph takes
-                the latter as `last_N` `(2, C, 1, 1)` and their weight in all mixtures as the scalar `share`, and
-                returns the mixture as `used_N`.
+                the previous statistics as `last_N` `(2, C, 1, 1)` and their weight as the scalar `share`, and returns
+                the mixture as `used_N`.
 
         Raises:
             ConfigError: If a setting is unknown or out of range.
@@ -164,7 +164,7 @@ _REGISTERED: dict[str, Architecture] = {}
 
 
 def register(network: Architecture) -> Architecture:
-    """Make a network available by its name in style files, training and engines, and return it."""
+    """Make a network available by name in style files, training and engines, and return the network."""
     _REGISTERED[network.name] = network
     return network
 

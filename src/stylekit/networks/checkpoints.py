@@ -1,4 +1,4 @@
-"""Reading checkpoints that other programs wrote, without unpickling anything but tensors."""
+"""Read checkpoints that other programs wrote. Nothing but tensors is unpickled."""
 
 import re
 from collections.abc import Mapping
@@ -56,7 +56,7 @@ def _unwrapped(state: Any) -> Any:
 
 
 def _array(tensor: Any) -> NDArray[Any]:
-    """Return a tensor as an array of the same type, or of float32 if NumPy does not support the type."""
+    """Return a tensor as an array of the same type, or as float32 if NumPy does not support the type."""
     import torch
 
     known = tensor.dtype in (torch.float16, torch.float32, torch.float64) or not tensor.is_floating_point()

@@ -1,4 +1,4 @@
-"""The layers of transformer networks as nodes of an ONNX graph."""
+"""Build ONNX graphs from the layers of transformer networks."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from stylekit.networks.shapes import MIN_SIDE, SIDE_MULTIPLE, NormStatistics
 
 _OPSET = 18
-_IR_VERSION = 9  # of the time of opset 18, so that older runtimes can read it
+_IR_VERSION = 9  # the version of opset 18, which older runtimes can read
 
 
 class OutOfStatistics(Exception):
@@ -26,7 +26,7 @@ class OutOfStatistics(Exception):
 
 
 class OnnxGraph:
-    """A graph under construction, whose methods add nodes, and take and return the names of tensors.
+    """A graph under construction. The methods add nodes, and take and return the names of tensors.
 
     Args:
         weights: The network's parameters by name.
@@ -82,7 +82,7 @@ class OnnxGraph:
         return self.node("Slice", x, *(self.constant(values) for values in ([border] * 2, [-border] * 2, [2, 3])))
 
     def padded_convolution(self, x: str, name: str, stride: int = 1) -> str:
-        """Pad by reflection and convolve, so that the size stays the same."""
+        """Pad by reflection and convolve, which keeps the size."""
         return self.convolution(self.padded(x, self.kernel_side(name) // 2), name, stride)
 
     def convolution(self, x: str, name: str, stride: int = 1) -> str:
@@ -97,7 +97,7 @@ class OnnxGraph:
         return self.node("MatMul", left, self.constant(columns.T, np.float32))
 
     def block_kernels(self, name: str, maps: Sequence[NDArray[Any]]) -> tuple[str, str]:
-        """Return weight and bias of a convolution that computes all pixels of a block at once, as separate channels.
+        """Return the weight and bias of a convolution that computes all pixels of a block at once, as channels.
 
         Args:
             name: The convolution that computes one pixel.
@@ -110,7 +110,7 @@ class OnnxGraph:
     def depth_to_space(self, x: str, side: int, width: int) -> str:
         """Arrange the pixels of blocks, each stored in `width` channels, in rows and columns.
 
-        The result is that of ONNX's DepthToSpace, in steps that take onnxruntime a third of the time: with channels
+        The result is the same as that of ONNX's DepthToSpace, but onnxruntime needs a third of the time: with channels
         last, the pixels in a row of a block are adjacent, and whole rows are stacked.
         """
         x = self.node("Transpose", x, perm=[0, 2, 3, 1])
@@ -147,10 +147,10 @@ class OnnxGraph:
         Args:
             x: The tensor to normalize.
             name: The normalization's name, before `.weight` and `.bias`.
-            floor: The number that is added to the variance.
+            floor: The number to add to the variance.
 
         Raises:
-            OutOfStatistics: If statistics were given, but none for this normalization.
+            OutOfStatistics: If statistics were given for earlier normalizations, but not for this one.
         """
         parameters = self.parameter(f"{name}.weight"), self.parameter(f"{name}.bias")
         if self._smooths:

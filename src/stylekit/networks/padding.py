@@ -1,4 +1,4 @@
-"""Padding that lets networks that halve an image several times take images of any size, even of one pixel."""
+"""Pad images of any size, even of a single pixel, for networks that halve an image several times."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,7 @@ from stylekit.networks.shapes import MIN_SIDE, SIDE_MULTIPLE
 
 
 def _reflected(size: int, before: int, after: int, device: torch.device) -> Tensor:
-    """Return the indices 0 … size-1, extended at both ends by reflection, repeatedly if needed."""
+    """Return the indices 0 … size-1, extended at both ends by reflection, if necessary repeatedly."""
     period = max(2 * (size - 1), 1)
     position = torch.arange(-before, size + after, device=device) % period
     return torch.minimum(position, period - position) if size > 1 else position
@@ -19,7 +19,7 @@ def pad_to_multiple(image: Tensor, border: int = 0, multiple: int = SIDE_MULTIPL
     Args:
         image: `(B, C, H, W)`.
         border: Pixels of additional padding at all four edges.
-        multiple: The number.
+        multiple: The number of which the sides become multiples.
 
     Returns:
         `(B, C, H' + 2 border, W' + 2 border)`, where H' and W' are H and W rounded up to multiples, and at least 8; the

@@ -1,4 +1,4 @@
-"""Shapes of network parameters, and the constraints on image sizes."""
+"""Define the shapes of network parameters, and the constraints on image sizes."""
 
 from typing import TYPE_CHECKING, Any
 

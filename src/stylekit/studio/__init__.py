@@ -1,6 +1,6 @@
-"""`stylekit studio`: a page in the browser, on this machine only, that shows a photo in every style.
+"""`stylekit studio`: a page in the browser that shows a photo in every style.
 
-`server` runs it, and `app` answers the requests that `security` lets in. `photos`, `styles` and `choices` hold what the
-user brought and chose, `painter` paints it in a thread of its own (`previews` and `exports`, with the `networks` that
-stay loaded), and `events` reports on that.
+`server` serves the page, and `app` answers the requests that `security` accepts. `photos`, `styles` and `choices` hold
+what the user uploaded and chose. `painter` paints previews and downloads in a separate thread, with the help of
+`previews`, `exports` and the `networks` that stay loaded. `events` reports the progress to the page.
 """

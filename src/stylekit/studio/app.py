@@ -1,4 +1,4 @@
-"""The requests that the page makes."""
+"""Handle the requests of the page."""
 
 import asyncio
 import re
@@ -31,7 +31,7 @@ _FILES = {"": "index.html", "studio.js": "studio.js", "studio.css": "studio.css"
 _MOST_JSON_BYTES = 200_000
 _MOST_WANTS = 1_000
 _PAGE = re.compile(r"[0-9a-f-]{16,64}")
-_SECONDS_UNTIL_FORGOTTEN = 10  # after a page's connection has ended: it may come back
+_SECONDS_UNTIL_FORGOTTEN = 10  # after a page's connection has ended: the page may reconnect
 
 _Body = TypeVar("_Body")
 _Added_co = TypeVar("_Added_co", covariant=True)
@@ -55,7 +55,7 @@ class _Chosen(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class _Collection(Protocol[_Added_co]):
-    """What uploads are added to."""
+    """A collection to which uploads are added."""
 
     def begin(self, name: str, size: int) -> Path: ...
 
@@ -65,17 +65,17 @@ class _Collection(Protocol[_Added_co]):
 
 
 class Studio:
-    """The handlers of requests.
+    """The handlers of the page's requests.
 
     Args:
-        photos: The photos.
-        styles: The styles.
-        painter: Paints them.
-        events: The pages that listen.
+        photos: The uploaded photos.
+        styles: The styles to choose from.
+        painter: Paints previews and downloads.
+        events: The events for the open pages.
     """
 
     def __init__(self, photos: Photos, styles: Styles, painter: Painter, events: Events) -> None:
-        """Keep what the handlers use."""
+        """Create the handlers."""
         self._photos = photos
         self._styles = styles
         self._painter = painter
@@ -84,7 +84,7 @@ class Studio:
         self._writers = anyio.CapacityLimiter(4)
 
     def app(self, place: str) -> Starlette:
-        """Return the app, all of it below the path `/PLACE/`."""
+        """Return the app, which has all its routes below the path `/PLACE/`."""
         routes = [
             *(Route(f"/{path}", _static(name)) for path, name in _FILES.items()),
             Route("/api/events", self.listen),
@@ -104,7 +104,7 @@ class Studio:
         return Starlette(routes=[Mount(f"/{place}", routes=routes)], exception_handlers=_HANDLERS)
 
     async def listen(self, request: Request) -> Response:
-        """Send a page its events, until it closes."""
+        """Stream events to a page until the page closes."""
         page = request.query_params.get("page", "")
         if not _PAGE.fullmatch(page):
             raise ConfigError("Invalid page.")
@@ -125,7 +125,7 @@ class Studio:
             self._painter.forget(page)
 
     async def state(self, request: Request) -> Response:
-        """Return the styles to choose from, the photos that are there, and the limits."""
+        """Return the available styles, the uploaded photos and the upload limit."""
         styles = await anyio.to_thread.run_sync(self._styles.all)
         return JSONResponse(
             {
@@ -136,20 +136,20 @@ class Studio:
         )
 
     async def add_style(self, request: Request) -> Response:
-        """Take a style file."""
+        """Receive a style file."""
         style = await self._receive(request, MOST_STYLE_BYTES, self._styles)
         return JSONResponse(style.document(), 201)
 
     async def add_photo(self, request: Request) -> Response:
-        """Take a photo."""
+        """Receive a photo."""
         photo = await self._receive(request, MOST_PHOTO_BYTES, self._photos)
         return JSONResponse(photo.document(), 201)
 
     async def _receive(self, request: Request, most_bytes: int, collection: "_Collection[_Body]") -> _Body:
-        """Write the body of a request to a file, and add it; the file is deleted if that fails."""
+        """Write the body of a request to a file, and add the file to a collection; delete the file if that fails."""
         size = _length(request)
         if size is None or size > most_bytes:
-            raise _TooLarge(f"Files may have up to {most_bytes // 10**6} MB.", "Use `stylekit apply` for larger ones.")
+            raise _TooLarge(f"Files may have up to {most_bytes // 10**6} MB.", "Use `stylekit apply` for larger files.")
         path = collection.begin(request.query_params.get("name", ""), size)
         try:
             async with self._writers:
@@ -158,8 +158,8 @@ class Studio:
                     async with await anyio.open_file(path, "wb") as file:
                         async for chunk in request.stream():
                             size -= len(chunk)
-                            if size < 0:  # sent in chunks, whose total no header announces
-                                raise _TooLarge("The upload is larger than it said.")
+                            if size < 0:  # with chunked encoding, no header limits the size
+                                raise _TooLarge("The upload is larger than announced.")
                             await file.write(chunk)
             return await anyio.to_thread.run_sync(collection.add, path, limiter=self._decoders)
         except BaseException:
@@ -172,7 +172,7 @@ class Studio:
         return Response(status_code=204)
 
     async def photo_image(self, request: Request) -> Response:
-        """Show a photo."""
+        """Return a photo as an image for the page."""
 
         def show() -> Preview:
             return show_photo(self._photos.reduced(request.path_params["id"]))
@@ -180,10 +180,10 @@ class Studio:
         return _image(await anyio.to_thread.run_sync(show, limiter=self._decoders))
 
     async def want(self, request: Request) -> Response:
-        """Replace the previews that a page waits for; answers their names, and which of them are there."""
+        """Replace the previews that a page is waiting for; return their keys and the previews that are ready."""
         body = await _read(request, _Wanted)
         if body.page not in self._events:
-            return refusal(409, "This page does not listen.", "Reload it.")
+            return refusal(409, "This page is not connected.", "Reload this page.")
         if len(body.wants) > _MOST_WANTS or any(want.size not in SIZES for want in body.wants):
             raise ConfigError("Invalid previews.", "Reload this page.")
         wants = []
@@ -194,17 +194,17 @@ class Studio:
         return JSONResponse({"keys": [want.key for want in wants], "ready": list(ready.values())})
 
     async def preview(self, request: Request) -> Response:
-        """Show a preview that was announced."""
+        """Return a preview that was announced to the page."""
         preview = self._painter.preview(request.path_params["key"])
-        return refusal(404, "This preview is no longer kept.") if preview is None else _image(preview)
+        return refusal(404, "This preview is no longer available.") if preview is None else _image(preview)
 
     async def command(self, request: Request) -> Response:
-        """Return the command line for what is on the screen."""
+        """Return the command that produces what the page shows."""
         photos, choice, _ = await self._chosen(request)
         return JSONResponse({"command": command_line(photos, choice, self._styles)})
 
     async def export(self, request: Request) -> Response:
-        """Start a download."""
+        """Start preparing a download."""
         photos, choice, page = await self._chosen(request)
         export = self._painter.add_export(page, photos, choice)
         return JSONResponse({**export.document(), "command": command_line(photos, choice, self._styles)}, 202)
@@ -226,7 +226,7 @@ class Studio:
         return Response(status_code=204)
 
     async def export_file(self, request: Request) -> Response:
-        """Send what was painted for a download."""
+        """Send the file of a finished download."""
         export = self._find_export(request)
         if export.file is None or not export.file.is_file():
             return refusal(409, "This download is not ready.")
@@ -235,7 +235,7 @@ class Studio:
     def _find_export(self, request: Request) -> Export:
         export = self._painter.export(request.path_params["id"])
         if export is None:
-            raise UnknownUpload("This download is no longer kept.", "Start it again.")
+            raise UnknownUpload("This download is no longer available.", "Start it again.")
         return export
 
 
@@ -260,10 +260,10 @@ def _length(request: Request) -> int | None:
 
 
 async def _read(request: Request, kind: type[_Body]) -> _Body:
-    """Return the JSON of a request, checked.
+    """Decode and validate the JSON body of a request.
 
     Raises:
-        ConfigError: If it is not what the page sends.
+        ConfigError: If the body is not JSON, or does not match `kind`.
     """
     body = bytearray()
     async for chunk in request.stream():
@@ -272,12 +272,12 @@ async def _read(request: Request, kind: type[_Body]) -> _Body:
             raise _TooLarge("The request is too large.")
     try:
         return msgspec.json.decode(bytes(body), type=kind)
-    except msgspec.DecodeError as error:  # of which a ValidationError is one
+    except msgspec.DecodeError as error:  # includes ValidationError
         raise ConfigError(f"Invalid request: {error}.", "Reload this page.") from error
 
 
 async def _as_json(request: Request, error: Exception) -> Response:
-    """Return a known failure as JSON."""
+    """Return a known error as JSON."""
     assert isinstance(error, StylekitError)
     statuses: dict[type[StylekitError], int] = {
         _TooLarge: 413,
@@ -292,7 +292,7 @@ async def _as_json(request: Request, error: Exception) -> Response:
 
 
 async def _left(request: Request, error: Exception) -> Response:
-    """Answer a browser that has closed the connection, which nobody reads."""
+    """Return a response that nobody reads, because the browser has closed the connection."""
     return Response(status_code=400)
 
 

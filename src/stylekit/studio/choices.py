@@ -1,4 +1,4 @@
-"""What the page asks for: styles and their look, checked as the command line checks them, and as a command line."""
+"""The styles and look chosen on the page: validate them as the command line does, and format them as a command."""
 
 import re
 import shlex
@@ -17,14 +17,14 @@ _MOST_STYLES = 4  # in a blend
 
 
 class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A style, and its share in a blend."""
+    """A chosen style and its share in a blend."""
 
     style: str
     share: float = 1.0
 
 
 class Choice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The styles that the user chose, which are blended if there are several, and the look."""
+    """The styles and the look that the user chose. Several styles are blended."""
 
     styles: tuple[Part, ...]
     strength: float = ApplyConfig.strength
@@ -36,7 +36,7 @@ class Choice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The settings of `apply` for this choice.
 
         Raises:
-            ConfigError: If one is out of its range.
+            ConfigError: If a setting is out of range.
         """
         return ApplyConfig(
             strength=self.strength, stroke_size=self.stroke_size, keep_colors=self.keep_colors, again=True
@@ -48,10 +48,10 @@ class Choice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return [part.share for part in self.styles] if len(self.styles) > 1 else None
 
     def check(self, styles: Styles) -> None:
-        """Check that the styles exist and the settings are in their ranges.
+        """Check that the styles exist and the settings are in range.
 
         Raises:
-            ConfigError: If a setting is out of its range, or the number of styles is.
+            ConfigError: If a setting or the number of styles is out of range.
             StyleNotFound: If a style does not exist.
         """
         if not 1 <= len(self.styles) <= _MOST_STYLES:
@@ -63,7 +63,7 @@ class Choice(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         _ = self.config
 
     def at_full_strength(self) -> "Choice":
-        """Return the choice without its strength, which the page adds to previews itself."""
+        """Return the choice at full strength: the page itself applies the strength to previews."""
         return msgspec.structs.replace(self, strength=1.0)
 
 
@@ -71,9 +71,9 @@ def command_line(photos: Sequence[Upload], choice: Choice, styles: Styles) -> st
     """Return the command that paints photos as the page does, quoted for the shell.
 
     Args:
-        photos: The photos, which the command names as the user's files are named.
+        photos: The photos. The command refers to them by the names of the user's files.
         choice: The styles and the look.
-        styles: Knows the styles.
+        styles: The available styles.
     """
     words = ["stylekit", "apply", *(_as_input(photo.name) for photo in photos)]
     for part in choice.styles:
@@ -90,7 +90,7 @@ def command_line(photos: Sequence[Upload], choice: Choice, styles: Styles) -> st
 
 
 def _quoted_for_windows(word: str) -> str:
-    """Quote a word, in which file names have no straight quotation marks there, for PowerShell and, mostly, cmd."""
+    """Quote a word for PowerShell and, in most cases, cmd. Windows file names contain no straight quotation marks."""
     return word if re.fullmatch(r"[\w.:/+-]+", word) else '"' + re.sub("[`$\u201c-\u201e]", r"`\g<0>", word) + '"'
 
 

@@ -1,4 +1,4 @@
-"""Uploaded photos, decoded in worker processes, so that one that crashes its decoder fails alone."""
+"""Decode uploaded photos in worker processes, so that a photo that crashes its decoder does not affect the others."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,9 +26,9 @@ class Decoded:
     """A decoded photo.
 
     Attributes:
-        photo: The photo, reduced if that was asked for.
-        width: Its width before that, in pixels.
-        height: Its height before that.
+        photo: The photo, reduced if the caller requested a maximum size.
+        width: The photo's width in pixels before the reduction.
+        height: The photo's height in pixels before the reduction.
     """
 
     photo: Photo
@@ -37,10 +37,10 @@ class Decoded:
 
 
 class Decoder:
-    """Decodes photos in worker processes, one for each thread that calls it at the same time.
+    """Decodes photos in worker processes, with one worker for each concurrent thread.
 
     Args:
-        max_pixels: The most pixels a photo can have; see `load_photo`.
+        max_pixels: The largest number of pixels that a photo may have; see `load_photo`.
     """
 
     def __init__(self, max_pixels: int) -> None:
@@ -49,16 +49,16 @@ class Decoder:
         self._workers: WorkerPool[_Request, Decoded] = WorkerPool(_decode, _crashed)
 
     def __call__(self, path: Path, max_size: int | None = None) -> Decoded:
-        """Decode a photo, reduced to `max_size` pixels on its longer side unless that is None.
+        """Decode a photo, reduced to `max_size` pixels on its longer side unless `max_size` is None.
 
         Raises:
-            ImageError: If it cannot be read.
+            ImageError: If the photo cannot be read.
             OutOfMemory: If memory runs out.
         """
         return self._workers(_Request(path, self._max_pixels, max_size))
 
     def close(self) -> None:
-        """Stop the workers. None may be decoding."""
+        """Stop the workers, which must be idle."""
         self._workers.close()
 
 
@@ -69,7 +69,7 @@ def _decode(request: _Request) -> Decoded:
     if not photo.is_reduced:
         return Decoded(photo, width, height)
     with read_errors(request.path.name), pillow.set_for(request.max_pixels), request.path.open("rb") as file:
-        sides = sorted(open_image(file, request.path.name).size)  # before its orientation is applied
+        sides = sorted(open_image(file, request.path.name).size)  # before the EXIF orientation is applied
     return Decoded(photo, *(sides if width < height else reversed(sides)))
 
 

@@ -1,4 +1,4 @@
-"""Events for the pages that are open, sent as server-sent events."""
+"""Send events to the open pages, as server-sent events."""
 
 import asyncio
 import contextlib
@@ -8,7 +8,7 @@ from typing import Any
 
 _MOST_WAITING = 1_000  # events of one page
 _MOST_PAGES = 64
-_SECONDS_BETWEEN_SIGNS = 15  # of life, so that a connection that was lost is noticed
+_SECONDS_BETWEEN_SIGNS = 15  # of life, which reveal lost connections
 
 Event = dict[str, Any]
 
@@ -22,17 +22,20 @@ class Events:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def __contains__(self, page: str) -> bool:
-        """Return whether a page listens."""
+        """Return whether a page is listening."""
         return page in self._queues
 
     def send(self, page: str, event: Event) -> None:
-        """Send an event to a page, if it listens. For any thread."""
+        """Send an event to a page, if it is listening. Thread-safe."""
         if self._loop is not None:
-            with contextlib.suppress(RuntimeError):  # the server has ended, and closed the loop
+            with contextlib.suppress(RuntimeError):  # the server has ended and closed the loop
                 self._loop.call_soon_threadsafe(self._put, page, event)
 
     def open(self, page: str) -> asyncio.Queue[Event | None]:
-        """Let a page listen; its earlier connection ends, and so does that of the oldest page of too many."""
+        """Open a connection to a page and return its queue of events.
+
+        An earlier connection to the same page is closed, and so is the oldest connection if there are too many.
+        """
         self._loop = asyncio.get_running_loop()
         self._put(page, None)
         self._queues.pop(page, None)
@@ -44,7 +47,7 @@ class Events:
         return self._queues[page]
 
     def close_page(self, page: str, queue: asyncio.Queue[Event | None]) -> bool:
-        """Forget a page's queue; returns whether the page listens no longer, rather than by another connection."""
+        """Forget a page's queue, and return whether the page has no other connection."""
         if self._queues.get(page) is queue:
             del self._queues[page]
         return page not in self._queues
@@ -58,13 +61,13 @@ class Events:
         queue = self._queues.get(page)
         if queue is None:
             return
-        while queue.full():  # the page does not read, and asks for everything again when it is back
+        while queue.full():  # the page is not reading; after reconnecting, it requests everything again
             queue.get_nowait()
         queue.put_nowait(event)
 
 
 async def stream(queue: asyncio.Queue[Event | None]) -> AsyncIterator[str]:
-    """Yield the events of a queue in the format of `text/event-stream`, until None comes."""
+    """Yield the events of a queue in the format `text/event-stream`, until the queue returns None."""
     yield "event: hello\ndata: {}\n\n"
     while True:
         try:

@@ -1,4 +1,4 @@
-"""Downloads: photos painted at full size, exactly as `stylekit apply` does, and several of them as a ZIP file."""
+"""Paint photos at full size for download, exactly as `stylekit apply` does, and pack several of them as a ZIP file."""
 
 import dataclasses
 import shutil
@@ -27,16 +27,16 @@ class Export:
     """A download in preparation.
 
     Attributes:
-        id: Its id.
-        page: The page that asked for it.
-        photos: The photos.
+        id: The id of the download.
+        page: The page that requested the download.
+        photos: The photos to paint.
         choice: The styles and the look.
-        folder: A private folder for it.
+        folder: A private folder for the results.
         state: `waiting`, `painting`, `done`, `failed` or `cancelled`.
-        done: How many photos are painted or have failed.
-        failures: The messages of those that failed.
-        file: What to download, once it is done.
-        cancelled: Set to end it early.
+        done: The number of photos that are painted or have failed.
+        failures: The errors of the photos that failed.
+        file: The file to download; None until `state` is `done`.
+        cancelled: An event that cancels the download when set.
     """
 
     id: str
@@ -51,7 +51,7 @@ class Export:
     cancelled: threading.Event = field(default_factory=threading.Event)
 
     def document(self) -> dict[str, Any]:
-        """Return its state as an event for the page."""
+        """Return the state of the download as an event for the page."""
         failures = [{"message": error.message, "hint": error.hint} for error in self.failures]
         return {
             "type": "export",
@@ -64,7 +64,7 @@ class Export:
         }
 
     def delete(self) -> None:
-        """Delete its files."""
+        """Delete the files of the download."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -77,17 +77,17 @@ def run_export(
     check: Callable[[], None],
     on_progress: Callable[[], None],
 ) -> None:
-    """Paint the photos of an export, and put the results, if there are several, into a ZIP file.
+    """Paint the photos of an export, and pack several results into a ZIP file.
 
     A photo that fails leaves the others unaffected.
 
     Args:
         export: The export, whose state is updated.
-        styles: Knows the styles.
+        styles: The available styles.
         decoder: Decodes the photos.
-        networks: Paints them.
-        check: Called often; an exception of its ends the export.
-        on_progress: Called whenever the state has changed.
+        networks: The networks that paint the photos.
+        check: Called often; an exception raised here ends the export.
+        on_progress: Called after each change of the export's state.
 
     Raises:
         StylekitError: If nothing could be painted, or the results cannot be written.
@@ -123,9 +123,12 @@ def run_export(
 
 
 def _zipped(outputs: Sequence[Path], results: Path, label: str, check: Callable[[], None]) -> Path:
-    """Move results into a ZIP file, named after the style."""
+    """Move results into a ZIP file that is named after the style."""
     path = results.with_name(f"{label}.zip")
-    with writing(path, StylekitError), zipfile.ZipFile(path, "w") as archive:  # stored: images are compressed already
+    with (
+        writing(path, StylekitError),
+        zipfile.ZipFile(path, "w") as archive,
+    ):  # stored, because images are already compressed
         for output in outputs:
             check()
             archive.write(output, output.relative_to(results))

@@ -1,4 +1,4 @@
-"""The private folder of a studio, which is deleted when the studio ends."""
+"""Create the private folder of a studio, and delete the folder when the studio ends."""
 
 import contextlib
 import secrets
@@ -17,9 +17,9 @@ _LOCK = "lock"
 
 @contextlib.contextmanager
 def private_folder() -> Iterator[Path]:
-    """Yield a new folder that only this user may read, and delete it when the block ends.
+    """Yield a new folder that only this user can read, and delete the folder when the block ends.
 
-    Folders of studios that were killed are deleted first. A studio holds the lock in its folder as long as it runs.
+    Folders that killed studios left behind are deleted first. A running studio holds the lock in its folder.
 
     Raises:
         StylekitError: If the folder cannot be created.
@@ -37,7 +37,7 @@ def private_folder() -> Iterator[Path]:
     finally:
         lock.release()
         shutil.rmtree(folder, ignore_errors=True)
-        with contextlib.suppress(OSError):  # another studio has its folder there
+        with contextlib.suppress(OSError):  # another studio is using this folder
             parent.rmdir()
 
 

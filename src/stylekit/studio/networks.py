@@ -1,4 +1,4 @@
-"""Networks that stay loaded, and that can be interrupted between tiles."""
+"""Keep recently used networks loaded, and interrupt them between tiles."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -14,15 +14,15 @@ from stylekit.styles.style_file import StyleFile
 from stylekit.stylization.style import Style
 
 _MOST_BYTES = 600_000_000
-_COPIES = 4  # of the weights, about, that a loaded network keeps
+_COPIES = 4  # of the weights that a loaded network keeps, approximately
 
 
 class Interruptible:
-    """Calls a function before each run of another engine; see `Engine`.
+    """An engine that calls a function before each run of another engine; see `Engine`.
 
     Args:
-        engine: The engine.
-        check: Called before each tile; an exception of its ends the painting.
+        engine: The engine to wrap.
+        check: Called before each tile; an exception raised here ends the painting.
     """
 
     def __init__(self, engine: Engine, check: Callable[[], None]) -> None:
@@ -77,17 +77,17 @@ class _Network:
 
 
 class Networks:
-    """The networks that were used last, as many as fit into a fixed amount of memory. For one thread."""
+    """The most recently used networks that fit into a fixed amount of memory. Not thread-safe."""
 
     def __init__(self) -> None:
-        """Start with none."""
+        """Start with no networks."""
         self._loaded: OrderedDict[tuple[Path, int], _Network] = OrderedDict()
 
     def load(self, path: Path) -> None:
         """Load the network of a style file.
 
         Raises:
-            StyleFileError: If it cannot be read.
+            StyleFileError: If the file cannot be read.
         """
         self._network(path)
 
@@ -96,7 +96,7 @@ class Networks:
 
         Args:
             paths: The style files.
-            shares: Their shares in a blend; None for a single style.
+            shares: The shares of the styles in a blend; None for a single style.
             check: See `Interruptible`.
 
         Raises:
@@ -121,8 +121,8 @@ class Networks:
         return self._loaded[key]
 
     def _key(self, path: Path) -> tuple[Path, int]:
-        """Return what identifies a file's content: it may be trained again while the studio runs."""
+        """Return a key for a file's content, which changes if the style is trained again in the meantime."""
         try:
             return path, path.stat().st_mtime_ns
-        except OSError:  # reading it raises the error that says why
+        except OSError:  # reading the file raises an error with the reason
             return path, 0

@@ -1,4 +1,4 @@
-"""The one thread that paints: previews that pages still want, small ones first, then downloads."""
+"""Paint in a single thread: first the previews that pages are waiting for, small before large, then downloads."""
 
 import contextlib
 import hashlib
@@ -19,21 +19,21 @@ from stylekit.studio.photos import Photos, Upload
 from stylekit.studio.previews import Preview, PreviewCache, paint_preview
 from stylekit.studio.styles import Styles
 
-_MOST_EXPORTS = 12  # kept for a download, or waiting
+_MOST_EXPORTS = 12  # waiting, painting or ready to download
 
 _log = logging.getLogger(__name__)
 
 
 class _Dropped(Exception):
-    """What is being painted is no longer wanted."""
+    """The current preview or download is no longer wanted."""
 
 
 @dataclass(frozen=True)
 class Want:
-    """A preview that a page waits for.
+    """A preview that a page is waiting for.
 
     Attributes:
-        photo: The photo.
+        photo: The photo to paint.
         choice: The styles and the look, at full strength.
         size: `small` or `large`.
     """
@@ -44,22 +44,22 @@ class Want:
 
     @property
     def key(self) -> str:
-        """The preview's name."""
+        """The name of the preview on the page."""
         return hashlib.sha256(repr((self.photo.id, self.choice, self.size)).encode()).hexdigest()[:24]
 
 
 class Painter:
-    """Paints what pages want.
+    """Paints previews and downloads for the pages.
 
-    onnxruntime uses all processors for one image, so that one thread is as fast as several and takes less memory. Each
-    page says what it wants, all of it and in order, whenever that changes; what no page wants any longer is dropped,
-    even half-painted.
+    onnxruntime uses all processors for a single image, so one thread is as fast as several and takes less memory. A
+    page sends its complete list of wanted previews, in order, whenever the list changes. Previews that no page wants
+    any longer are dropped, even while they are being painted.
 
     Args:
-        photos: The photos.
-        styles: The styles.
+        photos: The uploaded photos.
+        styles: The styles to choose from.
         decoder: Decodes photos for downloads.
-        folder: The private folder of the downloads.
+        folder: The private folder for downloads.
         send: Sends an event to a page.
     """
 
@@ -83,10 +83,10 @@ class Painter:
         self._thread.start()
 
     def want(self, page: str, wants: Sequence[Want]) -> dict[str, Event]:
-        """Replace what a page wants.
+        """Replace the previews that a page wants.
 
         Returns:
-            The previews that are there already, as the events that announce them, by their names.
+            For each preview that is ready, by its key, the event that announces the preview.
         """
         with self._changed:
             ready = {want.key: preview for want in wants if (preview := self._previews.get(want.key)) is not None}
@@ -95,7 +95,7 @@ class Painter:
         return {key: _announcement(key, preview) for key, preview in ready.items()}
 
     def forget(self, page: str) -> None:
-        """Drop all work for a page that was closed."""
+        """Drop all work for a page that has closed."""
         with self._changed:
             self._wants.pop(page, None)
             for export in self._exports.values():
@@ -104,15 +104,15 @@ class Painter:
             self._changed.notify_all()
 
     def preview(self, key: str) -> Preview | None:
-        """Return a preview that was announced, if it is still kept."""
+        """Return a preview that was announced; None if it is no longer cached."""
         with self._changed:
             return self._previews.get(key)
 
     def add_export(self, page: str, photos: Sequence[Upload], choice: Choice) -> Export:
-        """Start a download, which is painted after the previews.
+        """Add a download, which is painted after the previews.
 
         Raises:
-            StylekitError: If too many downloads wait.
+            StylekitError: If too many downloads are waiting.
         """
         with self._changed:
             ended = [each for each in self._exports.values() if each.state not in ("waiting", "painting")]
@@ -126,12 +126,12 @@ class Painter:
         return export
 
     def export(self, id: str) -> Export | None:
-        """Return a download."""
+        """Return the download with this id; None if it does not exist."""
         with self._changed:
             return self._exports.get(id)
 
     def cancel(self, export: Export) -> None:
-        """Cancel a download: at once if it waits, and before the next tile if it is being painted."""
+        """Cancel a download, either at once or, if it is being painted, before the next tile."""
         export.cancelled.set()
         with self._changed:
             is_waiting = export.state == "waiting"
@@ -141,7 +141,7 @@ class Painter:
             self._send(export.page, export.document())
 
     def close(self) -> None:
-        """End the thread; what it paints is dropped."""
+        """Stop the thread, and drop the current preview or download."""
         with self._changed:
             self._is_closing = True
             self._changed.notify_all()
@@ -153,7 +153,7 @@ class Painter:
                 task()
             except _Dropped:
                 continue
-            except Exception:  # a bug; the page must not wait for ever for all that follows
+            except Exception:  # a bug, which must not stop the work that follows
                 _log.exception("The painter failed.")
 
     def _next(self) -> Callable[[], None] | None:
@@ -172,7 +172,7 @@ class Painter:
         return None
 
     def _first_want(self) -> Want | None:
-        """Return what to paint next: of every page the first, the small ones before the large ones."""
+        """Return the preview to paint next: the first preview of a page, small before large."""
         firsts = [wants[0] for wants in self._wants.values() if wants]
         return min(firsts, key=lambda want: want.size != "small", default=None)
 
@@ -205,7 +205,7 @@ class Painter:
                 raise _Dropped
 
     def _finish(self, want: Want, preview: Preview) -> None:
-        """Keep a preview, and announce it to the pages that want it."""
+        """Cache a preview, and announce it to the pages that are waiting for it."""
         with self._changed:
             if preview.error is None:
                 self._previews.put(want.key, preview)
@@ -227,7 +227,7 @@ class Painter:
                     want = self._first_want()
                 if want is None:
                     return
-                self._paint(want)  # nobody waits for a preview while a large photo is painted
+                self._paint(want)  # a large photo must not delay previews
 
         try:
             run_export(export, self._styles, self._decoder, self._networks, check=check, on_progress=report)

@@ -1,4 +1,4 @@
-"""The photos that the user brought."""
+"""Store the photos that the user uploaded."""
 
 import re
 import secrets
@@ -20,7 +20,7 @@ from stylekit.video.formats import VIDEO_SUFFIXES
 LARGE = 1200  # longer side of large previews in pixels
 MOST_PHOTOS = 100
 MOST_PHOTO_BYTES = 400_000_000
-MOST_BYTES = 4_000_000_000  # of all of them
+MOST_BYTES = 4_000_000_000  # of all photos together
 
 _MOST_REDUCED_BYTES = 150_000_000  # of reduced photos in memory
 _MOST_NAME_BYTES = 180
@@ -28,21 +28,21 @@ _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]' if sys.platform == "win32" 
 
 
 class UnknownUpload(ImageError):
-    """No photo has this id: it was removed, or the studio was started again."""
+    """No upload has this id, because it was removed or the studio was restarted."""
 
 
 @dataclass(frozen=True)
 class Upload:
-    """A photo.
+    """An uploaded photo.
 
     Attributes:
-        id: Its id.
-        name: Its file's name.
-        path: Its file in the private folder.
-        width: Its width in pixels, upright.
-        height: Its height.
-        notes: What the reader dropped or changed.
-        is_painted: Whether stylekit painted it.
+        id: The photo's id on the page.
+        name: The name of the photo's file.
+        path: The photo's file in the private folder.
+        width: The photo's width in pixels, after the EXIF orientation is applied.
+        height: The photo's height in pixels, after the EXIF orientation is applied.
+        notes: Notes on what was dropped or changed when the photo was read.
+        is_painted: Whether the photo is a painting by stylekit.
     """
 
     id: str
@@ -54,15 +54,15 @@ class Upload:
     is_painted: bool
 
     def document(self) -> dict[str, Any]:
-        """Return what the page shows of it, as JSON types."""
+        """Return what the page shows about the photo, as JSON-serializable values."""
         return {"id": self.id, "name": self.name, "width": self.width, "height": self.height, "notes": self.notes}
 
 
 class Photos:
-    """Photos in a private folder. For any thread.
+    """The uploaded photos, stored in a private folder. Thread-safe.
 
     Args:
-        folder: The folder.
+        folder: The folder for the photos.
         decoder: Decodes photos.
     """
 
@@ -72,23 +72,25 @@ class Photos:
         self._decoder = decoder
         self._lock = threading.Lock()
         self._photos: dict[str, Upload] = {}
-        self._files: dict[str, tuple[str, int]] = {}  # names and sizes, those that are being uploaded included
+        self._files: dict[str, tuple[str, int]] = {}  # names and sizes, including unfinished uploads
         self._reduced: OrderedDict[str, Photo] = OrderedDict()
 
     def begin(self, name: str, size: int) -> Path:
-        """Return where to write a photo that is uploaded, in a new folder of its own that does not exist yet.
+        """Return the path to which to write an upload, in a new folder that does not exist yet.
 
         Args:
             name: The file's name.
-            size: Its size in bytes.
+            size: The file's size in bytes.
 
         Raises:
-            ImageError: If there are too many photos, or too large ones.
+            ImageError: If the studio has too many photos, or the photos are too large.
         """
         id = secrets.token_hex(8)
         with self._lock:
             if len(self._files) >= MOST_PHOTOS:
-                raise ImageError(f"The studio holds up to {MOST_PHOTOS} photos.", "Paint whole folders with apply.")
+                raise ImageError(
+                    f"The studio holds up to {MOST_PHOTOS} photos.", "Use `stylekit apply` for whole folders."
+                )
             if sum(used for _, used in self._files.values()) + size > MOST_BYTES:
                 raise ImageError(f"The studio holds up to {MOST_BYTES // 10**9} GB.", "Remove some photos first.")
             name = _unused(clean_name(name), {taken for taken, _ in self._files.values()})
@@ -105,7 +107,7 @@ class Photos:
         """Add an uploaded file as a photo.
 
         Raises:
-            ImageError: If it cannot be read, or is a video or an animation.
+            ImageError: If the file cannot be read, or is a video or an animation.
         """
         if path.suffix.lower() in VIDEO_SUFFIXES or is_animation(path):
             kind = "video" if path.suffix.lower() in VIDEO_SUFFIXES else "animation"
@@ -123,15 +125,15 @@ class Photos:
         return upload
 
     def all(self) -> list[Upload]:
-        """Return the photos, the oldest first."""
+        """Return all photos, oldest first."""
         with self._lock:
             return list(self._photos.values())
 
     def get(self, id: str) -> Upload:
-        """Return a photo.
+        """Return the photo with this id.
 
         Raises:
-            UnknownUpload: If it does not exist.
+            UnknownUpload: If the photo does not exist.
         """
         with self._lock:
             if id not in self._photos:
@@ -142,7 +144,7 @@ class Photos:
         """Delete a photo.
 
         Raises:
-            UnknownUpload: If it does not exist.
+            UnknownUpload: If the photo does not exist.
         """
         path = self.get(id).path
         with self._lock:
@@ -154,7 +156,7 @@ class Photos:
         """Return a photo, reduced to `LARGE` pixels on its longer side.
 
         Raises:
-            ImageError: If it does not exist, or cannot be read.
+            ImageError: If the photo does not exist, or cannot be read.
         """
         upload = self.get(id)
         with self._lock:
@@ -163,7 +165,7 @@ class Photos:
                 return self._reduced[id]
         photo = self._decoder(upload.path, LARGE).photo
         with self._lock:
-            if id in self._photos:  # it may have been removed meanwhile
+            if id in self._photos:  # the user may have removed the photo in the meantime
                 self._keep(id, photo)
         return photo
 
@@ -174,7 +176,7 @@ class Photos:
 
 
 def clean_name(name: str) -> str:
-    """Return a file's name without what a file system forbids, never empty, and of bounded length."""
+    """Return a file name without forbidden characters, not empty and of limited length."""
     name = _FORBIDDEN.sub("_", name.encode(errors="replace").decode()).strip(" .") or "photo"
     stem, suffix = Path(name).stem, Path(name).suffix[:16]
     while len(stem.encode()) > _MOST_NAME_BYTES:
@@ -183,7 +185,7 @@ def clean_name(name: str) -> str:
 
 
 def _unused(name: str, names: set[str]) -> str:
-    """Return a name, numbered if another photo has it."""
+    """Return a name, with a number if another photo already has the name."""
     path, number = Path(name), 1
     while name in names:
         number += 1

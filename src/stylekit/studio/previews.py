@@ -1,4 +1,4 @@
-"""Previews: a photo in a style at a size for the page, with strokes as large as in the result at full size."""
+"""Paint previews for the page, with strokes as large in proportion as in the full-size result."""
 
 import io
 from collections import OrderedDict
@@ -18,7 +18,7 @@ from stylekit.stylization.style import Style
 
 SIZES = {"small": 640, "large": LARGE}  # longer side in pixels
 
-_LONGEST_PAINTED = {"small": 640, "large": 1600}  # side in pixels; finer strokes than that has are not shown
+_LONGEST_PAINTED = {"small": 640, "large": 1600}  # side in pixels, which limits how fine the strokes can be
 _MOST_BYTES = 150_000_000
 
 
@@ -27,10 +27,10 @@ class Preview:
     """An image for the page.
 
     Attributes:
-        content: The image file.
-        media_type: Its type.
-        is_coarse: Whether its strokes are coarser than those of the result at full size.
-        error: Why it could not be painted; the other attributes are then empty.
+        content: The content of the image file.
+        media_type: The media type of the image file.
+        is_coarse: Whether the strokes are coarser than those of the full-size result.
+        error: Why the preview could not be painted; the other attributes are then empty. None on success.
     """
 
     content: bytes = b""
@@ -40,13 +40,13 @@ class Preview:
 
 
 def paint_preview(style: Style, upload: Upload, photo: Photo, choice: Choice, size: str) -> Preview:
-    """Paint a preview, at full strength: the page shows the photo beneath it.
+    """Paint a preview at full strength: the page blends it with the photo.
 
     Args:
-        style: The style.
-        upload: The photo.
-        photo: Its pixels, reduced to `LARGE` pixels on the longer side.
-        choice: The look.
+        style: The style to apply.
+        upload: The photo to paint.
+        photo: The pixels of the photo, reduced to `LARGE` pixels on the longer side.
+        choice: The chosen look.
         size: A key of `SIZES`.
 
     Raises:
@@ -63,7 +63,7 @@ def paint_preview(style: Style, upload: Upload, photo: Photo, choice: Choice, si
 
 
 def show_photo(photo: Photo) -> Preview:
-    """Return the photo itself as an image for the page."""
+    """Return a photo, not stylized, as an image for the page."""
     return Preview(*encode(photo.pixels, photo.alpha))
 
 
@@ -78,7 +78,7 @@ def _resized(photo: Photo, max_size: int) -> tuple[Pixels, Pixels | None]:
 
 
 def encode(pixels: Pixels, alpha: Pixels | None) -> tuple[bytes, str]:
-    """Return an image file for a browser, and its media type: JPEG, or WebP if there is transparency."""
+    """Encode an image for a browser as JPEG, or as WebP if it has transparency; return the file and its media type."""
     image, buffer = Image.fromarray(pixels), io.BytesIO()
     if alpha is None:
         image.save(buffer, "JPEG", quality=90)
@@ -89,20 +89,20 @@ def encode(pixels: Pixels, alpha: Pixels | None) -> tuple[bytes, str]:
 
 
 class PreviewCache:
-    """The previews that were used last, as many as fit into a fixed amount of memory."""
+    """The most recently used previews that fit into a fixed amount of memory."""
 
     def __init__(self) -> None:
         """Start empty."""
         self._previews: OrderedDict[str, Preview] = OrderedDict()
 
     def get(self, key: str) -> Preview | None:
-        """Return a preview, if it is kept."""
+        """Return a preview; None if it is not cached."""
         if key in self._previews:
             self._previews.move_to_end(key)
         return self._previews.get(key)
 
     def put(self, key: str, preview: Preview) -> None:
-        """Keep a preview in place of those used longest ago."""
+        """Cache a preview, and drop the least recently used previews if memory runs short."""
         self._previews[key] = preview
         while sum(max(len(preview.content), 1_000) for preview in self._previews.values()) > _MOST_BYTES:
             self._previews.popitem(last=False)

@@ -1,10 +1,10 @@
-"""Who may talk to the studio: pages that it served itself, in a browser that came with the token.
+"""Restrict access to pages that the studio itself served, in a browser that presented the token.
 
-Any web page can send requests to 127.0.0.1, and a name that its owner points there (DNS rebinding) even makes them
-same-origin. So each request must name this server as its host, come from a page of this server if it comes from a page
-at all, and carry a secret. The secret travels in the address once and is exchanged for a cookie, which scripts cannot
-read. Browsers send cookies to every port of a host: the cookie is therefore limited to a path that no other server
-knows.
+Any web page can send requests to 127.0.0.1. With DNS rebinding, where the domain of a page resolves to 127.0.0.1, such
+requests are even same-origin. Each request must therefore name this server as its host, come from a page of this server
+if it comes from a page at all, and carry a secret. The secret is in the URL only once, and is exchanged for a cookie
+that scripts cannot read. Browsers send cookies to every port of a host, so the cookie is limited to a path that no
+other server knows.
 """
 
 import hmac
@@ -33,7 +33,7 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Cache-Control": "no-store",  # the browser's cache is on the disk
+    "Cache-Control": "no-store",  # the browser's cache would write photos to disk
 }
 
 
@@ -43,13 +43,13 @@ def _new_secret() -> str:
 
 @dataclass
 class Keys:
-    """The secrets of one run.
+    """The secrets of one run of the studio.
 
     Attributes:
-        token: Lets a browser or a script in.
-        launch: Lets one browser in, once: other users can see it among the browser's arguments.
-        cookie: What the browser gets in exchange.
-        place: The path below which everything is.
+        token: Gives a browser or a script access.
+        launch: Gives access only once, because other users can see this token in the browser's command line.
+        cookie: The value of the cookie that the browser receives in exchange for a token.
+        place: The path that contains all pages of the studio.
     """
 
     token: str = field(default_factory=_new_secret)
@@ -58,7 +58,7 @@ class Keys:
     place: str = field(default_factory=lambda: secrets.token_urlsafe(9))
 
     def open_with(self, token: str) -> bool:
-        """Return whether a token from an address lets its browser in."""
+        """Return whether a token from a URL gives the browser access."""
         if self.launch and _equal(token, self.launch):
             self.launch = ""
             return True
@@ -70,11 +70,11 @@ def _equal(given: str, secret: str) -> bool:
 
 
 def allowed_hosts(listen: str, port: int) -> frozenset[str] | None:
-    """Return the hosts by which requests may address a server; None for the address of any network interface.
+    """Return the hosts by which requests may address a server; None allows the address of any network interface.
 
     Args:
-        listen: The address that it listens on.
-        port: Its port.
+        listen: The IP address that the server is listening on.
+        port: The server's port.
     """
     address = ipaddress.ip_address(listen)
     if address.is_unspecified:
@@ -84,13 +84,13 @@ def allowed_hosts(listen: str, port: int) -> frozenset[str] | None:
 
 
 class Guard:
-    """Passes on to an app only the requests that may be made, and adds headers to all responses.
+    """Passes only permitted requests on to an app, and adds headers to all responses.
 
     Args:
-        app: The app.
-        keys: The secrets.
-        hosts: The hosts by which the server may be addressed, with the port; see `allowed_hosts`.
-        port: The port.
+        app: The app to protect.
+        keys: The secrets of this run.
+        hosts: The hosts, with the port, by which requests may address the server; see `allowed_hosts`.
+        port: The server's port.
     """
 
     def __init__(self, app: ASGIApp, keys: Keys, hosts: Iterable[str] | None, port: int) -> None:
@@ -102,7 +102,7 @@ class Guard:
         self._cookie_name = f"stylekit-studio-{port}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request."""
+        """Answer a request or pass it on to the app."""
         if scope["type"] != "http":
             return
 
@@ -117,11 +117,11 @@ class Guard:
         await (response or self._app)(scope, receive, send_with_headers)
 
     def _judge(self, scope: Scope) -> Response | None:
-        """Return the answer to a request that is not passed on, or None."""
+        """Return the response to a rejected request; None if the request is permitted."""
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if not self._is_host(host):
-            return refusal(403, "This server does not have that name.", "Open the address that the terminal shows.")
+            return refusal(403, "Unknown host name.", "Open the address that the terminal shows.")
         origin = headers.get("origin")
         if origin is not None and origin != f"http://{host}":
             return refusal(403, "Pages of other origins may not use the studio.")
@@ -135,14 +135,14 @@ class Guard:
         if not _equal(self._cookie(headers), self._keys.cookie):
             return refusal(403, "The token is missing.", "Open the address that the terminal shows.")
         if scope["method"] not in _SAFE_METHODS and origin is None:
-            return refusal(403, "The request does not say which page it comes from.")
+            return refusal(403, "The request does not name the page that it comes from.")
         return None
 
     def _enter(self, scope: Scope) -> Response:
-        """Exchange the token in an address for a cookie."""
+        """Exchange the token in a URL for a cookie."""
         token = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
         if scope["method"] != "GET" or not self._keys.open_with(token):
-            words = "This page needs the address that `stylekit studio` shows in its terminal, with the token in it.\n"
+            words = "The token is missing. Open the address that `stylekit studio` shows in the terminal.\n"
             return PlainTextResponse(words, 403)
         place = f"/{self._keys.place}/"
         response = RedirectResponse(place, 303)
@@ -151,20 +151,20 @@ class Guard:
 
     def _is_host(self, host: str) -> bool:
         if not re.search(r":\d+$", host):
-            host += ":80"  # browsers leave it out
+            host += ":80"  # browsers omit the default port
         if self._hosts is not None:
             return host in self._hosts
         name, _, port = host.rpartition(":")
         if port != str(self._port):
             return False
-        try:  # an address cannot be pointed elsewhere, as a name can
+        try:  # DNS rebinding works only with names, not with IP addresses
             ipaddress.ip_address(name.strip("[]"))
         except ValueError:
             return name == "localhost"
         return True
 
     def _cookie(self, headers: Headers) -> str:
-        # not `SimpleCookie`, which gives up at cookies that it cannot parse: other servers of this machine set those
+        # `SimpleCookie` fails at malformed cookies, which other servers on this machine may have set
         return cookie_parser(headers.get("cookie", "")).get(self._cookie_name, "")
 
 

@@ -1,4 +1,4 @@
-"""The studio's server: its socket, its folder and its threads, from start to end."""
+"""Start and stop the studio's server, with its socket, folder and threads."""
 
 import contextlib
 import ipaddress
@@ -25,12 +25,12 @@ _SECONDS_FOR_LAST_ANSWERS = 2
 
 @dataclass(frozen=True)
 class Address:
-    """Where the studio is.
+    """The address of the studio's page.
 
     Attributes:
-        url: The address to open, with the token in it.
-        launch_url: The same with a token that opens it once, for the arguments of a browser.
-        port: The port.
+        url: The URL to open, which contains the token.
+        launch_url: A URL with a token that works only once, to pass to a browser on the command line.
+        port: The port of the server.
     """
 
     url: str
@@ -39,10 +39,10 @@ class Address:
 
 
 class Server(uvicorn.Server):
-    """A server that ends the streams of events when it ends, instead of waiting for them."""
+    """A server that closes the event streams on shutdown, instead of waiting for their end."""
 
     def __init__(self, config: uvicorn.Config, events: Events) -> None:
-        """Keep the streams."""
+        """Create the server."""
         super().__init__(config)
         self._events = events
 
@@ -58,15 +58,15 @@ def serve(
     on_ready: Callable[[Address], None] = lambda address: None,
     on_server: Callable[[Server], None] = lambda server: None,
 ) -> None:
-    """Run the studio until the process gets SIGINT or SIGTERM, which then have their usual effect.
+    """Run the studio until the process receives SIGINT or SIGTERM. The signals then have their usual effect.
 
     Args:
-        config: Settings.
+        config: The settings of the studio.
         on_ready: Called once with the address, when browsers can connect.
-        on_server: Called with the server, before it runs.
+        on_server: Called with the server before it starts.
 
     Raises:
-        StylekitError: If the port is taken, or the private folder cannot be created.
+        StylekitError: If the port is in use, or the private folder cannot be created.
     """
     with (
         bound_socket(config.listen, config.port) as listener,
@@ -98,22 +98,22 @@ def serve(
 
 @contextlib.contextmanager
 def bound_socket(listen: str, port: int) -> Iterator[socket.socket]:
-    """Yield a socket that listens.
+    """Yield a listening socket.
 
     Raises:
-        StylekitError: If the address is taken, or not one of this machine.
+        StylekitError: If the address is in use or does not belong to this machine.
     """
     is_ipv6 = ipaddress.ip_address(listen).version == 6
     with socket.socket(socket.AF_INET6 if is_ipv6 else socket.AF_INET) as listener:
         try:
-            if os.name != "nt":  # there it would let another program take the port
+            if os.name != "nt":  # on Windows, the option would let another program take the port
                 listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((listen, port))
             listener.listen(512)
         except OSError as error:
             raise StylekitError(
                 f"Cannot listen on {listen}, port {port}: {(error.strerror or str(error)).lower()}.",
-                "Choose another --port, or leave it out for a free one.",
+                "Choose another --port, or omit --port to use a free port.",
             ) from error
         yield listener
 

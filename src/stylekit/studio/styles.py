@@ -1,4 +1,4 @@
-"""The styles to choose from: those of this machine, and files that the user dropped in."""
+"""List the styles to choose from: the styles on this machine, and style files that the user uploaded."""
 
 import secrets
 import shutil
@@ -14,20 +14,20 @@ from stylekit.styles.catalog import local_styles
 from stylekit.styles.names import IMPORTABLE_SUFFIXES, SUFFIX, style_label
 from stylekit.styles.style_file import Credits, is_style_file, load_style_file
 
-MOST_STYLES = 50  # dropped in
+MOST_STYLES = 50  # uploaded
 MOST_STYLE_BYTES = 100_000_000
 
 
 @dataclass(frozen=True)
 class StyleChoice:
-    """A style to choose.
+    """A style to choose from.
 
     Attributes:
-        id: Its id on the page.
-        name: Its name.
-        where: `own`, `bundled`, `cached`, or `file` for one that was dropped in.
-        path: Its file.
-        credits: Who made its painting.
+        id: The style's id on the page.
+        name: The style's name.
+        where: `own`, `bundled`, `cached`, or `file` for an uploaded style file.
+        path: The style's file.
+        credits: Who made the style's painting and weights.
     """
 
     id: str
@@ -38,16 +38,16 @@ class StyleChoice:
 
     @property
     def reference(self) -> str:
-        """What `apply` loads it by: its name, or the path of a file that was dropped in."""
+        """The reference that loads the style: its name, or the path of an uploaded file."""
         return str(self.path) if self.where == "file" else self.name
 
     @property
     def reference_for_user(self) -> str:
-        """What the user's command line names it by: its name, or the name of the file."""
+        """The reference in a command for the user: the style's name, or the name of the user's file."""
         return self.path.name if self.where == "file" else self.name
 
     def document(self) -> dict[str, Any]:
-        """Return what the page shows of it, as JSON types."""
+        """Return what the page shows about the style, as JSON-serializable values."""
         about = self.credits
         return {
             "id": self.id,
@@ -60,14 +60,14 @@ class StyleChoice:
 
 
 class Styles:
-    """The styles of this machine, and files in a private folder. For any thread.
+    """The styles on this machine and uploaded style files. Thread-safe.
 
     Args:
-        folder: The folder.
+        folder: The private folder for uploaded files.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Start with the styles of this machine."""
+        """Start with the styles on this machine."""
         self._folder = folder
         self._lock = threading.Lock()
         self._dropped: dict[str, StyleChoice] = {}
@@ -75,7 +75,7 @@ class Styles:
         self.all()
 
     def all(self) -> list[StyleChoice]:
-        """Return the styles: those dropped in, the user's own, then bundled and cached ones."""
+        """Return all styles: uploaded, then the user's own, bundled and cached styles."""
         local = {
             entry.name: StyleChoice(entry.name, entry.name, entry.where, entry.path, entry.credits)
             for entry in sorted(local_styles(), key=lambda entry: (entry.where != "own", entry.name))
@@ -86,10 +86,10 @@ class Styles:
             return [*reversed(self._dropped.values()), *local.values()]
 
     def get(self, id: str) -> StyleChoice:
-        """Return a style.
+        """Return the style with this id.
 
         Raises:
-            StyleNotFound: If it does not exist.
+            StyleNotFound: If the style does not exist.
         """
         with self._lock:
             style = self._dropped.get(id) or self._local.get(id)
@@ -98,18 +98,21 @@ class Styles:
         return style
 
     def begin(self, name: str, size: int) -> Path:
-        """Return where to write a file that is dropped in, in a new folder of its own that does not exist yet.
+        """Return the path to which to write an upload, in a new folder that does not exist yet.
 
         Args:
             name: The file's name.
-            size: Its size in bytes; the number of files is what is limited.
+            size: The file's size in bytes, which is ignored: only the number of files is limited.
 
         Raises:
-            ConfigError: If there are too many.
+            ConfigError: If the studio has too many style files.
         """
         with self._lock:
             if len(self._dropped) >= MOST_STYLES:
-                raise ConfigError(f"The studio takes up to {MOST_STYLES} style files.", "Import styles to keep them.")
+                raise ConfigError(
+                    f"The studio takes up to {MOST_STYLES} style files.",
+                    "Import the styles instead: `stylekit styles import`.",
+                )
         return self._folder / f"style-{secrets.token_hex(8)}" / clean_name(name)
 
     def discard(self, path: Path) -> None:
@@ -117,16 +120,16 @@ class Styles:
         shutil.rmtree(path.parent, ignore_errors=True)
 
     def add(self, path: Path) -> StyleChoice:
-        """Add a file that was dropped in. This is where a painting will become a style.
+        """Add an uploaded style file.
 
         Raises:
-            StyleFileError: If it is not a style file.
+            StyleFileError: If the file is not a style file.
         """
         suffix = path.suffix.lower()
         if suffix in READABLE_SUFFIXES:
             raise StyleFileError(
-                f"{path.name} is an image. A painting cannot be used as a style at once: it must be learned first.",
-                f"Learn it with `stylekit train {path.name} --content coco`, then reload this page.",
+                f"{path.name} is an image. A painting must be trained as a style first.",
+                f"Train it with `stylekit train {path.name} --content coco`, then reload this page.",
             )
         if suffix in IMPORTABLE_SUFFIXES:
             raise StyleFileError(

@@ -1,1 +1,1 @@
-"""Style files: their format, where they are stored, and the catalogs and programs they come from."""
+"""Read, write, find, import and download style files."""

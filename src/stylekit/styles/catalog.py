@@ -1,4 +1,4 @@
-"""The available styles: the user's own, the bundled and the cached styles, and the remote styles listed in catalogs.
+"""List the available styles: the user's own, bundled and cached styles, and remote styles from catalogs.
 
 A catalog is a JSON file with the URLs and hashes of style files; docs/catalogs.md describes how to publish one.
 """

@@ -1,4 +1,4 @@
-"""The format of catalogs, as types that validate catalogs and generate docs/catalog.schema.json."""
+"""Define the format of catalogs, as types that validate catalogs and generate docs/catalog.schema.json."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Importing weights that other programs wrote. Only plain tensors are unpickled."""
+"""Import weights that other programs wrote. Only plain tensors are unpickled."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -20,7 +20,7 @@ from stylekit.styles.style_file import (
     read_tensors,
 )
 
-# Before torch 0.4, instance normalizations stored running statistics that they never used.
+# Before torch 0.4, instance normalizations stored running statistics without using them.
 _UNUSED = re.compile(r".*\.(running_mean|running_var|num_batches_tracked)")
 _LOSS_NETWORK = re.compile(r"features\.\w+\.(weight|bias)")
 
@@ -76,7 +76,8 @@ def _checkpoint_error(path: Path) -> StyleFileError:
 def _recognized(tensors: Mapping[str, NDArray[Any]]) -> tuple[str, StyleWeights]:
     """Return the name of the network that most tensors belong to, and its weights by parameter name.
 
-    If the network is part of a larger model, its prefix is removed from the names, and all other tensors are dropped.
+    If the network is part of a larger model, the prefix of the network is removed from the names, and all other tensors
+    are dropped.
     """
     shared: dict[tuple[str, str], int] = {}
     for network in architectures():

@@ -1,4 +1,4 @@
-"""Styles by name: locating, loading, importing, saving, describing, exporting and removing them."""
+"""Locate, load, import, save, describe, export and remove styles by name."""
 
 import dataclasses
 import difflib
@@ -60,7 +60,7 @@ def load_style_file_by_name(style: str) -> StyleFile:
     """Load a style by name or path; see `locate_style`.
 
     Raises:
-        StyleNotFound: If it does not exist.
+        StyleNotFound: If the style does not exist.
         StyleFileError: If the file cannot be read, is corrupt, or is not a style.
     """
     return read_style(locate_style(style))
@@ -99,7 +99,7 @@ def check_free(name: str) -> None:
     """Check that the user can give this name to a new style.
 
     Raises:
-        ConfigError: If the name is invalid, or another style of the user or a bundled style has it.
+        ConfigError: If the name is invalid, or is taken by another of the user's styles or a bundled style.
     """
     if is_bundled(check_style_name(name)):
         raise ConfigError(
@@ -118,7 +118,7 @@ def save_own_style(style: StyleFile) -> Path:
         The style file.
 
     Raises:
-        StyleFileError: If it cannot be written.
+        StyleFileError: If the style file cannot be written.
     """
     path = own_styles_dir() / f"{style.metadata.name}{SUFFIX}"
     save_style_file(style, path)
@@ -152,7 +152,7 @@ def import_style(source: str | os.PathLike[str], name: str, *, force: bool = Fal
 
 
 def _check_source(source: Path) -> None:
-    """Check that a file to import exists and can be imported; if not, suggest the command that was meant."""
+    """Check that a file exists and can be imported; the hint of an error suggests the right command."""
     scheme, slash, rest = str(source).partition(":/")  # `Path` merges the two slashes of a URL
     if slash and scheme in ("http", "https", "hf"):
         raise StyleNotFound(f"{scheme}://{rest} is a URL.", f"Pull it: `stylekit styles pull {scheme}://{rest}`.")
@@ -232,8 +232,8 @@ def style_info(name: str, catalogs: Sequence[str] = ()) -> dict[str, Any]:
         its file.
 
     Raises:
-        StyleNotFound: If it does not exist.
-        StyleFileError: If its file cannot be read, is corrupt, or is not a style.
+        StyleNotFound: If the style does not exist.
+        StyleFileError: If the style's file cannot be read, is corrupt, or is not a style.
     """
     if not is_path(name) and find_style(name) is None and (entry := find_remote(name, catalogs)) is not None:
         about = {"name": name, "where": entry.where, "size": entry.size, **dataclasses.asdict(entry.credits)}
@@ -274,6 +274,6 @@ def export_style(style: str, path: str | os.PathLike[str], *, force: bool = Fals
     loaded = load_style_file_by_name(style)
     model = architecture(loaded.metadata.network).onnx_model(loaded.metadata.network_config, loaded.weights)
     for key, value in loaded.metadata.to_strings().items():
-        model.metadata_props.add(key=key, value=value)  # so that it can be imported again
+        model.metadata_props.add(key=key, value=value)  # needed to import the graph again
     with writing(target, StyleFileError), atomic_write(target, overwrite=force) as temporary:
         temporary.write_bytes(model.SerializeToString())

@@ -1,4 +1,4 @@
-"""The folders that hold the user's own, the bundled and the downloaded styles."""
+"""Find the folders and files of the user's own, bundled and downloaded styles."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def style_folders() -> dict[str, Path]:
 def find_style(name: str) -> Path | None:
     """Return the file of the style with this name, or None if no local style has it.
 
-    The user's own styles take precedence over bundled styles, and those over downloaded styles.
+    The user's own styles take precedence over bundled styles, and bundled styles over downloaded styles.
 
     Raises:
         StyleFileError: If a folder cannot be read.

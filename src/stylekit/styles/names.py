@@ -1,4 +1,4 @@
-"""Names of styles, and paths given in place of a name."""
+"""Check style names, and recognize paths given in place of a name."""
 
 import re
 from pathlib import Path
@@ -17,7 +17,7 @@ def check_style_name(name: str) -> str:
     """Return `name` unchanged if it is a valid style name.
 
     Raises:
-        ConfigError: If it does not match `[a-z0-9][a-z0-9_-]{0,63}`.
+        ConfigError: If the name does not match `[a-z0-9][a-z0-9_-]{0,63}`.
     """
     if not STYLE_NAME_PATTERN.fullmatch(name):
         raise ConfigError(f"Invalid style name {name!r}.", f"Use {STYLE_NAME_RULE}.")
@@ -36,7 +36,7 @@ def weights_suffix(path: Path) -> str:
 
 
 def style_label(style: str) -> str:
-    """Return how a style argument appears in file names: a name as it is, a path without its folder and suffix."""
+    """Return the label of a style argument in file names: a name unchanged, a path without folder and suffix."""
     if not is_path(style):
         return style
     path = Path(style)

@@ -1,4 +1,4 @@
-"""Importing ONNX graphs as styles.
+"""Import ONNX graphs as styles.
 
 Only the weights are imported. A graph from another program must compute the same as stylekit's network with these
 weights. To check this, both run on random pixels, in a separate process with limited memory and time.
@@ -35,7 +35,7 @@ _HINT = "Graphs of pytorch/examples' fast_neural_style, such as those in the ONN
 def read_onnx(path: Path, name: str) -> StyleFile:
     """Read a style from an ONNX graph.
 
-    The metadata of a graph that stylekit exported say which network it belongs to. Any other graph is matched with a
+    The metadata of a graph that stylekit exported names the network it belongs to. Any other graph is matched with a
     network by its parameter names, or else by the order of its convolutions and normalizations. It may pad, resize and
     crop differently from the network, but must compute the same image.
 
@@ -166,7 +166,7 @@ def _difference(theirs: NDArray[np.float64], ours: NDArray[np.float64]) -> float
 
 
 def _results(theirs: Any, ours: Any, path: Path) -> Mapping[str, NDArray[np.float64]]:
-    """Run a foreign graph and stylekit's graph on a random image, whose size is the graph's if it accepts only one."""
+    """Run a foreign graph and stylekit's graph on a random image, of the required size if a graph accepts only one."""
     random = np.random.default_rng(0)
     try:
         return _run(_of_any_size(theirs), ours, random.random((1, 3, *_SIDES), np.float32), path)

@@ -1,4 +1,4 @@
-"""Storing convolution kernels in 8 bits: as an int8 array and a scale for each output channel instead of floats."""
+"""Store convolution kernels in 8 bits, as an int8 array with a scale for each output channel."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -31,7 +31,7 @@ def eight_bit(weights: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
 
 
 def pack(weights: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Return weights in the form in which they are stored: in 8 bits if `eight_bit` rounded them, else unchanged."""
+    """Return weights in the form in which they are stored: in 8 bits if rounded by `eight_bit`, otherwise unchanged."""
     packed: dict[str, NDArray[Any]] = {}
     for name, array in weights.items():
         if array.ndim == 4 and array.dtype == np.float32 and array.size and np.isfinite(array).all():
@@ -45,7 +45,7 @@ def pack(weights: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
 
 
 def unpack(stored: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Return the weights that `pack` stored; arrays that it cannot have stored are returned unchanged."""
+    """Return the weights that `pack` stored. Arrays that are not in 8 bits are returned unchanged."""
     weights = {}
     for name, array in stored.items():
         if name.endswith(_SCALE) and name.removesuffix(_SCALE) in stored:
@@ -59,7 +59,7 @@ def unpack(stored: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
 
 
 def _scales(kernels: NDArray[Any]) -> NDArray[np.float32]:
-    """Return a scale for each output channel, with so few digits that its multiples up to 127 are exact in float32."""
+    """Return a scale for each output channel, rounded so that multiples up to 127 are exact in float32."""
     largest = np.abs(kernels.astype(np.float32)).max(axis=(1, 2, 3))
     mantissa, exponent = np.frexp(np.maximum(largest, np.finfo(np.float32).tiny * 2**40) / _LARGEST)
     scale: NDArray[np.float32] = np.ldexp(np.ceil(mantissa * 2**10) / 2**10, exponent).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Pulling styles: they are found in catalogs or at a URL, downloaded, verified, converted and cached."""
+"""Find styles in catalogs or at a URL, and download, verify, convert and cache them."""
 
 import contextlib
 import dataclasses
@@ -29,12 +29,12 @@ def pull_style(
     force: bool = False,
     on_progress: OnProgress = lambda done, total: None,
 ) -> Path:
-    """Download a style into the cache, unless it is already there and intact.
+    """Download a style into the cache, unless an intact copy is already cached.
 
     Args:
         style: A name from a catalog, or the URL (`https://…`, `hf://user/repo/file`) of a style file or of an ONNX
             graph that can be imported.
-        sha256: The expected hash of the file at a URL; None if it is unknown.
+        sha256: The expected hash of the file at a URL; None if unknown.
         name: The name to give to a style from a URL; the name of its file by default.
         catalogs: See `catalog.remote_styles`.
         force: Whether to replace a style with this name that was pulled from another URL.
@@ -91,7 +91,7 @@ class Finder:
         if entry := self.entries().get(style):
             return entry
         if path is not None:
-            load_style_file(path)  # raises if it is corrupt
+            load_style_file(path)  # raises an error if the file is corrupt
             return path
         if self._problems:
             raise self._problems[0]
@@ -126,7 +126,7 @@ def _entry_at(url: str, sha256: str | None, name: str | None) -> CatalogEntry:
 def fetch_style(
     entry: CatalogEntry, *, force: bool = False, on_progress: OnProgress = lambda done, total: None
 ) -> Path:
-    """Download the style of a catalog entry into the cache, unless it is already there and intact; see `pull_style`.
+    """Download the style of a catalog entry, unless an intact copy is already cached; see `pull_style`.
 
     Raises:
         ConfigError: If a style with this name was pulled from another URL, and `force` is false.

@@ -1,4 +1,4 @@
-"""Style files: the weights and metadata of a trained transformer network, as safetensors."""
+"""Read and write style files, which contain the weights and metadata of a trained transformer network."""
 
 import contextlib
 import dataclasses
@@ -33,7 +33,7 @@ class Credits:
     Attributes:
         title: The painting's title.
         artist: The painter.
-        year: When it was painted.
+        year: The year of the painting.
         licence: The license of the weights.
         source: Where the painting or the weights come from.
     """
@@ -47,13 +47,13 @@ class Credits:
 
 @dataclass(frozen=True, kw_only=True)
 class StyleMetadata(Credits):
-    """The metadata of a style file, credits included.
+    """The metadata of a style file, including the credits.
 
     Attributes:
         name: The style's name; matches `[a-z0-9][a-z0-9_-]{0,63}`.
-        network: The name of its transformer network; see `networks.architectures`.
+        network: The name of the style's transformer network; see `networks.architectures`.
         network_config: The network's settings.
-        trained_with: The recipe: training settings, steps, losses reached, loss network, version.
+        trained_with: The recipe: training settings, number of steps, final losses, loss network and version.
         downloaded: The `url` and `sha256` of the published file; empty if the style was not downloaded.
     """
 
@@ -69,7 +69,7 @@ class StyleMetadata(Credits):
         return Credits(**{f.name: getattr(self, f.name) for f in dataclasses.fields(Credits)})
 
     def to_strings(self) -> dict[str, str]:
-        """Return the metadata in the form that safetensors stores: strings by name, with objects as JSON."""
+        """Return the metadata as safetensors stores them: strings by name, with objects as JSON."""
         values = {key: v if isinstance(v, str) else json.dumps(v) for key, v in dataclasses.asdict(self).items()}
         return {"format": FORMAT, **values}
 
@@ -265,7 +265,7 @@ def save_style_file(style: StyleFile, path: Path) -> None:
 
 
 def weights_hash(weights: Mapping[str, NDArray[Any]]) -> str:
-    """Return the SHA-256 of all parameters, sorted by name, which reveals corrupt files."""
+    """Return the SHA-256 of all parameters, sorted by name. A mismatch reveals a corrupt file."""
     digest = hashlib.sha256()
     for name in sorted(weights):
         digest.update(f"{name} {weights[name].dtype} {weights[name].shape}".encode())

@@ -1,4 +1,4 @@
-"""Small images of the paintings that bundled styles were trained on."""
+"""Find thumbnails of the paintings on which bundled styles were trained."""
 
 from pathlib import Path
 
@@ -8,10 +8,11 @@ THUMBNAILS = bundled_styles_dir() / "thumbnails"
 
 
 def find_thumbnail(style_file: Path) -> Path | None:
-    """Return the image of a style's painting, or None: only bundled styles have one.
+    """Return the thumbnail of a style's painting, or None if the style is not bundled.
 
     Args:
-        style_file: The style's file. One of the user's own that hides a bundled style has another painting.
+        style_file: The style's file. If it is the user's own, the result is None, even if it hides a bundled style
+            of the same name.
     """
     path = THUMBNAILS / f"{style_file.stem}.jpg"
     return path if style_file.parent == bundled_styles_dir() and path.is_file() else None

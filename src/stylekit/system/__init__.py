@@ -1,1 +1,1 @@
-"""The machine: devices, memory, processors, worker processes, locks and files."""
+"""Access the machine's devices, memory, processors and files, and manage worker processes and locks."""

@@ -1,4 +1,4 @@
-"""Linux control groups, with which containers and job schedulers limit processes."""
+"""Find Linux control groups, with which containers and job schedulers limit processes."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +14,9 @@ def control_groups(controller: str) -> Iterator[tuple[int, Path]]:
         controller: `cpu` or `memory`.
 
     Yields:
-        The version of control groups, 1 or 2, and a folder: the group of the process first, then the groups that
-        contain it. In a container, all folders but the last may be missing, because their path is that on the host.
-        Nothing is yielded on systems other than Linux.
+        The version of control groups, 1 or 2, and the folder of a group: first the group of the process, then the
+        groups that contain this group. In a container, all folders but the last may be missing, because the paths are
+        those on the host. Nothing is yielded on systems other than Linux.
     """
     try:
         memberships = _MEMBERSHIPS.read_text(encoding="utf-8", errors="surrogateescape").splitlines()

@@ -1,7 +1,7 @@
-"""The devices on which networks run: CPU, NVIDIA GPUs (CUDA) and Apple GPUs (MPS).
+"""Find and select devices to run networks on: the CPU, NVIDIA GPUs (CUDA) and Apple GPUs (MPS).
 
 torch takes seconds to import, so it is imported only on macOS or if NVIDIA's driver library is installed. Elsewhere no
-GPU can be used. A GPU counts as available if a test allocation on it succeeds.
+GPU can be used. A GPU counts as available if a test allocation on the GPU succeeds.
 """
 
 import ctypes
@@ -40,7 +40,7 @@ def available_devices() -> dict[str, str]:
 
 
 def _gpus() -> list[str]:
-    """Return the GPUs of this machine, whether they work or not."""
+    """Return the GPUs of this machine, including GPUs that do not work."""
     if not cuda_may_exist() and not mps_may_exist():
         return []
     try:
@@ -69,7 +69,7 @@ def _works(device: str) -> bool:
 def select_device(device: str = "auto") -> str:
     """Return the first matching device on which a test allocation succeeds.
 
-    The devices after it are not tested, because a test takes up memory on a device.
+    The remaining devices are not tested, because a test takes up memory on a device.
 
     Args:
         device: `auto` (CUDA, then MPS, then CPU), `cpu`, `cuda` (the first GPU that works), `cuda:N` or `mps`. If

@@ -1,4 +1,4 @@
-"""Distributed runs: several processes, started by torchrun, that share a job.
+"""Run a job in several processes, which torchrun starts.
 
 The place of this process among the others is read from environment variables. Only exchanging tensors imports torch.
 """
@@ -47,7 +47,7 @@ class World:
 
     @property
     def is_leader(self) -> bool:
-        """Whether this is the one process that writes files and prints."""
+        """Whether this is the only process that writes files and prints."""
         return self.rank == 0
 
     @property
@@ -153,7 +153,7 @@ class World:
 
     @contextlib.contextmanager
     def _peer_errors(self) -> Iterator[None]:
-        """Turn errors of torch about missing processes into `RankLost`."""
+        """Turn torch errors about missing processes into `RankLost`."""
         try:
             yield
         except RuntimeError as error:

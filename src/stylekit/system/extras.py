@@ -1,4 +1,4 @@
-"""Optional dependencies: the modules of each extra, and the commands that install extras."""
+"""Find installed extras (optional dependencies) and the commands that install missing extras."""
 
 import sys
 from importlib.util import find_spec
@@ -23,12 +23,12 @@ def is_installed(module: str) -> bool:
     """Return whether a top-level module can be imported, without importing it."""
     try:
         return find_spec(module) is not None
-    except ValueError:  # it is blocked in `sys.modules`
+    except ValueError:  # the module is blocked in `sys.modules`
         return False
 
 
 def extra_of(module: str | None) -> str | None:
-    """Return the extra that installs a module or submodule; None if no extra does."""
+    """Return the extra that installs a module or submodule, or None if the module belongs to no extra."""
     top = (module or "").partition(".")[0]
     return next((extra for extra, modules in EXTRAS.items() if top in modules), None)
 

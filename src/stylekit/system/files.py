@@ -1,4 +1,4 @@
-"""Writing files without ever leaving a half-written one, searching folders, and clearing up after killed runs."""
+"""Write files atomically, search folders, and clean up after killed runs."""
 
 import contextlib
 import errno
@@ -104,7 +104,7 @@ def temporary_folder(parent: Path) -> Iterator[Path]:
 
 
 def _temporary_name(stem: str, suffix: str = "") -> str:
-    """Return a hidden file name that contains the process ID and the host, which `clear_stale` evaluates."""
+    """Return a hidden file name that contains the process ID and the host, for `clear_stale`."""
     return f".{_shortened(stem)}.{os.getpid()}-{host_digest()}-{secrets.token_hex(4)}{_TEMPORARY_MARK}{suffix}"
 
 
@@ -122,7 +122,7 @@ def _shortened(stem: str) -> str:
 
 
 def hidden_beside(path: Path, suffix: str) -> Path:
-    """Return a hidden path beside a file: unique to that file, and short even if the file's name is long."""
+    """Return a hidden path beside a file. The name is unique to the file, and short even if the file's name is long."""
     digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]
     return path.with_name(f".{_shortened(path.name)}.{digest}{suffix}")
 
@@ -185,7 +185,7 @@ def writing(path: Path, kind: type[StylekitError], hint: str = "") -> Iterator[N
 
 
 def _remedy(error: OSError) -> str:
-    """Return the beginning of a hint: what the user can do about a failed write."""
+    """Return the beginning of a hint, which says what the user can do about a failed write."""
     if error.errno in _DISK_FULL:
         return "Free some disk space"
     if error.errno in _FORBIDDEN:
@@ -231,7 +231,7 @@ def walk_files(
 
 
 def is_junk(name: str) -> bool:
-    """Return whether a name is that of a hidden file or folder, or of a folder that operating systems add."""
+    """Return whether a file or folder with this name is hidden, or is a folder that operating systems add."""
     return name.startswith(".") or name in _JUNK_FOLDERS
 
 
@@ -244,7 +244,7 @@ def clear_stale(folder: Path) -> None:
     """Delete the temporary files and folders that killed runs left in `folder`.
 
     A temporary file is deleted if it has not changed for a day, or for an hour if it was written by a process of this
-    host that no longer runs.
+    host that is no longer running.
     """
     for temporary in folder.glob(f".*{_TEMPORARY_MARK}*"):
         if not _is_stale(temporary):
@@ -262,7 +262,7 @@ def _is_stale(temporary: Path) -> bool:
         return False
     try:
         age = time.time() - temporary.stat().st_mtime
-    except OSError:  # it has just been moved into place
+    except OSError:  # the file has just been moved into place
         return False
     process, host = writer.groups()
     is_abandoned = host == host_digest() and not _is_running(int(process))
@@ -277,6 +277,6 @@ def _is_running(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # it belongs to another user
+    except PermissionError:  # the process belongs to another user
         pass
     return True

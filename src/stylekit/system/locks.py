@@ -1,4 +1,4 @@
-"""Locks on files that several processes may write, and cleanup that runs even if the process exits."""
+"""Lock files that several processes may write, and run cleanup even if the process exits."""
 
 import atexit
 import contextlib
@@ -21,7 +21,7 @@ _without_locks: set[Path] = set()  # folders for which `NO_LOCKS` was yielded
 def locked(path: Path, kind: type[StylekitError], hint: str = "", *, wait: bool = True) -> Iterator[tuple[str, ...]]:
     """Hold a lock on `path` during the block. Missing parent folders are created.
 
-    Some network folders do not support locks. There the block runs without one.
+    Some network folders do not support locks. On those, the block runs without a lock.
 
     Args:
         path: The file that the block writes.
@@ -30,7 +30,7 @@ def locked(path: Path, kind: type[StylekitError], hint: str = "", *, wait: bool 
         wait: Whether to wait if another process holds the lock.
 
     Yields:
-        Notes for the user: `NO_LOCKS` the first time that the folder turns out not to support locks.
+        Notes for the user: `NO_LOCKS` the first time that a folder does not support locks.
 
     Raises:
         StylekitError: If the lock file cannot be written, or if another process holds the lock and `wait` is false. The
@@ -46,7 +46,7 @@ def locked(path: Path, kind: type[StylekitError], hint: str = "", *, wait: bool 
         try:
             lock.acquire(blocking=wait)
         except Timeout as error:
-            remedy = f"Wait for it, or {hint}." if hint else "Wait for it."
+            remedy = f"Wait for that run, or {hint}." if hint else "Wait for that run."
             raise kind(f"{path} is being written by another run.", remedy) from error
         except OSError as error:
             if not is_unsupported(error):
@@ -59,7 +59,7 @@ def locked(path: Path, kind: type[StylekitError], hint: str = "", *, wait: bool 
 
 @contextlib.contextmanager
 def _released(lock: "BaseFileLock") -> Iterator[None]:
-    """Release a lock when the block ends, and delete its file."""
+    """Release a lock when the block ends, and delete the lock file."""
 
     def delete() -> None:
         with contextlib.suppress(OSError):  # Windows cannot delete an open file

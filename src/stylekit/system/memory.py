@@ -1,4 +1,4 @@
-"""The free memory of a device, and a clear error when it runs out."""
+"""Measure the free memory of a device, and raise a clear error when memory runs out."""
 
 import contextlib
 import os
@@ -40,7 +40,7 @@ def free_memory(device: str) -> int:
 
 
 def _available_memory() -> int:
-    """Return the machine's available memory in bytes; a cautious guess if it cannot be determined."""
+    """Return the machine's available memory in bytes, or a cautious guess if the platform does not report it."""
     import psutil
 
     with contextlib.suppress(Exception):  # psutil raises various errors if /proc is missing or restricted

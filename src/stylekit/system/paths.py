@@ -1,4 +1,4 @@
-"""The folders in which stylekit keeps its files, and the working folder.
+"""Locate the folders in which stylekit stores files, and check the working folder.
 
 If `STYLEKIT_HOME` is set, it contains the cache and the data folder (`cache/`, `data/`). Otherwise they are in the
 platform's usual places. No folder is created before a file is written to it.
@@ -32,7 +32,7 @@ def _in_stylekit_home(name: str) -> Path | None:
 
 
 def working_folder_error() -> StylekitError | None:
-    """Return an error if the working folder was deleted, because relative paths are meaningless then; else None."""
+    """Return an error if the working folder was deleted, which makes relative paths meaningless; otherwise None."""
     try:
         Path.cwd()
     except FileNotFoundError:

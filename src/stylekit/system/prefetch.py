@@ -1,4 +1,4 @@
-"""Computing results ahead of their use, in threads."""
+"""Compute results in threads before they are needed."""
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -22,8 +22,8 @@ def prefetch(
 ) -> Generator[_Result]:
     """Yield `function(item)` for each item, in order. Workers compute results while earlier ones are in use.
 
-    An exception that `function` raises for an item is raised in place of that item's result. An exception that
-    iterating over `items` raises is raised after the results of all earlier items.
+    An exception that `function` raises for an item is raised in place of that item's result. An exception raised while
+    iterating over `items` is raised after the results of all earlier items.
 
     Args:
         function: The function to call for each item; a `processes.WorkerPool` computes in worker processes.
@@ -32,7 +32,7 @@ def prefetch(
         buffer: The number of results, finished or not, to hold in addition to the one in use.
         weight: Returns the cost of holding the result of an item, such as its size.
         max_weight: The largest total weight of the results to hold in addition to the one in use. A single result may
-            exceed it.
+            exceed this limit.
     """
     threads = ThreadPoolExecutor(workers)
     try:
@@ -54,7 +54,7 @@ def prefetch(
 
 
 def _until_failure(items: Iterable[_Item], failures: list[Exception]) -> Iterator[_Item]:
-    """Yield items until iterating over them raises an exception, and store the exception."""
+    """Yield items until an exception is raised while iterating over them, and store the exception."""
     try:
         yield from items
     except Exception as error:
@@ -65,7 +65,7 @@ def buffered(items: Iterable[_Item], size: int) -> Generator[_Item]:
     """Yield the items of an iterable that a separate thread iterates over, while earlier items are in use.
 
     Args:
-        items: The iterable. An exception that it raises is raised here after the items before it.
+        items: The iterable. An exception raised while iterating is raised again after all earlier items.
         size: The largest number of items that may wait to be used.
     """
     source = iter(items)

@@ -1,4 +1,4 @@
-"""Worker processes that threads call, so that a crash affects only a single task."""
+"""Run tasks in worker processes that threads call. A crash affects only a single task."""
 
 import contextlib
 import multiprocessing
@@ -14,10 +14,10 @@ _Result = TypeVar("_Result")
 
 
 class WorkerPool(Generic[_Item, _Result]):
-    """A callable that runs a function in worker processes, one for each thread that calls it at the same time.
+    """A callable that runs a function in worker processes, with one worker for each concurrent thread.
 
-    Each worker has its own connection to the thread that calls it, so a worker that crashes, even while it sends a
-    result, does not affect the others.
+    Each worker has a separate connection to the calling thread, so a worker that crashes, even while sending a result,
+    does not affect the others.
 
     Args:
         function: The function to run. The function, its argument and its results must be picklable.
@@ -61,7 +61,7 @@ class _Worker(Generic[_Item, _Result]):
         self._process = context.Process(target=_serve, args=(function, worker_end), daemon=True)
         with _interrupts_blocked():
             self._process.start()
-        worker_end.close()  # only the process holds it now, so the connection closes when the process ends
+        worker_end.close()  # now only the process holds this end, so the connection closes when the process ends
 
     def run(self, item: _Item) -> tuple[_Result, Exception | None]:
         """Return the result of the function for an item, or the exception that it raised.

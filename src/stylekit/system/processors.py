@@ -1,4 +1,4 @@
-"""The processors that this process may use."""
+"""Count the processors that this process may use."""
 
 import contextlib
 import math
@@ -13,7 +13,7 @@ from stylekit.system.cgroups import control_groups
 def usable_cores() -> int:
     """Return the number of CPU cores that this process may use, which is the best number of threads for a computation.
 
-    Respects the same limits as `usable_threads`, but counts a core with several hardware threads once.
+    Respects the same limits as `usable_threads`, but counts a core with several hardware threads only once.
     """
     import psutil
 

@@ -1,4 +1,4 @@
-"""Properties of `fast` that need no torch: its border, its doubling filter and its shapes."""
+"""Properties of `fast` that do not require torch: the border, the doubling filter and the parameter shapes."""
 
 from stylekit.networks.shapes import Shape, convolution_shapes, normalized_shapes
 
@@ -16,14 +16,14 @@ _HALF_OF_TAPS = (0.6975, 0.4197, 0.0803, -0.1211, -0.0764)
 DOUBLING_TAPS = (*reversed(_HALF_OF_TAPS), *_HALF_OF_TAPS)
 
 
-# Pixels of border that the layers back to full resolution consume on each side: a 3x3 convolution consumes one cell at
-# its resolution, and a doubling four cells at the doubled resolution.
+# Pixels of border that the layers back to full resolution consume on each side: a 3x3 convolution consumes a cell at
+# the resolution of the layer, and a doubling four cells at the doubled resolution.
 _DOUBLING = len(DOUBLING_TAPS) // 2 - 1
 HEAD_BORDER = 4 * 1 + 2 * (_DOUBLING + 1 + 1) + (_DOUBLING + 1)
 
 
 def fast_border(blocks: int) -> int:
-    """Return how many pixels of border to add to the photo: those that the layers consume, and `FAST_BORDER_REST`.
+    """Return how many pixels of border to add to the photo: the pixels that the layers consume and `FAST_BORDER_REST`.
 
     The sum is a multiple of 4. Nothing else is padded.
     """
@@ -31,7 +31,7 @@ def fast_border(blocks: int) -> int:
 
 
 def fast_shapes(channels: int, blocks: int, half_channels: int, full_channels: int) -> dict[str, Shape]:
-    """Return parameter shapes by name, with normalizations in the order in which they run."""
+    """Return parameter shapes by name, in the order in which the normalizations run."""
     shapes = normalized_shapes("stem", 3 * 4 * 4, channels)
     for i in range(blocks):
         shapes |= normalized_shapes(f"blocks.{i}.first", channels, channels)

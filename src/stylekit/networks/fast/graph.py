@@ -1,4 +1,4 @@
-"""`fast` as an ONNX graph."""
+"""Build an ONNX graph of `fast`."""
 
 import numpy as np
 
@@ -25,7 +25,7 @@ def add_fast(graph: OnnxGraph, channels: int, blocks: int, half_channels: int, f
 
 
 def unshuffled_and_convolved(graph: OnnxGraph, x: str, name: str, width: int) -> str:
-    """Unshuffle pixels by 4 and convolve, as one 12x12 convolution with stride 4, which needs no copy of the pixels."""
+    """Unshuffle pixels by 4 and convolve, as a single 12x12 convolution with stride 4, without copying the pixels."""
     weight = graph.node("Reshape", graph.parameter(f"{name}.weight"), graph.constant([width, 3, 4, 4, 3, 3]))
     weight = graph.node("Transpose", weight, perm=[0, 1, 4, 2, 5, 3])
     weight = graph.node("Reshape", weight, graph.constant([width, 3, 12, 12]))
@@ -33,13 +33,13 @@ def unshuffled_and_convolved(graph: OnnxGraph, x: str, name: str, width: int) ->
 
 
 def low_pass_doubled(graph: OnnxGraph, x: str, width: int) -> str:
-    """Double features with `fast`'s filter, by repetition and two convolutions with nine taps, which run fast."""
+    """Double features with `fast`'s filter, efficiently: by repetition and two convolutions with nine taps."""
     taps, _ = np.polydiv(DOUBLING_TAPS, [1, 1])
     return graph.depthwise(graph.depthwise(graph.doubled(x), taps[:, None], width), taps[None, :], width)
 
 
 def doubled_and_out(graph: OnnxGraph, x: str, width: int, leak: float = 0.0) -> str:
-    """Add `fast`'s last doubling, ReLU and convolution, at half the resolution, which saves memory.
+    """Add `fast`'s last doubling, ReLU and convolution, computed at half the resolution to save memory.
 
     The doubled features are stored as four quarters, the even and odd rows and columns, each computed by a filter with
     five of the ten taps. A block of 2x2 pixels of the result depends on 4x4 doubled features: 2x2 in each quarter.

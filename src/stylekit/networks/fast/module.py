@@ -6,7 +6,7 @@ After Johnson et al. 2016 and Ulyanov et al. 2016, with these differences:
   cell to cell; pixel-shuffle, transposed convolutions, nearest neighbors and bilinear interpolation all let these
   through, and a grid becomes visible (Odena et al. 2016). This filter removes such features completely, which training
   cannot undo, and its response is nearly flat up to half their frequency, so that strokes stay crisp.
-- The photo gets a border of reflected pixels, as wide as the receptive radius, and nothing is padded later: each
+- A border of reflected pixels as wide as the receptive radius is added to the photo. Nothing is padded later: each
   convolution consumes part of the border. A network that can detect the image's edge learns to paint a frame there.
 - Residual blocks normalize only inside, not at their end, which saves a pass over the features.
 - Nothing is normalized above a quarter of the resolution, which avoids white spots, and a final sigmoid keeps all

@@ -1,4 +1,4 @@
-"""Properties of `johnson` that need no torch: its shapes, and the operations in published ONNX graphs."""
+"""Properties of `johnson` that do not require torch: parameter shapes and operations in published ONNX graphs."""
 
 from stylekit.networks.shapes import Shape, convolution_shapes, norm_shapes
 
@@ -16,7 +16,7 @@ JOHNSON_ONNX_OPERATIONS: dict[str, int | None] = {
 
 
 def johnson_shapes() -> dict[str, Shape]:
-    """Return parameter shapes by name, with normalizations in the order in which they run."""
+    """Return parameter shapes by name, in the order in which the normalizations run."""
     shapes: dict[str, Shape] = {}
     for i, (inputs, outputs, kernel) in enumerate([(3, 32, 9), (32, 64, 3), (64, 128, 3)], start=1):
         shapes |= convolution_shapes(f"conv{i}.conv2d", inputs, outputs, kernel) | norm_shapes(f"in{i}", outputs)

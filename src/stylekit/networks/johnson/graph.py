@@ -1,4 +1,4 @@
-"""`johnson` as an ONNX graph."""
+"""Build an ONNX graph of `johnson`."""
 
 import numpy as np
 
@@ -29,9 +29,9 @@ def add_johnson(graph: OnnxGraph) -> None:
 
 
 def _doubled_and_convolved(graph: OnnxGraph, x: str, name: str) -> str:
-    """Double features by repetition, pad by reflection and convolve with 3x3 kernels, in 4/9 of the multiplications.
+    """Double features by repetition, pad by reflection and convolve with 3x3 kernels, with 4/9 of the multiplications.
 
-    The result is computed in four quarters, its even and odd rows and columns, in which each pixel depends on 2x2
+    The result is computed in four quarters, the even and odd rows and columns, where each pixel depends on 2x2
     features. Reflecting the doubled features is the same as repeating the edge of the original features. Odd rows and
     columns come first, because the results begin and end with a row and a column outside the image, which are cropped.
     """

@@ -1,8 +1,8 @@
 """The image transformation network of Johnson et al. 2016, with instance normalization (Ulyanov et al. 2016).
 
-Parameter names, layers and value range are those of pytorch/examples' fast_neural_style, so that weights published for
-it can be loaded. Like that code, it departs from Johnson's supplement: it upsamples by nearest neighbors instead of
-transposed convolutions, pads by reflection throughout, and has no scaled tanh at the end.
+Parameter names, layers and value range are those of pytorch/examples' fast_neural_style, so weights published for
+that code can be loaded. Like that code, the network departs from Johnson's supplement: it upsamples by nearest
+neighbors instead of transposed convolutions, pads by reflection throughout, and has no scaled tanh at the end.
 
 In evaluation on a CPU, the last three convolutions are computed at lower resolutions, which gives the same result in
 5.3 s per megapixel instead of 6.5 s. (A channels-last layout takes 6.4 s, and fusing instance normalization with ReLU
@@ -37,7 +37,7 @@ class _DoubledConvolution(_Convolution):
     def forward(self, x: Tensor) -> Tensor:
         if self.training or x.device.type != "cpu":
             return super().forward(F.interpolate(x, scale_factor=2.0, mode="nearest"))
-        # Each pixel depends on only 2x2 features, which takes 4/9 of the multiplications. Reflecting the doubled
+        # Each pixel depends on only 2x2 features, which needs 4/9 of the multiplications. Reflecting the doubled
         # features is the same as repeating the edge of the original features.
         sums = x.new_tensor([[[1, 0, 0], [0, 1, 1]], [[1, 1, 0], [0, 0, 1]]])  # of the taps that meet the same feature
         batch, _, height, width = x.shape
@@ -52,7 +52,7 @@ class _DoubledConvolution(_Convolution):
 
 
 class _LastConvolution(_Convolution):
-    """A convolution to so few channels that computing single pixels would leave most of a SIMD vector empty."""
+    """The last convolution, computed in blocks, because its three channels alone would not fill a SIMD vector."""
 
     def forward(self, x: Tensor) -> Tensor:
         if self.training or x.device.type != "cpu":
@@ -85,7 +85,7 @@ class _Residual(nn.Module):
 class Johnson(nn.Module):
     """The network `johnson`, which maps images `(B, 3, H, W)`, RGB in [0, 1], to the same shape, roughly in [0, 1].
 
-    It has 1.68 million parameters.
+    The network has 1.68 million parameters.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Properties of `unet` that need no torch: its border and its shapes."""
+"""Properties of `unet` that do not require torch: the border and the parameter shapes."""
 
 from stylekit.networks.fast.facts import HEAD_BORDER, head_shapes
 from stylekit.networks.shapes import Shape, convolution_shapes, normalized_shapes
@@ -6,7 +6,7 @@ from stylekit.networks.shapes import Shape, convolution_shapes, normalized_shape
 LEAK = 0.2  # negative slope of the leaky ReLUs on the way up, where a dead unit would leave a flat area
 CELL = 16  # side of a cell of the coarsest level, in pixels
 STEM_BORDER = 4  # pixels of the border that the first convolution consumes
-BODY_BORDER = 32  # pixels of border around the photo while it passes through the body; a multiple of `CELL`
+BODY_BORDER = 32  # pixels of border around the photo in the body; a multiple of `CELL`
 BORDER_REST = BODY_BORDER - HEAD_BORDER  # pixels of border that remain at the end, and are cropped
 
 
@@ -18,7 +18,7 @@ def unet_shapes(
     half_channels: int,
     full_channels: int,
 ) -> dict[str, Shape]:
-    """Return parameter shapes by name, with normalizations in the order in which they run."""
+    """Return parameter shapes by name, in the order in which the normalizations run."""
 
     def block(name: str, width: int) -> dict[str, Shape]:
         return normalized_shapes(f"{name}.first", width, width) | convolution_shapes(f"{name}.second", width, width, 3)

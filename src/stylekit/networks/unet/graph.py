@@ -1,4 +1,4 @@
-"""`unet` as an ONNX graph."""
+"""Build an ONNX graph of `unet`."""
 
 from stylekit.networks.fast.facts import FAST_VARIANCE_FLOOR
 from stylekit.networks.fast.graph import doubled_and_out, low_pass_doubled, unshuffled_and_convolved

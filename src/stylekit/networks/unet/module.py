@@ -4,8 +4,8 @@ After Johnson et al. 2016, Ulyanov et al. 2016 and Ronneberger et al. 2015, with
 - Levels at 1/4, 1/8 and 1/16 of the resolution are joined by skip connections that add. The coarsest level sees about
   two hundred pixels in each direction and can paint large shapes, for a few hundred multiplications per pixel.
 - The way up uses leaky ReLUs, because a dead unit there would leave a flat area in the image.
-- At the coarse levels, convolutions pad by repeating the edge. The photo gets a reflected border, so that artifacts of
-  this padding are in the part that is cropped.
+- At the coarse levels, convolutions pad by repeating the edge. A reflected border is added to the photo and later
+  cropped, which removes the artifacts of this padding.
 - The layers back to full resolution, the border, and the residual blocks, which normalize only inside, are those of
   `fast`.
 """

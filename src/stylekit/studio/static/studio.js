@@ -1,4 +1,4 @@
-// The page of `stylekit studio`: it shows what the server paints, and says what it still wants.
+// The page of `stylekit studio`: shows what the server paints, and requests the previews that are missing.
 
 const $ = (id) => document.getElementById(id);
 const page = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -6,13 +6,13 @@ const page = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => by
 const state = {
   styles: [],
   photos: [],
-  photo: null, // the one that is shown
-  style: null, // the id of the one that is open
+  photo: null, // the photo that is shown
+  style: null, // the id of the style that is open
   look: { strength: 1, stroke: null, keepColors: false, blend: "", share: 0.5 },
-  painted: new Map(), // previews that are there: key -> whether its strokes are coarse
+  painted: new Map(), // finished previews: key -> whether the strokes are coarse
   failed: new Map(), // previews that cannot be painted: key -> why
-  listens: false, // whether events come
-  slots: [], // what is wanted: {photo, choice, size, key}
+  listens: false, // whether the page is receiving events
+  slots: [], // the wanted previews: {photo, choice, size, key}
   limits: {},
 };
 
@@ -62,7 +62,7 @@ function receive(event) {
   showPreviews();
 }
 
-// Everything that the page wants, in order: the server drops what is no longer in it.
+// All previews that the page wants, in order: the server drops previews that are missing from this list.
 let turn = 0;
 async function want() {
   if (!state.listens) return;
@@ -75,7 +75,7 @@ async function want() {
   const mine = ++turn;
   try {
     const { keys, ready } = await call("PUT", "wants", { page, wants: slots });
-    if (mine !== turn) return; // the page wants something else by now
+    if (mine !== turn) return; // the page wants other previews by now
     keys.forEach((key, index) => (slots[index].key = key));
     for (const event of ready) state.painted.set(event.key, event.coarse);
     for (const key of keys) state.failed.delete(key);
@@ -96,12 +96,12 @@ function choice() {
   return { styles, strength, stroke_size: stroke, keep_colors: keepColors };
 }
 
-// The page mixes photo and painting itself, so that one preview serves every strength.
+// The page itself mixes photo and painting, so the same preview serves every strength.
 const atFullStrength = () => ({ ...choice(), strength: 1 });
 
 const round = (number) => Math.round(number * 100) / 100;
 
-// --- Photos and styles that the user brings -------------------------------------------------------------------------
+// --- Photos and styles that the user adds ---------------------------------------------------------------------------
 
 const isStyleFile = (file) => /\.(safetensors|pth|pt|ckpt|model|onnx)$/i.test(file.name);
 
@@ -145,7 +145,7 @@ function addPhoto(photo, item = $("strip").appendChild(element("li"))) {
   remove.onclick = () => removePhoto(photo, item);
   item.replaceChildren(pick, remove);
   item.dataset.photo = photo.id;
-  const order = [...$("strip").children].map(({ dataset }) => dataset.photo); // that of the user, not of arrival
+  const order = [...$("strip").children].map(({ dataset }) => dataset.photo); // the user's order, not the order of arrival
   state.photos.sort((a, b) => order.indexOf(a.id) - order.indexOf(b.id));
 }
 
@@ -256,7 +256,7 @@ function showGrid() {
   $("grid").replaceChildren(element("li", {}, photo), ...tiles, element("li", {}, add));
 }
 
-// Fill in the previews that have come.
+// Fill in the previews that have arrived.
 function showPreviews() {
   const grid = state.slots.filter(({ choice, size }) => size === "small" && choice.strength === undefined);
   for (const { key, choice, photo } of grid) {
@@ -280,12 +280,12 @@ function fillTile(tile, key) {
 
 async function load(image, key) {
   const source = `api/previews/${key}`;
-  image.dataset.next = key; // instead of one that is still loading
+  image.dataset.next = key; // instead of an image that is still loading
   if (image.getAttribute("src") === source) return true;
   const next = element("img", { src: source });
   try {
     await next.decode();
-  } catch { // it is no longer kept
+  } catch { // the server no longer has the preview
     state.painted.delete(key);
     if (image.dataset.next === key) setTimeout(want, 500);
     return false;
@@ -349,7 +349,7 @@ let commandTimer;
 function showCommand() {
   clearTimeout(commandTimer);
   commandTimer = setTimeout(async () => {
-    if (!state.photo || !state.style) return; // left meanwhile
+    if (!state.photo || !state.style) return; // the user has left this view
     const asked = JSON.stringify([state.photo?.id, state.style, state.look]);
     try {
       const { command } = await call("POST", "command", { photos: [state.photo.id], choice: choice() });
@@ -404,7 +404,7 @@ function openFromAddress() {
   if (!state.style && previous) $("grid").querySelector(`[data-style="${CSS.escape(previous)}"]`)?.focus();
 }
 
-// Show the tile's image at once, until the large one has come.
+// Show the tile's image until the large image arrives.
 function showSmall() {
   const source = state.style && $("grid").querySelector(`[data-style="${CSS.escape(state.style)}"] img`)?.getAttribute("src");
   if (source && !state.look.keepColors) $("after").src = source;
@@ -436,14 +436,14 @@ function showExport({ id, state: how, done, of, name, failures }) {
   if (!item) {
     const cancel = element("button", { type: "button", className: "quiet", textContent: "Cancel" });
     cancel.onclick = () => {
-      $("download").focus(); // the button goes
+      $("download").focus(); // the focused button is about to disappear
       call("DELETE", `exports/${id}`).catch(notify);
     };
     item = element("li", {}, element("span"), cancel, element("progress", { max: 1, ariaLabel: "Download" }));
     exportItems.set(id, item);
     $("exports").append(item);
   }
-  if (item.dataset.state === "done" || item.dataset.state === "failed") return; // an older event
+  if (item.dataset.state === "done" || item.dataset.state === "failed") return; // an outdated event
   item.dataset.state = how;
   item.firstChild.textContent = of === 1 ? "Painting at full size …" : `Painting ${Math.min(done + 1, of)} of ${of} …`;
   const bar = item.querySelector("progress");
@@ -462,7 +462,7 @@ async function copy() {
   const text = $("command").textContent;
   try {
     await navigator.clipboard.writeText(text);
-  } catch { // the address of another machine is no secure context
+  } catch { // the page is not a secure context when served from another machine
     getSelection().selectAllChildren($("command"));
     document.execCommand("copy");
   }
@@ -515,7 +515,7 @@ addEventListener("dragenter", (event) => {
   document.querySelector(".tile.add")?.classList.toggle("over", Boolean(adder(event)));
 });
 addEventListener("dragleave", () => (depth -= 1) <= 0 && endDrag());
-addEventListener("dragstart", (event) => event.target instanceof Image && event.preventDefault()); // no file to bring
+addEventListener("dragstart", (event) => event.target instanceof Image && event.preventDefault()); // an image of the page is not a file to add
 addEventListener("dragover", (event) => hasFiles(event) && event.preventDefault());
 addEventListener("drop", (event) => {
   endDrag();
