@@ -40,11 +40,16 @@ def write_video(path, images, *, times=None, time_base=Fraction(1, 25), sound=Tr
         if audio is not None:
             wave = np.sin(np.arange(int(len(images) / 25 * 48000)) / 20).astype(np.float32) / 3
             for start in range(0, len(wave) - 1023, 1024):
-                frame = av.AudioFrame.from_ndarray(np.stack([wave[start : start + 1024]] * 2), "fltp", "stereo")
-                frame.sample_rate, frame.pts, frame.time_base = 48000, start, Fraction(1, 48000)
-                container.mux(audio.encode(frame))
+                samples = av.AudioFrame.from_ndarray(np.stack([wave[start : start + 1024]] * 2), "fltp", "stereo")
+                samples.sample_rate, samples.pts, samples.time_base = 48000, start, Fraction(1, 48000)
+                container.mux(audio.encode(samples))
             container.mux(audio.encode(None))
     return path
+
+
+def _seconds(item):
+    """Return the time of a frame or a packet in seconds."""
+    return item.pts * item.time_base
 
 
 def frames_of(path):
@@ -53,7 +58,7 @@ def frames_of(path):
 
     with av.open(str(path)) as container:
         frames = list(container.decode(video=0))
-        return [frame.pts * frame.time_base for frame in frames], [frame.to_ndarray(format="rgb24") for frame in frames]
+        return [_seconds(frame) for frame in frames], [frame.to_ndarray(format="rgb24") for frame in frames]
 
 
 def packets_of(path, kind):
@@ -63,4 +68,4 @@ def packets_of(path, kind):
     with av.open(str(path)) as container:
         stream = next(stream for stream in container.streams if stream.type == kind)
         packets = [packet for packet in container.demux(stream) if packet.pts is not None]
-        return [(packet.pts * packet.time_base, bytes(packet)) for packet in packets]
+        return [(_seconds(packet), bytes(packet)) for packet in packets]

@@ -19,20 +19,20 @@ from PIL import Image
 
 from stylekit.apply.run import apply_styles
 from stylekit.config.apply import ApplyConfig
-from stylekit.engines.protocol import EngineFacts
 from stylekit.errors import ImageError
 from stylekit.styles.style_file import StyleMetadata
 from stylekit.stylization.style import Style
 from stylekit.system.distributed import World
 from stylekit.system.files import hidden_beside
 from stylekit.system.locks import locked
-from stylekit.video import reader as video_reader
 from stylekit.video.animations import animation_frames, probe_animation, write_animation
+from stylekit.video.conversion import Converter
 from stylekit.video.frames import Frame, at_rate
 from stylekit.video.paint import paint_video
 from stylekit.video.reader import probe_video, video_frames
 from stylekit.video.segments import Segments
-from video_material import frames_of, packets_of, photo, write_video
+from tests.fake_engine import FakeEngine
+from tests.video_material import frames_of, packets_of, photo, write_video
 
 pytest.importorskip("av")
 
@@ -49,10 +49,8 @@ def _short_segments(monkeypatch):
     monkeypatch.setattr("stylekit.video.paint._SEGMENT_SECONDS", 0.2)  # 5 frames
 
 
-class Copyist:
+class Copyist(FakeEngine):
     """An engine that returns its input, and counts the runs."""
-
-    facts, held_bytes = EngineFacts("fake", "cpu", 8, free_norms=0, norm_depth=0, bytes_per_pixel=100), 0
 
     def __init__(self):
         self.painted = 0
@@ -60,13 +58,6 @@ class Copyist:
     def run(self, images):
         self.painted += 1
         return images.copy()
-
-    def run_after(self, image, previous, share):
-        count = previous[0] + 1 if previous else np.zeros((2, 1, 1, 1), np.float32)
-        return self.run(image), (count,)
-
-    def replicas(self):
-        return [self]
 
 
 def paint(source, output, engine=None, on_frame=lambda report: None, **settings):
@@ -236,7 +227,7 @@ def test_a_corrupt_frame_is_replaced_and_counted(tmp_path):
 
     video = write_video(tmp_path / "a.mp4", [photo(number) for number in range(20)], sound=False)
     with av.open(str(video)) as container:
-        positions = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+        positions = [(packet.pos or 0, packet.size) for packet in container.demux(video=0) if packet.size]
     data = bytearray(video.read_bytes())
     position, size = positions[9]  # the last before a keyframe
     data[position + 4 : position + size] = b"\xff" * (size - 4)
@@ -260,8 +251,8 @@ def test_a_part_of_a_video_is_painted_with_its_sound(video, tmp_path):
 
 def test_frames_before_the_part_are_not_converted_except_the_one_on_screen(video, tmp_path, monkeypatch):
     converted = []
-    convert = video_reader._pixels
-    monkeypatch.setattr(video_reader, "_pixels", lambda *frame: converted.append(frame) or convert(*frame))
+    convert = Converter.read
+    monkeypatch.setattr(Converter, "read", lambda *frame: converted.append(frame) or convert(*frame))
     assert paint(video, tmp_path / "b.mp4", start=0.61).frames == 5  # the keyframe before it is the tenth
     assert len(converted) == 5
 
@@ -390,7 +381,10 @@ def test_subtitles_are_copied_where_the_file_can_hold_them(video, tmp_path):
     assert paint(tmp_path / "a.mkv", tmp_path / "b.mkv").notes == ()
     for kind in ("audio", "subtitle"):
         assert packets_of(tmp_path / "b.mkv", kind) == packets_of(tmp_path / "a.mkv", kind) != []
-    dropped = ("sound dropped: webm cannot hold aac", "subtitles dropped: webm cannot hold subrip")
+    dropped = (
+        "sound dropped: webm cannot hold aac, but .mkv can",
+        "subtitles dropped: webm cannot hold subrip, but .mkv can",
+    )
     assert paint(tmp_path / "a.mkv", tmp_path / "b.webm").notes == dropped
 
 
@@ -469,7 +463,7 @@ def test_sound_that_the_format_cannot_hold_is_dropped_with_a_note(tmp_path):
         sound.sample_rate, sound.pts = 48000, 0
         container.mux([*audio.encode(sound), *audio.encode(None), *video.encode(None)])
     report = paint(tmp_path / "a.mkv", tmp_path / "b.mov")
-    assert (report.frames, report.notes) == (10, ("sound dropped: mov cannot hold opus",))
+    assert (report.frames, report.notes) == (10, ("sound dropped: mov cannot hold opus, but .mkv can",))
     assert paint(tmp_path / "a.mkv", tmp_path / "b.mp4").notes == ()
 
 

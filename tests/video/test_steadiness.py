@@ -6,7 +6,7 @@ from PIL import Image, ImageFilter
 
 from stylekit.video.motion import estimate_flow, warp
 from stylekit.video.steadiness import _least_around, compare_frame, keep_still_parts
-from video_material import photo
+from tests.video_material import photo
 
 SIZE = (192, 128)
 
@@ -53,9 +53,9 @@ def test_a_warped_image_looks_like_the_new_one():
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 200), (17, 9)])
 def test_tiny_images_can_be_compared_too(size):
-    images = [photo(number, size) for number in (0, 1)]
-    change = change_between(*images, 0.9)
-    assert keep_still_parts(images[1], images[0], change).shape == images[1].shape
+    previous, image = photo(0, size), photo(1, size)
+    change = change_between(previous, image, 0.9)
+    assert keep_still_parts(image, previous, change).shape == image.shape
 
 
 def change_between(before, after, steady=1.0):

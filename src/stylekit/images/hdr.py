@@ -11,10 +11,10 @@ from stylekit.images.pixels import Floats, Pixels
 
 Codes = NDArray[np.uint8] | NDArray[np.uint16]
 
-WHITE = 203.0  # cd/m², of white paper in HDR (ITU-R BT.2408); it becomes sRGB white if nothing is brighter
+WHITE = 203.0  # cd/m², of white paper in HDR (ITU-R BT.2408); becomes sRGB white if nothing is brighter
 _PQ_PEAK = 10_000.0  # cd/m²
 _HLG_PEAK, _HLG_GAMMA = 1000.0, 1.2  # of the reference display for HLG (ITU-R BT.2100)
-_BRIGHT_SHARE = 0.001  # of the pixels that are ignored when the brightest luminance is measured
+_BRIGHT_SHARE = 0.001  # share of pixels that are ignored when the brightest luminance is measured
 _BAND = 32  # rows at a time, which fit into the processor's cache
 _STEPS = 4096  # entries of the table from linear light to sRGB
 _GAIN_STEPS = 65536  # entries of the table from luminance to gain
@@ -23,12 +23,12 @@ _GAIN_STEPS = 65536  # entries of the table from luminance to gain
 def tone_map(pixels: Codes, space: ColorSpace, brightest: float | None = None) -> Pixels:
     """Convert an HDR image to sRGB.
 
-    Luminance is kept up to a knee, and compressed above it by the curve in ITU-R BT.2390 (section 5.4.1). The curve
-    depends on the brightest pixels, and is applied to the largest channel, so that hues are kept.
+    Luminance is kept up to a knee, and compressed above the knee by the curve in ITU-R BT.2390 (section 5.4.1). The
+    curve depends on the brightest pixels, and is applied to the largest channel to keep hues.
 
     Args:
         pixels: Code values `(H, W, 3)`, in the full range of their type.
-        space: Their color space.
+        space: The color space of the pixels.
         brightest: The luminance that becomes white, from `brightest_luminance`; None measures it in the image.
     """
     if brightest is None:
@@ -53,11 +53,11 @@ def tone_map(pixels: Codes, space: ColorSpace, brightest: float | None = None) -
 
 
 def brightest_luminance(pixels: Codes, space: ColorSpace) -> float:
-    """Return the luminance of an HDR image's brightest pixels in cd/m², without the very few that exceed it.
+    """Return the luminance of an HDR image's brightest pixels in cd/m², ignoring a small share of outliers.
 
     Args:
         pixels: Code values `(H, W, 3)`, in the full range of their type.
-        space: Their color space.
+        space: The color space of the pixels.
     """
     counts = np.bincount(pixels.max(axis=2).ravel(), minlength=_levels(pixels))
     code = np.searchsorted(np.cumsum(counts), counts.sum() * (1 - _BRIGHT_SHARE))

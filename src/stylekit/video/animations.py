@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache, partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -26,19 +27,20 @@ from stylekit.video.formats import ANIMATION_SUFFIXES
 from stylekit.video.frames import Frame, Video
 
 _MILLISECOND = Fraction(1, 1000)
-_DEFAULT_DURATION = 100  # ms, of frames that state none, as in browsers
+_DEFAULT_DURATION = 100  # ms, for frames without a duration, as in browsers
 _FORMATS = {".gif": "GIF", ".webp": "WEBP"}
-_TIME_STEPS = {".gif": 10, ".webp": 1}  # ms, the formats' units of time
+_TIME_STEPS = {"GIF": 10, "WEBP": 1}  # ms, the formats' units of time
+_SHORTEST = {"GIF": 20, "WEBP": 1}  # ms; browsers treat shorter frames of a GIF as frames without a duration
 _OPAQUE_FROM = 128  # alpha; a GIF's pixel is either opaque or transparent
 _TRANSPARENT = 255  # index in the palettes of GIFs
-_CANVAS_HALVES = 2  # limit on a GIF's frames beyond its canvas, in halves of the canvas
+_CANVAS_HALVES = 2  # largest frame of a GIF that exceeds its canvas, in halves of the canvas
 _WEBP_HEAD = struct.Struct("<4s4x4s4s4xB")  # RIFF, WEBP, the first chunk's name, the flags of VP8X
 _WEBP_IS_ANIMATED = 2  # flag
-_POOR_FIT = 6.0  # of 255, mean error at which an image gets a palette of its own
+_POOR_FIT = 6.0  # mean error, of 255, from which an image gets a new palette
 
 
 def is_animation(path: Path) -> bool:
-    """Return whether a file is a GIF or WebP of several frames; a corrupt one is not."""
+    """Return whether a file is a GIF or WebP with several frames; False for a corrupt file."""
     if path.suffix.lower() not in ANIMATION_SUFFIXES or not path.is_file():
         return False
     try:
@@ -55,7 +57,7 @@ def is_animation(path: Path) -> bool:
 
 
 def probe_animation(path: Path, *, start: float, end: float | None, max_size: int | None, max_pixels: int) -> Video:
-    """Read what an animation says about itself; see `reader.probe_video`."""
+    """Read the properties of an animation; see `reader.probe_video`."""
     with _decoder(path, max_pixels, max_size) as decode:
         info = decode(None)
         assert isinstance(info, _Info)
@@ -70,6 +72,7 @@ def probe_animation(path: Path, *, start: float, end: float | None, max_size: in
             begin=round(start * 1000),
             end=None if end is None else round(end * 1000),
             shift=round(start * 1000),
+            has_alpha=info.has_alpha,
             is_animation=True,
             loop=info.loop,
             max_pixels=max_pixels,
@@ -79,7 +82,7 @@ def probe_animation(path: Path, *, start: float, end: float | None, max_size: in
 def animation_frames(video: Video) -> Iterator[Frame]:
     """Yield an animation's frames; see `reader.video_frames`.
 
-    A worker process decodes them, so that a hostile file fails alone.
+    They are decoded in a worker process, so that a file that crashes its decoder fails alone.
     """
     with _decoder(video.path, video.max_pixels, max(video.width, video.height)) as decode:
         time = 0
@@ -94,12 +97,13 @@ def animation_frames(video: Video) -> Iterator[Frame]:
 
 @dataclass(frozen=True)
 class _Info:
-    """What an animation's file says about itself."""
+    """The properties of an animation, as stated by its file."""
 
     size: tuple[int, int]
     duration: int  # of the first frame, in ms
     length: int  # in frames
     loop: int
+    has_alpha: bool
 
 
 @dataclass(frozen=True)
@@ -113,7 +117,11 @@ class _Decoded:
 
 @contextmanager
 def _decoder(path: Path, max_pixels: int, max_size: int | None) -> Iterator[Callable[[int | None], _Info | _Decoded]]:
-    """Yield a function that decodes an animation in a worker process: its frames by number in order, or its info."""
+    """Yield a function that decodes an animation in a worker process.
+
+    It returns the frame with the number that it is called with, which must increase from call to call, or the
+    animation's properties if it is called with None.
+    """
 
     def crash(_: int | None) -> NoReturn:
         raise ImageError(
@@ -128,22 +136,31 @@ def _decoder(path: Path, max_pixels: int, max_size: int | None) -> Iterator[Call
 
 
 def _decode(path: Path, max_pixels: int, max_size: int | None, number: int | None) -> _Info | _Decoded:
-    """Decode a frame, or without a number return the animation's info. Runs in a worker that reads no other file."""
+    """Decode the frame with a number, or return the animation's properties if that is None.
+
+    This runs in a worker process that reads no other file.
+    """
     image, canvas = _opened(path, max_pixels)
     if number is None:
-        duration = int(image.info.get("duration", 0)) or _DEFAULT_DURATION
         # A GIF without a loop count is shown once.
-        return _Info(canvas, duration, int(getattr(image, "n_frames", 1)), int(image.info.get("loop", 1)))
+        length, loop = int(getattr(image, "n_frames", 1)), int(image.info.get("loop", 1))
+        return _Info(canvas, _duration(image), length, loop, image.has_transparency_data)
     pixels = alpha = None
     try:
         image.seek(number)
-        frame = image if image.size == canvas else image.crop((0, 0, *canvas))  # a GIF's may exceed its canvas
+        frame = image if image.size == canvas else image.crop((0, 0, *canvas))  # a GIF's frame may exceed its canvas
         photo = photo_from_image(frame, max_size=max_size)
         pixels, alpha = photo.pixels, photo.alpha
-    except Exception:  # hostile files can raise every kind
+    except Exception:  # corrupt files can raise any exception
         if not number:
             raise
-    return _Decoded(pixels, alpha, int(image.info.get("duration", 0)) or _DEFAULT_DURATION)
+    return _Decoded(pixels, alpha, _duration(image))
+
+
+def _duration(image: Image.Image) -> int:
+    """Return how long browsers show an animation's current frame, in ms."""
+    duration = int(image.info.get("duration", 0))
+    return _DEFAULT_DURATION if duration < _SHORTEST[str(image.format)] else duration
 
 
 @cache
@@ -167,34 +184,40 @@ def write_animation(
     *,
     recipe: str | None = None,
     overwrite: bool = True,
-) -> None:
+) -> tuple[str, ...]:
     """Write frames as an animated GIF or WebP.
 
+    Frames that follow one another faster than browsers can show them are dropped.
+
     Args:
-        frames: One or more, each with the second at which it ends, `(H, W, 3)` RGB, and `(H, W)` alpha or None.
+        frames: One or more frames: the second at which the frame ends, its pixels `(H, W, 3)` in RGB, and its alpha
+            `(H, W)` or None.
         path: The file to write, whole or not at all; its suffix sets the format.
         video: The video that the frames come from.
-        quality: Of WebP, 1 to 100.
-        recipe: How the animation was painted, as JSON; a GIF cannot hold it.
+        quality: Quality of a WebP, 1 to 100.
+        recipe: The recipe by which the animation was painted, as JSON; GIF cannot hold one.
         overwrite: Whether an existing file is replaced.
 
+    Returns:
+        A note on the frames that were dropped, if any.
+
     Raises:
-        ImageError: If it cannot be written.
+        ImageError: If the file cannot be written.
         OutputExists: If the file exists and `overwrite` is false.
     """
     _check_memory(path, video)
-    suffix = path.suffix.lower()
-    images, durations, is_transparent = _prepare(frames, suffix)
-    options: dict[str, Any] = {"loop": video.loop} if video.loop != 1 or suffix == ".webp" else {}
-    if suffix == ".gif" and is_transparent:
+    format = _FORMATS[path.suffix.lower()]
+    dropped, images, durations, is_transparent = _prepare(frames, format)
+    options: dict[str, Any] = {"loop": video.loop} if video.loop != 1 or format == "WEBP" else {}
+    if format == "GIF" and is_transparent:
         options |= {"transparency": _TRANSPARENT, "disposal": 2}
-    if suffix == ".webp" and recipe:
+    if format == "WEBP" and recipe:
         options["xmp"] = recipe_packet(recipe)
     with write_errors(path), atomic_write(path, overwrite=overwrite) as temporary:
         save_image(
             images[0],
             temporary,
-            _FORMATS[suffix],
+            format,
             save_all=True,
             append_images=images[1:],
             duration=durations,
@@ -202,38 +225,54 @@ def write_animation(
             optimize=False,
             **options,
         )
+    most = f"{format.replace('WEBP', 'WebP')} animations show at most {1000 // _SHORTEST[format]} per second"
+    return (f"{dropped} of {dropped + len(images)} frames dropped: {most}",) if dropped else ()
 
 
 def _check_memory(path: Path, video: Video) -> None:
-    """Raise an error if an animation does not fit into memory, where Pillow holds all of it."""
+    """Raise an error if an animation does not fit into memory: Pillow holds all its frames at once."""
     if video.length * video.width * video.height * 4 > free_memory("cpu") / 2:
         raise ImageError(
-            f"Cannot write {path.name}: animations of that size do not fit into memory.", "Write it as .mp4."
+            f"Cannot write {path.name}: animations of that size do not fit into memory.", "Write it as .mp4 instead."
         )
 
 
 def _prepare(
-    frames: Iterable[tuple[Fraction, Pixels, Pixels | None]], suffix: str
-) -> tuple[list[Image.Image], list[int], bool]:
-    """Return the images and durations (in ms) to write for frames, and whether any frame has transparency."""
-    images: list[Image.Image] = []
-    durations: list[int] = []
-    is_transparent = False
+    frames: Iterable[tuple[Fraction, Pixels, Pixels | None]], format: str
+) -> tuple[int, list[Image.Image], list[int], bool]:
+    """Return the number of frames that are too short to write, and what to write for the others.
+
+    Returns:
+        The number, the images, their durations in ms, and whether any of them has transparency.
+    """
+    step, shortest = _TIME_STEPS[format], _SHORTEST[format]
+    kept: list[tuple[int, Image.Image, bool]] = []  # when each begins in ms, its image, and whether it has alpha
     palette: Image.Image | None = None
-    for end, pixels, alpha in frames:
+    end = dropped = 0
+    for stop, pixels, alpha in frames:
+        begin, end = end, round(stop * 1000 / step) * step  # rounding times, not durations, keeps the total right
+        if kept and begin - kept[-1][0] < shortest:
+            dropped += 1
+            continue
         image = Image.fromarray(pixels)
-        if suffix == ".gif":
+        if format == "GIF":
             palette = _palette_for(image, palette)
             image = image.quantize(palette=palette, dither=Image.Dither.NONE)
-        if alpha is not None:
-            image, is_transparent = _with_alpha(image, alpha), True
-        images.append(image)
-        durations.append(round(end * 1000 / _TIME_STEPS[suffix]) * _TIME_STEPS[suffix] - sum(durations))
-    return images, durations, is_transparent
+        kept.append((begin, image if alpha is None else _with_alpha(image, alpha), alpha is not None))
+    end = max(end, shortest)
+    if len(kept) > 1 and end - kept[-1][0] < shortest:
+        kept.pop()
+        dropped += 1
+    begins, images, has_alpha = zip(*kept, strict=True)
+    durations = [after - before for before, after in pairwise((*begins, end))]
+    return dropped, list(images), durations, any(has_alpha)
 
 
 def _palette_for(image: Image.Image, palette: Image.Image | None) -> Image.Image:
-    """Return an image with a palette for this one: the previous one while it fits, so that still parts stay."""
+    """Return an image whose palette suits another image.
+
+    The previous palette is returned while it fits, so that colors do not change where nothing moves.
+    """
     if palette is not None:
         mapped = image.quantize(palette=palette, dither=Image.Dither.NONE).convert("RGB")
         if np.abs(np.asarray(mapped, np.int16) - np.asarray(image)).mean() < _POOR_FIT:

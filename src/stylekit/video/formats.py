@@ -12,9 +12,9 @@ class VideoCodec:
     """How frames are encoded.
 
     Attributes:
-        encoder: FFmpeg's name of the encoder.
-        crf: The constant rate factor at which brush strokes survive.
-        options: Further options of the encoder.
+        encoder: FFmpeg's name for the encoder.
+        crf: The default constant rate factor, low enough to preserve brush strokes.
+        options: Further options for the encoder.
         tag: The codec tag that Apple's players expect in MP4; empty for FFmpeg's default.
     """
 
@@ -37,7 +37,7 @@ class VideoFormat:
     """A container format.
 
     Attributes:
-        muxer: FFmpeg's name of the format.
+        muxer: FFmpeg's name for the format.
         codec: The default codec.
         codecs: The codecs that the format can hold.
     """
@@ -54,7 +54,14 @@ VIDEO_FORMATS = {
     ".webm": VideoFormat("webm", "vp9", ("vp9",)),
 }
 
-_READ_ONLY_SUFFIXES = (".avi", ".flv", ".m2ts", ".mpeg", ".mpg", ".mts", ".ogv", ".wmv", ".3gp")
+ALPHA_MUXERS = ("matroska", "webm")  # the formats in which VP9 can have alpha
+
+_READ_ONLY_SUFFIXES = (
+    *(".3g2", ".3gp", ".asf", ".avi", ".divx", ".dv", ".f4v", ".flv", ".m2t", ".m2ts", ".mod", ".mpe", ".mpeg", ".mpg"),
+    *(".mts", ".mxf", ".nut", ".ogm", ".ogv", ".qt", ".rm", ".rmvb", ".tod", ".ts", ".vob", ".wmv"),
+)
+
+_PHONE_SUFFIXES = (".3g2", ".3gp")
 
 VIDEO_SUFFIXES: frozenset[str] = frozenset({*VIDEO_FORMATS, *_READ_ONLY_SUFFIXES})
 
@@ -62,11 +69,13 @@ ANIMATION_SUFFIXES: frozenset[str] = frozenset({".gif", ".webp"})
 
 
 def video_suffix(path: Path) -> str:
-    """Return the suffix for a video's result: the video's own, or `.mkv` for formats that are not written.
+    """Return the suffix of a video's result: the same as the video's, or another one for formats that are only read.
 
-    Matroska can hold the sound of any of them.
+    Matroska can hold the sound of all these formats but 3GP, whose sound (AMR) QuickTime can hold.
     """
     suffix = path.suffix.lower()
+    if suffix in _PHONE_SUFFIXES:
+        return ".mov"
     return suffix if suffix in VIDEO_FORMATS or suffix in ANIMATION_SUFFIXES else ".mkv"
 
 

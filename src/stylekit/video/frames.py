@@ -1,23 +1,26 @@
 """Videos and frames, independent of the library that reads them."""
 
 import dataclasses
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
 from pathlib import Path
 
+from stylekit.images.color_spaces import HLG, PQ
 from stylekit.images.pixels import Pixels
+from stylekit.video.clocks import Jump
 
 
 @dataclass(frozen=True)
 class ColorCoding:
-    """How a video encodes colors, in the numbers of ITU-T H.273.
+    """How a video encodes colors, as code points of ITU-T H.273.
 
     Attributes:
-        matrix: From RGB to luma and chroma; 1 is BT.709.
-        range: 1 limited, 2 full.
-        primaries: Of RGB; 2 is unknown.
+        matrix: The matrix from RGB to luma and chroma; 1 is BT.709.
+        range: The range of values; 1 is limited, 2 is full.
+        primaries: The color primaries; 2 is unknown.
         transfer: The transfer function; 2 is unknown.
     """
 
@@ -26,6 +29,16 @@ class ColorCoding:
     primaries: int = 2
     transfer: int = 2
 
+    @property
+    def is_hdr(self) -> bool:
+        """Whether the transfer function is HLG or PQ."""
+        return self.transfer in (PQ, HLG)
+
+    @property
+    def written(self) -> "ColorCoding":
+        """The coding of the result, in which HDR becomes BT.709."""
+        return ColorCoding(1, 1, 1, 1) if self.is_hdr else self
+
 
 @dataclass(frozen=True)
 class Video:
@@ -33,21 +46,25 @@ class Video:
 
     Attributes:
         path: The file.
-        width: Of an upright frame, in pixels.
-        height: Of an upright frame, in pixels.
+        width: The width of an upright frame in pixels.
+        height: The height of an upright frame in pixels.
         time_base: The unit of time, in seconds.
         rate: Frames per second, on average.
-        length: About how many frames the part has; 0 if the file does not say.
-        seconds: How long the part is, by what the file says; 0 if it does not.
+        length: The approximate number of frames in the part; 0 if unknown.
+        seconds: The duration of the part according to the file; 0 if unknown.
         begin: When the part begins; None if it begins with the file.
         end: When the part ends, exclusive; None if it ends with the file.
-        shift: What is subtracted from all times, so that the result begins at 0.
+        shift: The offset to subtract from all times, so that the result begins at 0.
         colors: How colors are encoded.
+        brightest: The luminance of an HDR video's brightest pixels in cd/m², which becomes white.
+        has_alpha: Whether the frames can be transparent.
         turns: Quarter turns to the left that make a frame upright.
-        aspect: Width of a pixel relative to its height.
+        is_mirrored: Whether frames are mirrored left to right before they are turned.
+        aspect: The width of a pixel relative to its height.
+        jumps: The places at which the file's clock jumps, and how to mend it.
         is_animation: Whether the file is an animated image, which has no sound.
-        loop: How often an animation is shown; 0 is forever.
-        max_pixels: Frames of more pixels are not decoded.
+        loop: How many times an animation is played; 0 means forever.
+        max_pixels: Frames with more pixels are not decoded.
     """
 
     path: Path
@@ -61,8 +78,12 @@ class Video:
     end: int | None = None
     shift: int = 0
     colors: ColorCoding = ColorCoding()
+    brightest: float = 0
+    has_alpha: bool = False
     turns: int = 0
+    is_mirrored: bool = False
     aspect: Fraction = Fraction(1)
+    jumps: tuple[Jump, ...] = ()
     is_animation: bool = False
     loop: int = 0
     max_pixels: int = 2**31 - 1
@@ -75,9 +96,10 @@ class Frame:
     Attributes:
         time: When it is shown, in units of the video's `time_base`.
         duration: How long it is shown, in the same units.
-        pixels: `(H, W, 3)`, upright RGB; None shows the previous frame again.
-        alpha: `(H, W)`, 0 is transparent; None if the frame is opaque.
-        is_broken: Whether the previous frame is shown because this one cannot be decoded.
+        pixels: Upright RGB values `(H, W, 3)`; None repeats the previous frame.
+        alpha: Opacity `(H, W)`, 0 is transparent; None if the frame is opaque.
+        is_broken: Whether the frame cannot be decoded, so that the previous frame is repeated.
+        checksum: The checksum of pixels that have been dropped to save memory.
     """
 
     time: int
@@ -85,10 +107,16 @@ class Frame:
     pixels: Pixels | None
     alpha: Pixels | None = None
     is_broken: bool = False
+    checksum: int | None = None
+
+    def without_pixels(self) -> "Frame":
+        """Return the frame without its pixels, but with their checksum."""
+        checksum = None if self.pixels is None else zlib.crc32(self.pixels.data)
+        return dataclasses.replace(self, pixels=None, checksum=checksum)
 
 
 def until_next(frames: Iterable[Frame]) -> Iterator[Frame]:
-    """Yield frames whose durations reach to the next frame; the last one keeps its own."""
+    """Yield frames that each last until the next one; the last frame keeps its duration."""
     waiting: Frame | None = None
     for frame in frames:
         if waiting is not None:
@@ -99,11 +127,11 @@ def until_next(frames: Iterable[Frame]) -> Iterator[Frame]:
 
 
 def trim(frames: Iterable[Frame], video: Video) -> Iterator[Frame]:
-    """Yield the frames of the part of a video that is painted; the first is the one on screen when the part begins.
+    """Yield the frames of the part to paint, starting with the frame on screen when the part begins.
 
     Args:
-        frames: All frames, each lasting until the next one.
-        video: The video, which says when the part begins and ends.
+        frames: All frames, which each last until the next one.
+        video: The video, with the times at which the part begins and ends.
     """
     end = None if video.end is None else video.end - video.shift
     on_screen: Frame | None = None
@@ -123,15 +151,15 @@ def trim(frames: Iterable[Frame], video: Video) -> Iterator[Frame]:
 
 
 def at_rate(frames: Iterable[Frame], time_base: Fraction, rate: Fraction) -> Iterator[Frame]:
-    """Yield frames at a constant rate: surplus ones are dropped, and gaps are filled by showing the previous one again.
+    """Yield frames at a constant rate, by dropping surplus frames and repeating frames to fill gaps.
 
     Args:
-        frames: Each lasting until the next one.
+        frames: Frames that each last until the next one.
         time_base: The unit of the frames' times, in seconds.
-        rate: Frames per second. The results' times are counted in frames.
+        rate: The rate in frames per second; its inverse is the unit of time of the frames that are yielded.
     """
     pending: Frame | None = None  # the latest decoded frame, until it has been shown
-    is_broken = False  # whether a frame since the last one shown was broken
+    is_broken = False  # whether any frame since the last one that was shown is broken
     for frame in frames:
         is_broken = is_broken or frame.is_broken
         if frame.pixels is not None:

@@ -1,6 +1,6 @@
 """How a scene has moved from one frame to the next: coarse, smooth optical flow in NumPy.
 
-The method is that of Lucas and Kanade (1981), from coarse to fine, with one shift per cell. A cell without contrast
+The method of Lucas and Kanade (1981) is applied from coarse to fine, with one shift per cell. A cell without contrast
 follows its neighbors, and every cell follows the whole image a little, so that a panned sky moves with the shore.
 Objects that move on their own and are smaller than a cell are not tracked: the caller must compare the results.
 """
@@ -13,22 +13,22 @@ from stylekit.images.pixels import Floats, Pixels
 _CELL = 8  # px
 _COARSEST = 24  # px, shorter side at the coarsest scale
 _ITERATIONS = 3  # per scale
-_GLOBAL_SHARE = 0.05  # of the whole image's equations in those of each cell
-_DAMPING = 1.0  # squared contrast, of 255, that counts as none
+_GLOBAL_SHARE = 0.05  # weight of the whole image's equations in each cell's equations
+_DAMPING = 1.0  # squared contrast, of values up to 255, that counts as none
 _STILL = 0.05  # px; warping by less would only blur
 
 
 def estimate_flow(before: Pixels, after: Pixels) -> Floats:
-    """Return where in one image the content of another one comes from.
+    """Estimate how the content of an image has moved since an earlier image.
 
     Args:
-        before: `(H, W, 3)` RGB; a few hundred pixels per side are enough.
-        after: `(H, W, 3)` RGB.
+        before: The earlier image, `(H, W, 3)` RGB; a few hundred pixels per side are enough.
+        after: The later image, `(H, W, 3)` RGB.
 
     Returns:
-        `(rows, columns, 2)`, for each cell of a grid: how far to the right of and below the cell's center, as shares of
-        width and height, `before` shows what `after` shows there. Zero where nothing has moved, and in images that are
-        too small.
+        Shifts `(rows, columns, 2)`, one for each cell of a grid: the offset, to the right and down, from the cell's
+        center in `after` to the same content in `before`, as a share of width and height. It is zero where nothing has
+        moved, and in images that are too small.
     """
     if min(after.shape[:2]) < 2 * _CELL:
         return np.zeros((1, 1, 2), np.float32)
@@ -102,7 +102,7 @@ def warp(image: Pixels, shifts: Floats) -> Pixels:
 
     Args:
         image: `(H, W, 3)` RGB.
-        shifts: As `estimate_flow` returns them.
+        shifts: The shifts, as `estimate_flow` returns them.
     """
     if not shifts.any():
         return image

@@ -1,10 +1,8 @@
 """The stages of painting a video: frames are read, compared, stylized and steadied in threads of their own."""
 
-import dataclasses
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
 from queue import SimpleQueue
 
 from stylekit.config.apply import ApplyConfig
@@ -20,8 +18,9 @@ from stylekit.video.steadiness import Change, compare_frame, keep_still_parts
 
 _BUFFER = 2  # frames that wait between two stages
 
-_Compared = tuple[Frame, Change | None]  # without a change where frames are not compared, or the previous one repeats
-_Stylized = tuple[Frame, Change | None, Pixels | None, tuple[UsedStatistics, ...]]  # no image: the previous one repeats
+# The change is None if frames are not compared; it and the image are None if the frame repeats the previous one.
+_Compared = tuple[Frame, Change | None]
+_Stylized = tuple[Frame, Change | None, Pixels | None, tuple[UsedStatistics, ...]]
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class PaintedFrame:
     """A painted frame.
 
     Attributes:
-        time: When it is shown, in units of the result's time.
+        time: When it is shown, in units of the result's `time_base`.
         image: `(H, W, 3)` RGB.
         state: The state from which the next frame is painted.
     """
@@ -45,10 +44,14 @@ class PaintedFrame:
 
 
 def require_frames(frames: Iterator[Frame], name: str) -> Iterator[Frame]:
-    """Yield the frames of the video called `name`.
+    """Yield a video's frames, of which there must be at least one.
+
+    Args:
+        frames: The frames.
+        name: The video's name in the error.
 
     Raises:
-        ImageError: If there are none.
+        ImageError: If there are no frames.
     """
     first = next(frames, None)
     if first is None:
@@ -64,17 +67,16 @@ def paint_frames(
     state: PaintState,
     on_frame: Callable[[PaintState], None],
 ) -> Generator[PaintedFrame]:
-    """Yield painted frames. While one is in use, the next ones are read, compared, stylized and steadied.
+    """Yield painted frames; while the caller uses a frame, the next ones are read, compared, stylized and steadied.
 
     Args:
-        frames: All frames of the video, those that are painted already included.
+        frames: The frames that have not been painted.
         style: The style.
         config: The settings.
-        state: The state after the frames that are painted already.
+        state: The state after the frames that have been painted.
         on_frame: Called with the new state after each frame has been used.
     """
-    unpainted = buffered(islice(frames, state.frames, None), _BUFFER)
-    compared = buffered(_compare(unpainted, state.reference, config.steady), _BUFFER)
+    compared = buffered(_compare(buffered(frames, _BUFFER), state.reference, config.steady), _BUFFER)
     stylize = _stylize_in_turn(compared, style, config, state) if config.steady else _stylize(compared, style, config)
     with closing(buffered(_steady(buffered(stylize, _BUFFER), state), _BUFFER)) as painted_frames:
         for painted in painted_frames:
@@ -83,7 +85,7 @@ def paint_frames(
 
 
 def _compare(frames: Iterable[Frame], reference: Pixels | None, steady: float) -> Iterator[_Compared]:
-    """Compare each frame with the ones before."""
+    """Compare each frame with the previous ones."""
     for frame in frames:
         if frame.pixels is None or not steady:
             yield frame, None
@@ -96,14 +98,14 @@ def _compare(frames: Iterable[Frame], reference: Pixels | None, steady: float) -
 def _stylize_in_turn(
     compared: Iterable[_Compared], style: Style, config: ApplyConfig, state: PaintState
 ) -> Iterator[_Stylized]:
-    """Stylize frames one after another, each with statistics that follow those of the previous one."""
+    """Stylize frames one after another, with normalization statistics that change slowly from frame to frame."""
     engine = SmoothedEngine(style.engine, config.steady, state.statistics)
     smoothed = Style(style.metadata, engine)
     for frame, change in compared:
         if change is not None and change.is_cut:
             engine.forget()
         image = _image(frame, smoothed, config)
-        yield _without_pixels(frame), change, image, engine.statistics
+        yield frame.without_pixels(), change, image, engine.statistics
 
 
 def _stylize(compared: Iterable[_Compared], style: Style, config: ApplyConfig) -> Iterator[_Stylized]:
@@ -115,32 +117,28 @@ def _stylize(compared: Iterable[_Compared], style: Style, config: ApplyConfig) -
 
     def stylize(item: _Compared) -> _Stylized:
         frame, change = item
-        own = idle.get()
+        replica = idle.get()
         try:
-            return _without_pixels(frame), change, _image(frame, own, config), ()
+            return frame.without_pixels(), change, _image(frame, replica, config), ()
         finally:
-            idle.put(own)
+            idle.put(replica)
 
     with closing(prefetch(stylize, compared, workers=len(engines), buffer=len(engines))) as stylized:
         yield from stylized
 
 
 def _image(frame: Frame, style: Style, config: ApplyConfig) -> Pixels | None:
-    """Return a frame's stylized image; None if it repeats the previous one."""
+    """Return a frame's stylized image; None if the frame repeats the previous one."""
     return None if frame.pixels is None else style.stylize_batch([frame.pixels], config.look)[0]
 
 
-def _without_pixels(frame: Frame) -> Frame:
-    """Return a frame without its pixels, which take memory and are not needed any more."""
-    return dataclasses.replace(frame, pixels=None)
-
-
 def _steady(stylized: Iterable[_Stylized], state: PaintState) -> Iterator[PaintedFrame]:
-    """Keep the parts of the previous result that have not changed."""
-    image, alpha = state.image, state.alpha
+    """Keep the parts of the previous result in which the scene has not changed."""
+    image, alpha, origin = state.image, state.alpha, state.origin
     for frame, change, new, statistics in stylized:
         if new is not None:
             alpha = frame.alpha
+            origin = None if frame.checksum is None else (frame.time, frame.checksum)
             image = new if change is None else keep_still_parts(new, image, change)
         assert image is not None  # the first frame of a video never repeats a previous one
         state = PaintState(
@@ -149,7 +147,9 @@ def _steady(stylized: Iterable[_Stylized], state: PaintState) -> Iterator[Painte
             statistics=statistics,
             frames=state.frames + 1,
             broken=state.broken + frame.is_broken,
+            transparent=state.transparent + (alpha is not None and bool((alpha < 255).any())),
             end=frame.time + frame.duration,
             alpha=alpha,
+            origin=origin,
         )
         yield PaintedFrame(frame.time, image, state)

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from stylekit.video.reader import open_video
+from stylekit.video.files import open_video
 
-_COMMENT = "comment"  # the one key that every format holds
+_COMMENT = "comment"  # the only key that every format can hold
 _RECIPE_START = '{"stylekit":'
 
 
@@ -21,13 +21,13 @@ def read_video_recipe(path: Path) -> str | None:
     try:
         with open_video(path) as container:
             lines = _comment(container.metadata).splitlines()
-    except Exception:  # hostile files can raise every kind
+    except Exception:  # corrupt files can raise any exception
         return None
     return next((line for line in lines if line.startswith(_RECIPE_START)), None)
 
 
 def with_recipe(metadata: Mapping[str, str], recipe: str | None) -> dict[str, str]:
-    """Return a video's metadata with another recipe, a line of its comment; None removes the recipe."""
+    """Return a video's metadata with the recipe in its comment replaced; None removes the recipe."""
     lines = [line for line in _comment(metadata).splitlines() if not line.startswith(_RECIPE_START)]
     others = {key: value for key, value in metadata.items() if key.lower() != _COMMENT}
     comment = "\n".join([*lines, recipe] if recipe else lines)

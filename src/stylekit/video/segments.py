@@ -18,20 +18,23 @@ from stylekit.system.files import atomic_write, clear_stale, flush_to_disk, hidd
 
 _MARK = ".stylekit-segments"
 _STATISTICS = "statistics_"
+_NUMBERS = ("frames", "broken", "transparent", "end", "bytes")
 
 
 @dataclass(frozen=True)
 class PaintState:
-    """What the painting of the next frame depends on.
+    """The state from which the next frame is painted.
 
     Attributes:
         image: The latest painted frame; None at the start.
-        reference: What the next frame is compared with; see `steadiness.Change`. None if frames are not compared.
-        statistics: Those that the network's normalizations used last; see `Engine.run_after`.
+        reference: The image with which to compare the next frame, as in `steadiness.Change`; None without comparison.
+        statistics: The statistics that the network's normalizations used last; see `Engine.run_after`.
         frames: The number of painted frames.
-        broken: How many of them could not be decoded.
-        end: When the latest one ends, in units of the result's time.
-        alpha: The latest frame's alpha; None if it is opaque.
+        broken: The number of those frames that could not be decoded.
+        transparent: The number of those frames with transparency.
+        end: When the latest painted frame ends, in units of the result's time.
+        alpha: The alpha of the latest frame; None if it is opaque.
+        origin: Time and checksum of the frame from which `image` was painted; None at the start.
     """
 
     image: Pixels | None = None
@@ -39,8 +42,10 @@ class PaintState:
     statistics: tuple[NDArray[np.float32], ...] = ()
     frames: int = 0
     broken: int = 0
+    transparent: int = 0
     end: int = 0
     alpha: Pixels | None = None
+    origin: tuple[int, int] | None = None
 
 
 class Segments:
@@ -53,7 +58,7 @@ class Segments:
 
     Attributes:
         paths: The finished segments, in order.
-        state: The state after the last of them.
+        state: The state after the last segment.
         is_corrupt: Whether finished segments were found but could not be used.
     """
 
@@ -72,23 +77,24 @@ class Segments:
         self.state = stored or PaintState()
 
     def _load_state(self) -> PaintState | None:
-        """Return the state after the last segment; None if that, or a segment, is corrupt."""
+        """Return the state after the last segment; None if the state or a segment is corrupt."""
         try:
             arrays = load_file(self._state_file(self.paths[-1]))
-            frames, broken, end, size = (int(arrays[name].item()) for name in ("frames", "broken", "end", "bytes"))
+            frames, broken, transparent, end, size = (int(arrays[name].item()) for name in _NUMBERS)
         except (OSError, SafetensorError, KeyError, ValueError):
             return None
         if size != _total_size(self.paths):
             return None
         statistics = tuple(arrays[name] for name in sorted(arrays) if name.startswith(_STATISTICS))
         image, reference, alpha = (arrays.get(name) for name in ("picture", "seen", "alpha"))
-        return PaintState(image, reference, statistics, frames, broken, end, alpha)
+        origin = tuple(arrays["origin"].tolist()) if "origin" in arrays else None
+        return PaintState(image, reference, statistics, frames, broken, transparent, end, alpha, origin)
 
     def add(self, write: Callable[[Path], PaintState]) -> None:
         """Add the next segment.
 
         Args:
-            write: Writes the segment to the path that it is given, and returns the state after it.
+            write: A function that writes the segment to a path and returns the state after it.
 
         Raises:
             ImageError: If the segment cannot be written. Earlier segments are kept.
@@ -106,11 +112,11 @@ class Segments:
         self.state = state
 
     def _finish(self, path: Path, state: PaintState) -> None:
-        """Make a segment count, after it and its state would survive a power cut."""
+        """Add a segment to the finished ones, after it and its state have reached the disk."""
         with atomic_write(self._state_file(path)) as temporary:
             temporary.write_bytes(save(_arrays(state, _total_size([*self.paths, self._unfinished]))))
         flush_to_disk(self._unfinished)
-        self._unfinished.replace(path)  # from here on it counts
+        self._unfinished.replace(path)  # from here on it is finished
         flush_to_disk(self._folder)
         for previous in self.paths[-1:]:
             self._state_file(previous).unlink()
@@ -131,9 +137,10 @@ class Segments:
 
 
 def _arrays(state: PaintState, size: int) -> dict[str, NDArray[np.generic]]:
-    """Return a state, and the total size of the segments up to it, as a safetensors file holds them."""
-    arrays = {"picture": state.image, "seen": state.reference, "alpha": state.alpha}
-    numbers = {"frames": state.frames, "broken": state.broken, "end": state.end, "bytes": size}
+    """Return a state and the total size of its segments as the arrays of a safetensors file."""
+    arrays = {"picture": state.image, "seen": state.reference, "alpha": state.alpha, "origin": state.origin}
+    values = state.frames, state.broken, state.transparent, state.end, size
+    numbers = dict(zip(_NUMBERS, values, strict=True))
     statistics = {f"{_STATISTICS}{number:03}": array for number, array in enumerate(state.statistics)}
     present = {name: array for name, array in (arrays | numbers | statistics).items() if array is not None}
     return {name: np.ascontiguousarray(array) for name, array in present.items()}

@@ -1,9 +1,9 @@
 """Results that do not flicker: where the scene is still, the previous result is kept.
 
-Each frame is compared with a reference made of the frames before, warped as the scene has moved. Where they agree
-within the noise, the previous result, warped likewise, goes into the new one; where they do not, as behind a moving
-edge, it does not; after a cut everything starts fresh. The reference is blended as the results are, so that changes too
-slow to notice from one frame to the next are noticed all the same.
+Each frame is compared with a reference made from the previous frames and warped to follow the motion of the scene.
+Where both agree within the noise, the previous result, warped likewise, is blended into the new one; where they differ,
+for example behind a moving edge, only the new result is used. After a cut, nothing is kept. The reference is blended
+like the results, so that changes that are too slow to be seen from one frame to the next add up and are detected.
 
 This needs no second network and no later frames. (Ruder et al. 2016, section 3, weight warped results by the
 consistency of the flow in an optimization; here the frames themselves show where the flow is right.)
@@ -20,7 +20,7 @@ from stylekit.video.motion import estimate_flow, warp
 _SIDE = 320  # px, longer side at which frames are compared
 _LEAST_NOISE = 1.5  # of 255, mean difference between frames of one scene
 _ALIKE, _DIFFERENT = 2.0, 5.0  # times the noise
-_INFLUENCE = 4  # px at that size: about how far a changed spot changes the strokes around it
+_INFLUENCE = 4  # px at that size: about how far a change affects the strokes around it
 _HALF_STROKE = 2  # px at that size
 _HALF_TRUST = 40.0  # of 255, difference over the width of a stroke at which half of the previous result is kept
 _CUT = 0.6  # share of the frame that has changed
@@ -28,12 +28,12 @@ _CUT = 0.6  # share of the frame that has changed
 
 @dataclass(frozen=True)
 class Change:
-    """How a frame follows the one before.
+    """How a frame differs from the previous ones.
 
     Attributes:
         shifts: How the scene has moved; see `motion.estimate_flow`.
         keep: `(h, w)`, how much of the previous result goes into the new one, 0 to 255; 0 everywhere after a cut.
-        reference: `(h, w, 3)` RGB, what to compare the next frame with.
+        reference: `(h, w, 3)` RGB, the image with which to compare the next frame.
     """
 
     shifts: Floats
@@ -47,11 +47,11 @@ class Change:
 
 
 def compare_frame(frame: Pixels, reference: Pixels | None, steady: float) -> Change:
-    """Compare a frame with the ones before.
+    """Compare a frame with the previous ones.
 
     Args:
         frame: `(H, W, 3)` RGB.
-        reference: That of the previous change; None for the first frame.
+        reference: The reference of the previous change; None for the first frame.
         steady: The largest share of the previous result to keep, 0 to 1.
     """
     small = _reduced(frame)
@@ -69,7 +69,7 @@ def keep_still_parts(image: Pixels, previous: Pixels | None, change: Change) -> 
     Args:
         image: The stylized frame; `(H, W, 3)` RGB.
         previous: The previous result, of the same size; None for the first frame.
-        change: How the frame follows the one before.
+        change: How the frame differs from the previous ones.
     """
     if previous is None or change.is_cut:
         return image
@@ -80,7 +80,7 @@ def keep_still_parts(image: Pixels, previous: Pixels | None, change: Change) -> 
 def _trust(old: Pixels, new: Pixels) -> Floats:
     """Return how much of the previous result may stay where the new one differs, 0 to 1.
 
-    That is nearly all where strokes only flicker, and little where the network paints other strokes.
+    Nearly all of it may stay where strokes only flicker, and little where the network paints different strokes.
     """
     smooth = [
         np.asarray(Image.fromarray(_reduced(image)).filter(ImageFilter.BoxBlur(_HALF_STROKE)), np.float32)
@@ -99,7 +99,7 @@ def _reduced(image: Pixels) -> Pixels:
 
 
 def _keep(old: Pixels, new: Pixels, steady: float) -> Pixels:
-    """Return how much of the old may stay; see `Change.keep`."""
+    """Return how much of the previous image to keep; see `Change.keep`."""
     eighths = (8 * np.abs(new.astype(np.int16) - old).max(axis=-1)).clip(0, 255).astype(np.uint8)
     difference = np.asarray(Image.fromarray(eighths).filter(ImageFilter.BoxBlur(1)), np.float32) / 8
     noise = max(_LEAST_NOISE, float(np.median(difference)))
