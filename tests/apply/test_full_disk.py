@@ -51,7 +51,7 @@ def video():
     from stylekit.video.writer import write_segment
 
     video = Video(target, 200, 200, Fraction(1, 25), Fraction(25), length=50)
-    write_segment([(n, np.roll(noise, n)) for n in range(50)], target, video, codec="h264", crf=10)
+    write_segment([(n, np.roll(noise, n), None) for n in range(50)], target, video, codec="h264", crf=10)
 
 
 def joined():
@@ -175,7 +175,7 @@ def photos(tmp_path, make_photo):
 
 
 def test_a_full_disk_ends_a_batch(photos, style_path, tmp_path, stylekit, full_disk):
-    tried = full_disk(3)
+    tried = full_disk(3, ".jpg")
     report = tmp_path / "report.jsonl"
     code, out, errors = stylekit("apply", photos, "-s", style_path, "-o", tmp_path / "out", "--report", report)
     assert code == 1
@@ -193,7 +193,7 @@ def test_a_full_disk_ends_a_batch(photos, style_path, tmp_path, stylekit, full_d
 def test_the_json_document_has_what_was_done_before_the_disk_was_full(
     photos, style_path, tmp_path, stylekit, full_disk
 ):
-    full_disk(3)
+    full_disk(3, ".jpg")
     code, out, _ = stylekit("apply", photos, "-s", style_path, "-o", tmp_path / "out", "--json")
     document = json.loads(out)
     assert (code, document["done"], len(document["files"])) == (1, 3, 3)
@@ -201,7 +201,7 @@ def test_the_json_document_has_what_was_done_before_the_disk_was_full(
 
 
 def test_python_gets_what_was_done_before_the_disk_was_full(photos, style_path, tmp_path, full_disk):
-    full_disk(3)
+    full_disk(3, ".jpg")
     report = apply_styles(photos, tmp_path / "out", style_path)
     assert (report.count("done"), report.count("failed"), type(report.error)) == (3, 0, ImageError)
     assert apply_styles(photos, tmp_path / "out", style_path, dry_run=True).error is None

@@ -277,6 +277,15 @@ def test_files_that_are_not_images_are_counted(tmp_path):
     assert plan.share(1, 2).ignored == {}
 
 
+def test_typescript_is_not_taken_for_video(tmp_path):
+    files(tmp_path, "p/a.jpg")
+    (tmp_path / "p" / "app.ts").write_text("export const answer = 42;\n")
+    (tmp_path / "p" / "clip.ts").write_bytes(b"G" + bytes(187))
+    plan = plan_outputs([tmp_path / "p"], None, ["mosaic"], ApplyConfig())
+    assert sorted(each.source.name for each in plan.inputs) == ["a.jpg", "clip.ts"]
+    assert plan.ignored == {"not images (.ts)": 1}
+
+
 def test_other_results_in_the_output_folder_are_counted(tmp_path):
     files(tmp_path, "p/a.jpg", "p/out/a-mosaic.jpg", "p/out/b-udnie.jpg")
     plan = plan_outputs([tmp_path / "p"], tmp_path / "p" / "out", ["mosaic"], ApplyConfig())

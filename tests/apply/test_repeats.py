@@ -159,12 +159,12 @@ def test_paintings_in_a_folder_are_not_painted_again(paint, folder, other_path):
     code, lines = paint(style=other_path, output=folder)
     assert code == 0
     assert lines[0].startswith("3 done, 3 skipped in ")
-    assert lines[1:] == ["3 skipped: painted by stylekit (--again takes them)"]
+    assert lines[1:] == ["3 skipped: painted by stylekit (--again paints them anyway)"]
     new = {path.name for path in contents(folder).keys() - before.keys()}
     assert new == {"a-other.jpg", "b-other.png", "c-other.webp"}
     assert set(paint("--dry-run", style=other_path, output=folder)[1][1:]) == {
         "3 skipped: already painted (--overwrite paints them again)",
-        "3 skipped: painted by stylekit (--again takes them)",
+        "3 skipped: painted by stylekit (--again paints them anyway)",
     }
     code, lines = paint("--again", style=other_path, output=folder)
     assert lines[0].startswith("3 done, 3 skipped in ")
@@ -188,7 +188,7 @@ def test_a_painting_that_is_named_is_not_painted_in_its_own_style(
     paintings = folder / "a-small.jpg", folder / "b-small.png"
     code, out, errors = stylekit("apply", *paintings, "-s", style_path, "-s", other_path, "-o", tmp_path / "new")
     assert (code, len(out.splitlines())) == (0, 2)
-    assert "2 skipped: painted by stylekit (--again takes them)" in errors.splitlines()
+    assert "2 skipped: painted by stylekit (--again paints them anyway)" in errors.splitlines()
     code, out, errors = stylekit("apply", paintings[0], "-s", style_path, "--strength", "0.5")
     assert (code, out) == (1, "")
     assert errors == (
@@ -260,7 +260,7 @@ def test_videos_carry_their_recipe(stylekit, style_path, tmp_path, make_photo, s
         "1 skipped: painted with other settings: --steady 0.9 (--overwrite paints it again)\n"
     )
     code, out, errors = stylekit("apply", tmp_path / "out", "-s", style_path)
-    assert (code, out, errors) == (0, "", "1 skipped: painted by stylekit (--again takes it)\n")
+    assert (code, out, errors) == (0, "", "1 skipped: painted by stylekit (--again paints it anyway)\n")
     assert stylekit(*command, "--strip-metadata", "--overwrite")[0] == 0
     assert read_painting(tmp_path / "out" / f"clip-small{suffix}") is None
 

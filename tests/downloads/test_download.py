@@ -460,7 +460,7 @@ def test_a_git_lfs_pointer_is_not_taken_for_the_file(server, target):
 @pytest.mark.parametrize("headers", [{}, {"Content-Length": None}], ids=["length sent", "length not sent"])
 def test_a_file_that_is_too_long_is_refused(server, target, headers):
     url = server.put("/a.bin", CONTENT, headers=headers, etag='"one"')
-    with pytest.raises(DownloadError, match=f"longer than {len(CONTENT) - 1} bytes"):
+    with pytest.raises(DownloadError, match=f"larger than {len(CONTENT) - 1} bytes"):
         fetch(url, target, most_bytes=len(CONTENT) - 1)
     assert files_in(target.parent) == []
     fetch(url, target, most_bytes=len(CONTENT))

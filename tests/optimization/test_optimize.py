@@ -163,7 +163,7 @@ def test_the_photo_is_decoded_once_with_a_mask(make_photo, painting, config, tmp
     monkeypatch.setattr("stylekit.optimization.optimize.as_photo", read)
     image = gatys(tmp_path / "photo.png", painting, config, mask=tmp_path / "mask.png", on_note=notes.append)
     assert [path.name for path in paths] == ["photo.png", "mask.png"]
-    assert (image.size, notes) == ((48, 40), ["painting at 48 x 40 px; --size sets it"])
+    assert (image.size, notes) == ((48, 40), ["painting at 48 x 40 px; use --size to change that"])
     without = gatys(tmp_path / "photo.png", painting, config)
     assert np.abs(pixels(image) - pixels(without)).max() <= 1
 
@@ -216,7 +216,7 @@ def test_an_interruption_returns_the_image_so_far(photo, painting, config):
 def test_layers_missing_from_the_loss_weights_are_noted_once(photo, painting, config):
     notes: list[str] = []
     gatys(photo, painting, dataclasses.replace(config, content_layers=(), style_layers={}), on_note=notes.append)
-    assert notes == ["The loss network reaches up to relu3_3: content at relu3_3, style up to relu3_1."]
+    assert notes == ["The loss network ends at relu3_3: content at relu3_3, style up to relu3_1."]
     notes.clear()
     gatys(photo, painting, config, on_note=notes.append)
     assert notes == []

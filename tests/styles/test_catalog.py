@@ -233,7 +233,7 @@ def test_a_catalog_at_an_unsafe_url_is_refused(built_in, url):
 
 
 def test_a_catalog_that_is_too_long_is_refused(server, built_in):
-    with pytest.raises(CatalogError, match="longer than"):
+    with pytest.raises(CatalogError, match="larger than"):
         remote_styles([server.put("/catalog.json", b" " * 4_000_001)])
 
 

@@ -222,7 +222,7 @@ def test_a_wrong_hash_leaves_nothing(stylekit, publish, small_file):
         (Page(status=500), "500"),
         (Page(b"<html>"), "web page"),
         (Page(b"version https://git-lfs.github.com/spec/v1\n"), "Git LFS"),
-        (Page(bytes(10**6)), "longer than"),
+        (Page(bytes(10**6)), "larger than"),
         (Page(b"short"), "SHA-256"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -103,7 +103,7 @@ def test_a_second_training_in_the_folder_is_rejected_while_the_first_one_runs(ru
         with pytest.raises(StylekitError, match="is being written by another run") as rejected, run.lock():
             pass
         assert str(run.path) in rejected.value.message
-        assert rejected.value.hint == "Wait for it, or choose another --run-dir."
+        assert rejected.value.hint == "Wait for that run, or choose another --run-dir."
     with run.lock():
         run.check_new()  # the lock itself does not count
     assert names(run) == ["config.json", "metrics.csv"]

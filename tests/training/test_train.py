@@ -710,7 +710,7 @@ def test_a_second_training_in_a_folder_is_rejected_and_leaves_the_first_one_alon
                 rejected.append(caught.value.hint)
 
     train(steps=4, on_step=start_another)
-    assert rejected == ["Wait for it, or choose another --run-dir."] * 2
+    assert rejected == ["Wait for that run, or choose another --run-dir."] * 2
     assert metrics(tmp_path / "run")[:, 0].tolist() == [1, 2, 3, 4]
     assert not any(name.endswith(".lock") for name in files(tmp_path / "run"))
 

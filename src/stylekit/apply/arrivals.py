@@ -1,4 +1,4 @@
-"""Which files of watched folders are complete and new."""
+"""Detect complete and new files in watched folders."""
 
 import math
 import time
@@ -6,19 +6,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-SETTLE_SECONDS = 1.0  # without a change, after which a file counts as complete
-_PATIENCE_SECONDS = 10.0  # the same for a file that could not be read: network copies pause
+SETTLE_SECONDS = 1.0  # a file counts as complete after this long without a change
+_PATIENCE_SECONDS = 10.0  # the same for a file that could not be read, because network copies can stall
 
 
 @dataclass
 class _File:
-    """A file, as it was last seen.
+    """A file as last seen.
 
     Attributes:
-        version: Its time of modification in nanoseconds, and its size in bytes.
-        changed: The `time.monotonic()` of its last known change.
-        settle: Seconds without a change after which it counts as complete.
-        is_taken: Whether this version was taken.
+        version: Modification time in nanoseconds, and size in bytes.
+        changed: The `time.monotonic()` value of the last known change.
+        settle: Seconds without a change after which the file counts as complete.
+        is_taken: Whether `Arrivals.take` has returned this version.
     """
 
     version: tuple[int, int]
@@ -28,18 +28,19 @@ class _File:
 
     @property
     def due(self) -> float:
-        """The `time.monotonic()` from which it counts as complete; infinity for an empty file, yet to be filled."""
+        """The `time.monotonic()` value at which the file counts as complete; infinity while the file is empty."""
         return self.changed + self.settle if self.version[1] else math.inf
 
 
 class Arrivals:
-    """Tells which files are complete and new, one look at the folders after the other.
+    """Detects complete and new files, each time the watched folders are scanned.
 
-    A file is complete if its size and its time of modification have stayed the same for a second. It is new if it was
-    not taken before, or has changed since.
+    A file is complete once its size and modification time have not changed for a second. A file is new if it has not
+    been taken before, or if it has changed since.
 
     Attributes:
-        due: The `time.monotonic()` at which the next file becomes complete if nothing changes; infinity if none will.
+        due: The `time.monotonic()` value at which the next file becomes complete if nothing changes; infinity if no
+            file is pending.
     """
 
     def __init__(self) -> None:
@@ -47,13 +48,14 @@ class Arrivals:
         self.due = math.inf
 
     def take(self, paths: Iterable[Path]) -> set[Path]:
-        """Return the complete and new files among all files that are in the folders now.
+        """Return the complete and new files, given all files that are in the folders now.
 
-        Files of the first look count from their last change, so that only those that were just changed are waited for;
-        the others count from the look that found them, because clocks of other machines and copied times are wrong.
+        In the first scan, files are timed from their last change, so only recently changed files have to settle. In
+        later scans, files are timed from the scan that found them, because clocks of other machines and copied
+        timestamps can be wrong.
 
         Args:
-            paths: All files. Those that are missing are forgotten, and new again when they return.
+            paths: All files in the folders. Missing files are forgotten, and count as new when they return.
         """
         now, is_first = time.monotonic(), self._files is None
         previous = self._files or {}
@@ -73,10 +75,10 @@ class Arrivals:
         return taken
 
     def wait_longer(self, path: Path) -> bool:
-        """Return whether a failure of a taken file is premature; it will then be taken again.
+        """Return whether the failure of a taken file is premature. If so, the file will be taken again.
 
-        It is if the file was deleted or has changed since it was taken, or if it arrived moments ago and may still
-        grow.
+        A failure is premature if the file was deleted or has changed since it was taken, or if it arrived moments ago
+        and may still be growing.
         """
         file = (self._files or {}).get(path)
         if file is None or not file.is_taken or _version_and_age(path)[0] != file.version:
@@ -93,12 +95,12 @@ class Arrivals:
 
 
 def _version_and_age(path: Path) -> tuple[tuple[int, int] | None, float]:
-    """Return a file's version, None if it does not exist, and the seconds since its last change of any kind."""
+    """Return a file's version (None if the file does not exist), and the seconds since its last change of any kind."""
     try:
         status = path.stat()
     except (FileNotFoundError, NotADirectoryError):
         return None, 0
-    except (OSError, ValueError):  # painting it will say why
+    except (OSError, ValueError):  # stylizing the file will report the reason
         return (0, -1), math.inf
     age = time.time() - max(status.st_mtime, status.st_ctime)
     return (status.st_mtime_ns, status.st_size), max(0, age)

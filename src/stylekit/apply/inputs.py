@@ -1,4 +1,4 @@
-"""Finding the photos and videos among the inputs of a command, by their file names."""
+"""Find the photos and videos among the inputs of a command, by file name."""
 
 import os
 from collections import Counter
@@ -22,7 +22,7 @@ _RAW_SUFFIXES = frozenset(
     )
 )
 _SYSTEM_FILES = ("thumbs.db", "desktop.ini")
-_MOST_SUFFIXES = 6  # in a message
+_MOST_SUFFIXES = 6  # listed in a message
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,9 @@ class Inputs:
 
 
 class RealPaths:
-    """Resolves links in paths, and each folder only once.
+    """Resolves links in paths, querying each folder only once.
 
-    `os.path.realpath` would query the file system about all parent folders of every file.
+    `os.path.realpath` alone would query the file system about every parent folder of every file.
     """
 
     def __init__(self) -> None:
@@ -70,8 +70,8 @@ class RealPaths:
         return os.path.realpath(path) if os.path.islink(path) else self.of_output(path)  # noqa: PTH114 - raises no error for an unreadable path
 
     def of_output(self, path: Path) -> str:
-        """Return the real path of a file to write. If the file is a link, it is not followed, but will be replaced."""
-        folder, name = os.path.split(path)  # strings, because pathlib would take half of the time of planning
+        """Return the real path of a file to write. A link is not followed, because the link itself will be replaced."""
+        folder, name = os.path.split(path)  # strings, because pathlib would account for half of the planning time
         if folder not in self._folders:
             try:
                 self._folders[folder] = os.path.realpath(folder)
@@ -106,10 +106,24 @@ def find_inputs(paths: Sequence[Path], real_paths: RealPaths, *, recursive: bool
         for file in walk_files(
             path, INPUT_SUFFIXES, recursive=recursive, on_other=names.append, on_error=errors.append
         ):
-            add(InputFile(file, path))
+            if _is_typescript(file):
+                names.append(file.name)
+            else:
+                add(InputFile(file, path))
         others.update(Path(name).suffix.lower() for name in names if name.lower() not in _SYSTEM_FILES)
         unreadable += [(Path(error.filename), path, _unreadable(error)) for error in errors]
     return Inputs(tuple(folders), tuple(unique.values()), tuple(unreadable), others)
+
+
+def _is_typescript(path: Path) -> bool:
+    """Return whether a file with the suffix of MPEG transport streams lacks their sync byte, as TypeScript does."""
+    if path.suffix.lower() != ".ts":
+        return False
+    try:
+        with path.open("rb") as file:
+            return file.read(1) != b"G"
+    except OSError:  # the input will fail later, with the reason
+        return False
 
 
 def _unreadable(error: OSError) -> ImageError:
@@ -143,5 +157,5 @@ def becomes_video(path: Path, config: ApplyConfig) -> bool:
         return True
     try:
         return config.format is None and is_animation(path)
-    except OSError:  # it will fail on its own later
+    except OSError:  # the input will fail later
         return False

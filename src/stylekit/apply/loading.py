@@ -1,4 +1,4 @@
-"""Decoding the photos of a batch while the network runs on earlier ones."""
+"""Decode the photos of a batch while the network is running on earlier photos."""
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
@@ -18,8 +18,8 @@ from stylekit.system.prefetch import prefetch
 LESS_MEMORY = "Use fewer --jobs, or reduce the photo first."
 
 _THREADS = 2  # for decoding without worker processes
-_BUFFER = 2  # photos to decode ahead of the network; with more worker processes, as many as there are
-_MAX_PIXELS = 100_000_000  # in all photos of the buffer, or of a group; a single photo may have more
+_BUFFER = 2  # number of photos to decode ahead of the network, or the number of worker processes if that is larger
+_MAX_PIXELS = 100_000_000  # of all photos in the buffer or in a group; a single photo may have more
 _MAX_GROUP = 8  # photos of the same size that a GPU stylizes at once
 
 
@@ -70,7 +70,7 @@ class Decoder:
             _load, recipes=recipes, max_pixels=config.max_pixels, max_size=config.max_size
         )
         if processes:
-            from stylekit.system.processes import WorkerPool  # costs 15 ms, and a single photo does not need it
+            from stylekit.system.processes import WorkerPool  # takes 15 ms, and a single photo needs no pool
 
             pool = WorkerPool(self._load, _crashed)
             self._load, self._close = pool, pool.close
@@ -136,7 +136,7 @@ def _load(job: Job, *, recipes: Recipes, max_pixels: int, max_size: int | None) 
 
 
 def _pixels_ahead(job: Job) -> int:
-    """Return roughly how many pixels loading a job decodes; 0 for a video, whose frames are decoded later."""
+    """Return roughly how many pixels are decoded to load a job; 0 for a video, whose frames are decoded later."""
     is_decoded = job.error is None and not job.is_video and len(job.existing) < len(job.outputs)
     return estimate_pixels(job.source) if is_decoded else 0
 

@@ -138,7 +138,7 @@ def output_folder(folder: Path, root: Path | None, output: Path | None, label: s
 
 
 def _beside(folder: Path, label: str) -> Path:
-    """Return the path of the folder for results beside a folder; a relative path if that of the folder is relative."""
+    """Return the path of the folder for results beside a folder. The path is relative if that of the folder is."""
     if folder.name not in ("", ".."):
         return folder.with_name(f"{folder.name}-{label}")
     absolute = Path(os.path.abspath(folder))  # noqa: PTH100 - resolve would follow a linked folder

@@ -1,4 +1,4 @@
-"""Planning a batch: which photos and videos to stylize, and where to write their results.
+"""Plan a batch: which photos and videos to stylize, and where to write the results.
 
 A plan depends on file names only. GIF and WebP files are opened to distinguish photos from animations.
 """
@@ -28,7 +28,7 @@ from stylekit.errors import ConfigError, ImageError, StylekitError
 from stylekit.images.formats import FORMATS, READABLE_SUFFIXES, SUFFIX_FORMATS, format_of_suffix
 from stylekit.video.formats import ANIMATION_SUFFIXES, VIDEO_FORMATS, VIDEO_SUFFIXES, video_codec
 
-_SUFFIX = re.compile(r"\.(?=.*[a-z])[a-z0-9]{1,5}")  # not `.5` or `. Moritz`, which folder names contain
+_SUFFIX = re.compile(r"\.(?=.*[a-z])[a-z0-9]{1,5}")  # excludes `.5` and `. Moritz`, which occur in folder names
 _FORMAT_OF_VIDEO = "--format is for photos, but all inputs are videos."
 
 
@@ -53,11 +53,11 @@ class PlannedInput:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run of `apply` will do.
+    """The inputs that a run of `apply` will process, and the outputs that it will write.
 
     Attributes:
         inputs: The photos and videos, in order.
-        is_batch: Whether an input that fails does not stop the others: true with a folder, or more than one output.
+        is_batch: Whether the run continues after an input fails: true for a folder, or for more than one output.
         ignored: The reasons why files in folders are not stylized, and how many files each reason applies to.
     """
 
@@ -66,7 +66,7 @@ class Plan:
     ignored: Mapping[str, int] = field(default_factory=dict)
 
     def share(self, rank: int, size: int) -> "Plan":
-        """Return the part of the plan that one of several processes carries out, as a batch.
+        """Return the part of the plan that one of several processes carries out. The part is always a batch.
 
         Every process makes the same plan and takes every `size`-th input in sorted order.
 
@@ -101,7 +101,7 @@ def plan_outputs(inputs: Sequence[Path], output: Path | str | None, labels: Sequ
     if not readable:
         raise ImageError(
             f"No photos or videos in {', '.join(map(str, inputs))}.",
-            f"Their names end in {', '.join(sorted(INPUT_SUFFIXES))}; hidden files are skipped.",
+            f"Supported suffixes: {', '.join(sorted(INPUT_SUFFIXES))}. Hidden files are skipped.",
         )
     if config.format is not None and all(planned.is_video for planned in readable):
         raise ConfigError(_FORMAT_OF_VIDEO, "Choose a video's format by the suffix of --output.")
@@ -113,17 +113,17 @@ def plan_outputs(inputs: Sequence[Path], output: Path | str | None, labels: Sequ
 def plan_found(
     found: Inputs, output: Path | str | None, labels: Sequence[str], config: ApplyConfig, real_paths: RealPaths
 ) -> Plan:
-    """Plan the results of inputs that were found, which may be none.
+    """Plan the results for the inputs found, if any.
 
     Args:
         found: The inputs.
         output: As in `plan_outputs`.
-        labels: The styles' names in file names.
+        labels: The names of the styles in file names.
         config: The settings.
-        real_paths: Tells which paths are one file.
+        real_paths: Resolves paths, to detect those that name the same file.
 
     Raises:
-        ConfigError: If a result would overwrite an input, or the output or a format is unknown or impossible.
+        ConfigError: If a result would overwrite an input, or if the output or format is invalid.
     """
     if config.format is not None:
         check_choice("format", config.format, FORMATS)
@@ -163,7 +163,7 @@ def _is_file_name(output: Path | str, found: Inputs, labels: Sequence[str]) -> b
 
 
 def _plan_file(source: Path, output: Path, config: ApplyConfig) -> Plan:
-    """Plan a single result, the format of which depends on the suffix of `output`."""
+    """Plan a single result, whose format depends on the suffix of `output`."""
     if _identity(source) is not None and _identity(source) == _identity(output):
         raise _overwritten(source, source)
     suffix, source_suffix = output.suffix.lower(), source.suffix.lower()
@@ -175,7 +175,7 @@ def _plan_file(source: Path, output: Path, config: ApplyConfig) -> Plan:
         _reject_suffix(f"the photo {source.name}", suffix, READABLE_SUFFIXES)
     if suffix in VIDEO_FORMATS:
         suffixes = ", ".join(sorted(VIDEO_SUFFIXES))
-        raise ConfigError(f"{source.name} does not have the suffix of a video.", f"Videos end in {suffixes}.")
+        raise ConfigError(f"{source.name} does not have the suffix of a video.", f"Supported suffixes: {suffixes}.")
     if format_of_suffix(suffix) != (config.format or format_of_suffix(suffix)):
         raise ConfigError(
             f"--output {output.name} and --format {config.format} contradict each other.",
@@ -185,7 +185,9 @@ def _plan_file(source: Path, output: Path, config: ApplyConfig) -> Plan:
 
 
 def _reject_suffix(what: str, suffix: str, suffixes: frozenset[str] | set[str]) -> NoReturn:
-    raise ConfigError(f"Cannot write {what} as {suffix}.", f"End --output in {', '.join(sorted(suffixes))}.")
+    raise ConfigError(
+        f"Cannot write {what} as {suffix}.", f"Use one of these suffixes in --output: {', '.join(sorted(suffixes))}."
+    )
 
 
 def _plan_folder(
@@ -217,7 +219,7 @@ def _plan_folder(
 
 
 def _in_output(found: Inputs, output: Path, real_paths: RealPaths) -> set[InputFile]:
-    """Return the inputs in the output folder, which are earlier results, if it is inside one of the input folders."""
+    """Return the inputs inside the output folder, which are earlier results, if an input folder contains it."""
     real = Path(os.path.realpath(output))
     if not any(real.is_relative_to(folder) for folder in map(os.path.realpath, found.folders) if folder != str(real)):
         return set()

@@ -1,4 +1,4 @@
-"""Recognizing paintings of earlier runs by the recipes that are stored in them."""
+"""Recognize results of earlier runs by the recipes stored in them."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -19,12 +19,12 @@ from stylekit.video.recipes import read_video_recipe
 _IMAGE_OPTIONS = ("max_size", "stroke_size", "strength", "keep_colors")
 _VIDEO_OPTIONS = ("steady", "fps", "start", "end")
 _LOSSY_FORMATS = ("jpeg", "webp", "avif", "heic")
-_LONGEST = 80  # characters of a recipe that a message quotes: the recipe may be malicious
+_LONGEST = 80  # maximum characters that a message quotes from a recipe, because the recipe may be malicious
 
 
 @dataclass(frozen=True)
 class Job(PlannedInput):
-    """A planned input whose outputs were checked just before it is processed.
+    """A planned input whose outputs were checked just before processing.
 
     Attributes:
         existing: The indices of the styles whose outputs exist and must not be overwritten.
@@ -35,11 +35,11 @@ class Job(PlannedInput):
 
 @dataclass(frozen=True)
 class Skip:
-    """Why an output is skipped.
+    """Why an output is skipped, and how to write it anyway.
 
     Attributes:
-        reason: The reason.
-        hint: The option with which the output is not skipped.
+        reason: Why the output is skipped.
+        hint: The option that writes the output anyway, and what the option does.
     """
 
     reason: str
@@ -47,15 +47,15 @@ class Skip:
 
 
 ALREADY_PAINTED = Skip("already painted", "--overwrite paints it again")
-PAINTED_BY_STYLEKIT = Skip("painted by stylekit", "--again takes it")
+PAINTED_BY_STYLEKIT = Skip("painted by stylekit", "--again paints it anyway")
 
 
 @dataclass(frozen=True)
 class Recipes:
-    """The recipes of a run. They are stored in its results, and compared with the recipes of existing files.
+    """The recipes of a run, which are stored in the results and compared with the recipes of existing files.
 
     Attributes:
-        styles: For each style, the name, hash and share of each style file in it. Only a blend has several.
+        styles: For each style, the name, hash and share of each of its style files. Only a blend has several.
         config: The settings.
     """
 
@@ -71,7 +71,7 @@ class Recipes:
         Args:
             files: The style files.
             names: The names of the style files.
-            shares: The share of each style file in a single blended style; None applies each style file on its own.
+            shares: The share of each style file in a single blended style; None applies each style file separately.
             config: The settings.
         """
         parts = [
@@ -90,10 +90,10 @@ class Recipes:
         return json.dumps({"stylekit": __version__, "styles": self.styles[style], "options": options})
 
     def judge(self, job: Job) -> tuple[dict[int, Skip], tuple[str, ...]]:
-        """Decide which outputs of a job to skip, by the recipes in its files.
+        """Decide which outputs of a job to skip, from the recipes in its input and in existing outputs.
 
         Returns:
-            The outputs to skip, as the indices of their styles, with the reasons; and notes about the input.
+            The reason for each output to skip, by style index; and notes about the input.
         """
         skips = {style: self._existing(style, job) for style in job.existing}
         painting = None if self.config.again or len(skips) == len(job.outputs) else read_painting(job.source)
@@ -115,7 +115,7 @@ class Recipes:
         return Skip(f"painted with other settings: {', '.join(others)}", ALREADY_PAINTED.hint)
 
     def _other_settings(self, painting: dict[str, Any], style: int, job: Job) -> list[str]:
-        """Return the options with which an existing output was painted, without those that this run uses too."""
+        """Return the options with which an existing output was painted, except those that this run uses as well."""
         others = []
         styles = self.styles[style]
         if "method" in painting:

@@ -1,4 +1,4 @@
-"""Writing the report file of `--report`, which has one line of JSON for each output."""
+"""Write the report file for `--report`, with one line of JSON per output."""
 
 import contextlib
 import dataclasses
@@ -28,8 +28,8 @@ def report_lines(path: Path | None, world: World) -> Iterator[WriteReport]:
     """Yield a function that appends the report on an output to the report file.
 
     Args:
-        path: The report file; None writes no report. If several processes share the batch, each of them appends to a
-            file of its own, `report.RANK.jsonl` instead of `report.jsonl`, which together form the report.
+        path: The report file; None writes no report. If several processes share the batch, each process appends to a
+            separate file, `report.RANK.jsonl` instead of `report.jsonl`. These files together form the report.
         world: The processes that share the batch.
 
     Raises:
@@ -39,7 +39,7 @@ def report_lines(path: Path | None, world: World) -> Iterator[WriteReport]:
     if path is None:
         yield lambda file: None
         return
-    if path.suffix.lower() in READABLE_SUFFIXES | VIDEO_SUFFIXES:  # or the report might be appended to a photo
+    if path.suffix.lower() in READABLE_SUFFIXES | VIDEO_SUFFIXES:  # prevents appending the report to a photo
         raise ConfigError(
             f"Invalid --report {path}: that is the name of an image or a video.", "Use --report report.jsonl."
         )

@@ -17,12 +17,12 @@ class FileReport:
         style: The style, as passed to `apply_styles`.
         status: `done`, `skipped`, `failed`, or `planned` in a dry run.
         reason: The reason why the output failed or was skipped; empty otherwise.
-        hint: What the user can do about it; may be empty.
+        hint: What the user can do about a failure or skip; may be empty.
         width: Width of the result in pixels; 0 if nothing was written.
         height: Height of the result in pixels; 0 if nothing was written.
         frames: The number of frames in a video; 0 for a photo.
-        seconds: The time in seconds that the network took for a photo, or that a video took in total.
-        notes: Remarks for the user, such as a note that only the first frame was used.
+        seconds: For a photo, the time in seconds that the network took; for a video, the total time.
+        notes: Remarks for the user, for example that only the first frame was used.
     """
 
     source: Path
@@ -47,8 +47,8 @@ class BatchReport:
         seconds: The time in seconds that the batch took.
         ignored: The reasons why files in folders were not stylized, and how many files each reason applies to:
             `{"not images (.pdf, .txt)": 2}`.
-        error: The error that ended the batch early, such as a full disk; None if there was none. The outputs after
-            it are not in `files`.
+        error: The error that ended the batch early, such as a full disk; None if there was none. Outputs that were not
+            reached are missing from `files`.
     """
 
     files: tuple[FileReport, ...]

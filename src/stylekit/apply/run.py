@@ -30,7 +30,7 @@ def apply_styles(
     on_file: Callable[[FileReport], None] = lambda report: None,
     on_frame: Callable[[VideoReport], None] = lambda report: None,
 ) -> BatchReport:
-    """Stylize photos, videos and folders of them.
+    """Stylize photos, videos, and folders that contain them.
 
     A call with a folder, or with more than one output, is a batch. In a batch, a file that fails does not stop the
     others, and existing outputs are skipped, so running an interrupted batch again resumes it. Only a full disk or a
@@ -41,17 +41,17 @@ def apply_styles(
     set, they are skipped in folders, and a painting is never stylized in its own style.
 
     Args:
-        inputs: A photo, video or folder, or several of them.
+        inputs: One or more photos, videos or folders.
         output: The file of the result (for one input and one style), or the folder of the results. A string that ends
             in `/` is always a folder. None puts results beside their inputs.
-        styles: A style or several, each a name, or the path of a style file or of weights that can be imported.
+        styles: One or more styles, each a name, or the path of a style file or of importable weights.
         config: The settings; None uses the defaults.
-        blend: The share of each style in a blend of all styles; None applies each style on its own.
+        blend: The share of each style in a blend of all styles; None applies each style separately.
         dry_run: Whether to report what would be done without doing it.
-        world: The processes that share the batch. Each handles and reports its own share of the inputs.
+        world: The processes that share the batch. Each process handles and reports only its share of the inputs.
         on_plan: Called once with the number of outputs, and whether the call is a batch.
-        on_file: Called for each output once it is done, skipped or failed. If a failure is raised, this is called
-            first.
+        on_file: Called for each output once it is done, skipped or failed. Outside a batch, the call precedes the
+            exception.
         on_frame: Called for each frame of a video.
 
     Returns:
@@ -67,7 +67,7 @@ def apply_styles(
             written.
         OutOfMemory: If memory runs out outside a batch.
         OutputExists: If the output exists outside a batch and `config.overwrite` is false.
-        StylekitError: If a path is relative, or a batch starts, and the working folder was deleted.
+        StylekitError: If the working folder was deleted, and a path is relative or a batch starts.
     """
     config = config or ApplyConfig()
     start = time.monotonic()
@@ -98,5 +98,5 @@ def apply_styles(
 
 
 def as_list(values: Sequence[Path | str] | Path | str) -> list[Path | str]:
-    """Return one value or several as a list."""
+    """Return one or more values as a list."""
     return [values] if isinstance(values, Path | str) else list(values)

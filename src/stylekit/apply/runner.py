@@ -1,4 +1,4 @@
-"""Carrying out a plan: each style is loaded once, and files are read and written while the network runs."""
+"""Carry out a plan: load each style once, and read and write files while the network is running."""
 
 import dataclasses
 import errno
@@ -32,7 +32,7 @@ _LESS_VIDEO = "Use --max-size 1000, or split the video with --start and --end."
 
 
 class BatchStopped(Exception):
-    """The disk is full or the working folder was deleted, so that no file of a batch can be written anymore.
+    """A full disk or a deleted working folder prevents the rest of the batch from being written.
 
     Attributes:
         error: The error to show to the user.
@@ -49,7 +49,7 @@ class PlanRunner:
     Args:
         plan: The plan.
         styles: The styles, in the order of the plan's outputs.
-        decoder: What loads the photos; it can serve several plans, one after the other.
+        decoder: Loads the photos. Several plans can use the same decoder, one after the other.
         config: The settings.
         on_frame: Called for each frame of a video.
 
@@ -78,7 +78,7 @@ class PlanRunner:
             yield Job(**vars(planned), existing=frozenset() if self._config.overwrite else frozenset(existing))
 
     def preview(self) -> Generator[FileReport]:
-        """Yield a report for each output, which says what `run` would do."""
+        """Yield a report for each output on what `run` would do."""
         for job in self._jobs():
             skips, notes = ({}, ()) if job.error is not None else self._styles.recipes.judge(job)
             error = job.error or (self._video_error(job) if job.is_video and len(skips) < len(job.outputs) else None)
@@ -91,7 +91,7 @@ class PlanRunner:
                     yield self._report(job, style, "planned", notes=notes)
 
     def _video_error(self, job: Job) -> StylekitError | None:
-        """Return the error that reading a video's header raises; None if it raises none."""
+        """Return the error raised by reading a video's header, or None."""
         try:
             probe(job.source, self._config)
         except StylekitError as error:
@@ -172,7 +172,7 @@ class PlanRunner:
                 locked(path, ImageError, "choose another --output", wait=False) as lock_notes,
                 memory_errors("cpu", _LESS_VIDEO),
             ):
-                if os.path.lexists(path) and not self._config.overwrite:  # another run has just written it
+                if os.path.lexists(path) and not self._config.overwrite:  # another run has just written the file
                     return self._skipped(job, style, ALREADY_PAINTED)
                 video = paint_video(
                     job.source,
@@ -200,7 +200,7 @@ class PlanRunner:
                     strip_metadata=config.strip_metadata,
                     overwrite=config.overwrite,
                 )
-        except OutputExists:  # another run has just written it
+        except OutputExists:  # another run has just written the file
             return self._skipped(job, style, ALREADY_PAINTED)
         except StylekitError as error:
             return self._failed(job, style, error)
@@ -239,7 +239,7 @@ class PlanRunner:
 
 
 def _finished(report: FileReport) -> Future[FileReport]:
-    """Return a future that is already finished, so that the report keeps its place among the pending ones."""
+    """Return a finished future for a report, so the report keeps its place among the pending ones."""
     future: Future[FileReport] = Future()
     future.set_result(report)
     return future

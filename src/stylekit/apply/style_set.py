@@ -1,4 +1,4 @@
-"""The styles of a run: checked before any work, and loaded once, when the first image is ready."""
+"""The styles of a run, which are checked first and loaded when the first image is ready."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,17 +13,17 @@ from stylekit.stylization.style import Style
 
 
 class StyleSet:
-    """The styles that are applied to every input: each on its own, or one blend of them all.
+    """The styles that are applied to every input, either separately or as a single blend.
 
     Args:
-        styles: The names of styles, or the paths of style files or of weights that can be imported.
-        blend: The share of each style in a blend of all; None applies each style on its own.
+        styles: The names of styles, or the paths of style files or of importable weights.
+        blend: The share of each style in a blend of all styles; None applies each style separately.
         config: The settings.
 
     Attributes:
-        names: What reports call each style, in the order of the results.
-        labels: What file names call each style.
-        recipes: The recipes to store in the results, which are also compared with those of existing results.
+        names: The names of the styles in reports, in the order of the results.
+        labels: The names of the styles in file names.
+        recipes: The recipes to store in the results and to compare with the recipes of existing results.
 
     Raises:
         ConfigError: If there are no styles, two have the same name, or the shares are invalid.

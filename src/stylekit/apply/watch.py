@@ -23,8 +23,8 @@ from stylekit.system.extras import install_hint, is_installed
 from stylekit.system.paths import working_folder_errors
 from stylekit.video.paint import VideoReport
 
-_TICK_SECONDS = 0.25  # between two checks whether a file has become complete
-_LOOK_SECONDS = 30.0  # between two looks without a change: changes get lost, and some network drives report none
+_TICK_SECONDS = 0.25  # interval between checks for files that have become complete
+_LOOK_SECONDS = 30.0  # interval between scans without a reported change, because reports can get lost
 
 
 def watch_folders(
@@ -39,26 +39,26 @@ def watch_folders(
     on_frame: Callable[[VideoReport], None] = lambda report: None,
     on_wait: Callable[[], None] = lambda: None,
 ) -> BatchReport:
-    """Stylize photos and videos in folders, then those that arrive, until Ctrl-C.
+    """Stylize the photos and videos in folders, and then new ones as they arrive, until Ctrl-C.
 
-    What is in the folders is stylized as by `apply_styles`. From then on, every file is stylized once it is complete,
-    with the networks that are already loaded. A file that changes later is new, but its existing output is replaced
+    The files in the folders are stylized first, as by `apply_styles`. After that, every new file is stylized once it is
+    complete; the networks stay loaded. A file that changes later counts as new, but its existing output is replaced
     only if `config.overwrite` is set. A file that fails is tried again when it changes.
 
     Args:
-        folders: A folder or several.
+        folders: One or more folders.
         output: The folder of the results; None puts them beside the folders.
         styles: As in `apply_styles`.
         config: The settings; None uses the defaults.
         blend: As in `apply_styles`.
-        on_plan: Called before each batch of files with the number of outputs, and True.
+        on_plan: Called before each batch of files, with the number of outputs and True.
         on_file: Called for each output once it is done, skipped or failed.
         on_frame: Called for each frame of a video.
-        on_wait: Called whenever all complete files are done, and others are waited for.
+        on_wait: Called whenever all complete files are done and stylekit starts to wait for more.
 
     Returns:
-        A report with an entry for every output, of its last version. It is returned after a `KeyboardInterrupt`,
-        which callbacks can raise too, and after an error that ends the watch, such as a full disk or the removal of a
+        A report with the latest entry for every output. The report is returned after a `KeyboardInterrupt`, which
+        callbacks may also raise, and after an error that ends the watch, such as a full disk or the removal of a
         folder; see `BatchReport.error`.
 
     Raises:
@@ -94,8 +94,8 @@ def check_watched(paths: Sequence[Path]) -> None:
     """Check that paths are folders that can be watched.
 
     Raises:
-        ConfigError: If one is not a folder, or its name is not valid Unicode.
-        ImageError: If one does not exist.
+        ConfigError: If a path is not a folder, or its name is not valid Unicode.
+        ImageError: If a path does not exist.
         ModuleNotFoundError: If the extra `watch` is not installed.
     """
     if not is_installed("watchfiles"):
@@ -105,7 +105,7 @@ def check_watched(paths: Sequence[Path]) -> None:
         if not os.path.lexists(path):
             raise ImageError(f"{path} does not exist.", "Create the folder, or check the path.")
         if _device(path) is None:
-            raise ConfigError(f"--watch needs folders, and {path} is not one.", f"Watch its folder: {path.parent}.")
+            raise ConfigError(f"--watch needs folders, but {path} is not a folder.", f"Watch the folder {path.parent}.")
         try:
             str(path).encode()
         except UnicodeEncodeError:
@@ -113,12 +113,12 @@ def check_watched(paths: Sequence[Path]) -> None:
 
 
 class _Watch:
-    """The loop that waits for files, and stylizes them in batches.
+    """Waits for files in a loop, and stylizes them in batches.
 
     Attributes:
         reports: The last report on each output.
-        ignored: Why files in the folders are not inputs, with their number.
-        is_watching: Whether the files that were there at first are done.
+        ignored: The reasons why files in the folders are not inputs, and how many files each reason applies to.
+        is_watching: Whether the initial files are done.
     """
 
     def __init__(
@@ -148,11 +148,11 @@ class _Watch:
         self.is_watching = False
 
     def run(self) -> None:
-        """Stylize what is there, then wait for files and stylize them, until an exception.
+        """Stylize the initial files, then wait for new files and stylize them, until an exception is raised.
 
         Raises:
             BatchStopped: If the disk is full.
-            ImageError: If a folder is gone.
+            ImageError: If a folder disappears.
             StylekitError: If the system cannot report changes.
         """
         self._stylize(self._look())
@@ -167,21 +167,21 @@ class _Watch:
             if not plan.inputs and not is_idle:
                 self._on_wait()
             is_idle = not plan.inputs
-            looked = time.monotonic() if is_idle else -math.inf  # others may have arrived in the meantime
+            looked = time.monotonic() if is_idle else -math.inf  # more files may have arrived in the meantime
 
     def _check_folders(self) -> None:
-        """Check that the folders are there, on the devices on which they were: an unmounted drive leaves a folder."""
+        """Check that the folders still exist on the same devices, because unmounting a drive leaves an empty folder."""
         for folder, device in self._devices.items():
             if _device(folder) != device:
                 raise ImageError(
                     f"{folder} was removed, renamed or unmounted.",
-                    "Restore it and run the same command again; it skips what is painted.",
+                    "Restore it and run the same command again; existing results are skipped.",
                 )
 
     def _look(self) -> Plan:
-        """Return the plan of the files that are complete and new.
+        """Return a plan for the files that are complete and new.
 
-        All files are planned, because each result's name depends on the others.
+        All files are planned, because the name of each result depends on the other files.
         """
         real_paths = RealPaths()
         found = find_inputs(list(self._devices), real_paths, recursive=self._config.recursive)
@@ -194,7 +194,7 @@ class _Watch:
         return dataclasses.replace(plan, inputs=tuple(each for each in plan.inputs if each.source in complete))
 
     def _stylize(self, plan: Plan) -> None:
-        """Stylize the files of a plan, and report on each output, except on premature failures."""
+        """Stylize the files of a plan, and report on each output, except for premature failures."""
         if not plan.inputs:
             return
         self._on_plan(sum(len(planned.outputs) for planned in plan.inputs), True)
@@ -218,7 +218,7 @@ def _device(folder: Path) -> int | None:
 
 
 def _changes(folders: Sequence[Path], *, recursive: bool) -> Iterator[bool]:
-    """Yield several times a second whether files in folders may have changed, without an end.
+    """Yield, several times a second without end, whether files in folders may have changed.
 
     Raises:
         StylekitError: If the system cannot report changes.
@@ -226,7 +226,7 @@ def _changes(folders: Sequence[Path], *, recursive: bool) -> Iterator[bool]:
     from watchfiles import watch
 
     while True:
-        is_new = True  # nothing reported changes before this watcher
+        is_new = True  # changes before this watcher started were not reported
         try:
             for changes in watch(
                 *folders,
@@ -238,11 +238,11 @@ def _changes(folders: Sequence[Path], *, recursive: bool) -> Iterator[bool]:
             ):
                 yield bool(changes) or is_new
                 is_new = False
-        except (FileNotFoundError, RuntimeError):  # a folder vanished just now, or a name is not valid Unicode
+        except (FileNotFoundError, RuntimeError):  # a folder has just vanished, or a name is not valid Unicode
             time.sleep(_TICK_SECONDS)
             yield False
         except OSError as error:
             names = ", ".join(map(str, folders))
             raise StylekitError(
-                f"Cannot watch {names}: {error}.", "Set WATCHFILES_FORCE_POLLING=1 to search for changes instead."
+                f"Cannot watch {names}: {error}.", "Set WATCHFILES_FORCE_POLLING=1 to poll for changes instead."
             ) from error

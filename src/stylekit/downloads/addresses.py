@@ -1,4 +1,4 @@
-"""Checking the URLs of files to download, and expanding `hf://` URLs."""
+"""Check the URLs of files to download, and expand `hf://` URLs."""
 
 import ipaddress
 import re
@@ -15,7 +15,7 @@ _HUGGING_FACE_PATH = re.compile(r"hf://([\w.-]+/[\w.-]+)(?:@([\w.-]+))?/(.+)")
 
 
 def is_url(text: str) -> bool:
-    """Return whether a text looks like a URL, such as `https://…` or `hf://…`."""
+    """Return whether a string looks like a URL, such as `https://…` or `hf://…`."""
     return "://" in text
 
 
@@ -53,7 +53,7 @@ def plain_url(url: str, *, allow_loopback: bool = True) -> str:
     Args:
         url: `https://…`, or `hf://user/repo[@revision]/file` for a file on Hugging Face. `http://…` is allowed only if
             the host is this machine.
-        allow_loopback: Whether the host may be this machine. It must not be if a remote server redirects to the URL.
+        allow_loopback: Whether the host may be this machine. Pass false for a redirect from a remote server.
 
     Returns:
         The URL to request from a server.
@@ -80,7 +80,7 @@ def plain_url(url: str, *, allow_loopback: bool = True) -> str:
     if not is_safe:
         raise DownloadError(
             f"Invalid URL {url!r}: only https:// and hf:// URLs are downloaded.",
-            "A file on Hugging Face is hf://user/repo/file, or hf://user/repo@revision/file.",
+            "Write Hugging Face files as hf://user/repo/file or hf://user/repo@revision/file.",
         )
     return url
 

@@ -1,4 +1,4 @@
-"""Announcing downloads before they start, with their size and destination."""
+"""Announce downloads before they start, with their size and destination."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ class Download:
     Attributes:
         name: A short name for the download.
         size: The size of the download in bytes.
-        path: The file that is written in the end. It may be smaller than the download.
+        path: The final file, which may be smaller than the download.
     """
 
     name: str

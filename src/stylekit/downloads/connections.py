@@ -1,7 +1,7 @@
 """Connections that check the progress of a download whenever they wait for bytes.
 
-The timeouts of requests limit a single wait, not a whole response, so a server that sends its headers or the size of a
-chunk one byte at a time would never exceed them.
+A timeout in `requests` limits a single wait, not a whole response. A server that sends its headers or the size of a
+chunk one byte at a time would therefore never exceed a timeout.
 """
 
 import http.client
@@ -18,7 +18,7 @@ class CheckedAdapter(requests.adapters.HTTPAdapter):
     """An adapter for `requests` that calls a function before each wait for bytes, in headers and bodies alike.
 
     Args:
-        check: The function. An exception that it raises ends the response.
+        check: Called before each wait. An exception that this function raises ends the response.
     """
 
     def __init__(self, check: Callable[[], None]) -> None:

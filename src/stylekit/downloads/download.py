@@ -1,4 +1,4 @@
-"""Downloading a file, so that it is either complete and verified or not there at all."""
+"""Download a file so that it is either complete and verified, or missing."""
 
 import os
 from collections.abc import Callable
@@ -30,7 +30,7 @@ def fetch(
         destination: The file to write. An existing file with the right hash is kept.
         sha256: The expected hash in hexadecimal. If empty, the file is not verified, and is downloaded every time.
         most_bytes: The largest size allowed; None allows any size.
-        on_progress: Called before the first request, and after each piece that was received.
+        on_progress: Called before the first request, and after each chunk received.
 
     Raises:
         ChecksumMismatch: If the downloaded file has a different hash; it is deleted.
@@ -44,7 +44,7 @@ def fetch(
     from stylekit.downloads.transfer import Transfer  # imports requests: 40 ms that most commands do not need
 
     with locked(destination, DownloadError, OTHER_HOME):
-        if not _is_there(destination, sha256):  # another process may have downloaded it meanwhile
+        if not _is_there(destination, sha256):  # another process may have downloaded the file meanwhile
             on_progress(0, None)
             Transfer(address, destination, sha256, most_bytes, on_progress).run()
 

@@ -7,7 +7,7 @@ import requests
 
 
 def validator(response: requests.Response) -> str:
-    """Return the ETag or the date of the file, which changes when the file changes; empty without a strong one."""
+    """Return an ETag or date that changes whenever the file changes; empty if the server sends none, or a weak ETag."""
     etag = response.headers.get("ETag", "")
     return "" if etag.startswith("W/") else etag or response.headers.get("Last-Modified", "")
 
@@ -20,7 +20,7 @@ def content_length(response: requests.Response) -> int | None:
 
 
 def retry_after(response: requests.Response) -> float | None:
-    """Return how many seconds the server asks to wait; None if it does not say."""
+    """Return how many seconds the server asks to wait; None if the header is missing or invalid."""
     value = response.headers.get("Retry-After", "")
     if value.isdecimal():
         return float(value)

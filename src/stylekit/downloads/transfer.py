@@ -63,7 +63,7 @@ class Transfer:
         destination: The file to write, in an existing folder.
         sha256: The expected hash in hexadecimal; empty if unknown.
         most_bytes: The largest size allowed; None allows any size.
-        on_progress: Called after each piece that was received.
+        on_progress: Called after each chunk received.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class Transfer:
             raise
 
     def _is_complete(self) -> bool:
-        """Return whether the partial download is the whole file: an earlier process crashed just before moving it."""
+        """Return whether the partial download is complete, because an earlier process crashed just before moving it."""
         with writing(self.part, DownloadError, OTHER_HOME):
             return bool(self.sha256) and self._resumable_bytes() > 0 and file_hash(self.part) == self.sha256
 
@@ -127,7 +127,7 @@ class Transfer:
                 jitter = random.uniform(1, 1.2)  # noqa: S311 - no secret
                 wait = 2.0 ** (failures - 2) * jitter if error.wait is None else error.wait
                 if wait > _LONGEST_WAIT_SECONDS:
-                    error.remedy = f"The server asks to wait {wait:.0f} s; try again then."
+                    error.remedy = f"The server asks to wait {wait:.0f} s; try again after that."
                 if failures > _RETRIES or error.remedy:
                     raise
                 if wait:
@@ -214,7 +214,7 @@ class Transfer:
 
     def _check_status(self, response: requests.Response) -> None:
         status = response.status_code
-        reason = f"the server answers {status} {response.reason}".rstrip()
+        reason = f"the server answered {status} {response.reason}".rstrip()
         if status == 416:  # the partial download is longer than the file
             self._discard()
             raise _InterruptedTransfer(reason, wait=0)
@@ -249,7 +249,7 @@ class Transfer:
         self._check_length(total)
         try:
             usage = shutil.disk_usage(self.part.parent)
-        except OSError:  # some network folders do not report it
+        except OSError:  # some network folders do not report their free space
             return
         if usage.total > 0 and total - start > usage.free:
             raise _InterruptedTransfer(
@@ -259,7 +259,7 @@ class Transfer:
 
     def _check_length(self, length: int) -> None:
         if self.most_bytes is not None and length > self.most_bytes:
-            raise self._error(f"it is longer than {self.most_bytes} bytes", "Check that the URL is the right one.")
+            raise self._error(f"it is larger than {self.most_bytes} bytes", "Check that the URL is the right one.")
 
     def _receive(self, response: requests.Response, start: int, total: int | None) -> None:
         done, beginning = start, b""
@@ -285,7 +285,7 @@ class Transfer:
             raise _InterruptedTransfer("the connection was interrupted")
 
     def _read(self, response: requests.Response) -> bytes:
-        """Wait for bytes, and return those that have arrived; none at the end of the response."""
+        """Wait for bytes, and return those that have arrived; empty at the end of the response."""
         with self._transport_errors():
             piece: bytes = response.raw.read1(_PIECE_BYTES, decode_content=True)
             return piece

@@ -1,4 +1,4 @@
-"""Color spaces that images declare by other means than an ICC profile."""
+"""Color spaces that images declare without an ICC profile."""
 
 import struct
 from collections.abc import Mapping
@@ -101,11 +101,11 @@ def declared_space(info: Mapping[Any, Any], notes: list[str]) -> ColorSpace | No
     """Return the color space that an image declares by code points (`cICP`, `nclx`) or by PNG's `gAMA` and `cHRM`.
 
     Args:
-        info: What Pillow has read of the image; `cicp` holds the code points of primaries and transfer function.
+        info: Pillow's `info` of the image; `cicp` holds the code points of primaries and transfer function.
         notes: Receives a note about each unknown code point.
 
     Returns:
-        The space; None if the image declares none.
+        The color space; None if the image declares none.
     """
     nclx = info.get("nclx_profile")  # of HEIC
     cicp = info.get("cicp")

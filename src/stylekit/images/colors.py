@@ -60,7 +60,7 @@ def _white(peak: float, white: int | None) -> float:
 
 
 def to_full_range(colors: Image.Image) -> Image.Image:
-    """Expand the values of an L or RGB image from the range of video, 16 (black) to 235, to 0 to 255."""
+    """Expand the values of an L or RGB image from the video range (16 to 235) to the full range (0 to 255)."""
     return colors.point([min(max(round((value - 16) * 255 / 219), 0), 255) for value in range(256)] * len(colors.mode))
 
 
@@ -71,7 +71,7 @@ def to_srgb(
 
     Args:
         colors: The image.
-        profile: Its ICC profile, if any; an invalid profile is ignored.
+        profile: The ICC profile of the image, if any; an invalid profile is ignored.
         space: The color space of an L or RGB image without a profile.
         notes: Receives a note if the profile is ignored or HDR is tone-mapped.
 
@@ -90,7 +90,7 @@ def to_srgb(
         made = space.to_profile()
         colors, profile = _converted(colors, made)
         return colors, None if profile == made else profile
-    return colors if colors.mode == "RGB" else colors.convert("RGB"), None  # `convert` would copy it
+    return colors if colors.mode == "RGB" else colors.convert("RGB"), None  # `convert` would copy the image
 
 
 def _converted(colors: Image.Image, profile: bytes) -> tuple[Image.Image, bytes]:
@@ -114,7 +114,7 @@ def _converted(colors: Image.Image, profile: bytes) -> tuple[Image.Image, bytes]
     )
     if mode == "RGB" and _changes_nothing(transform):
         return colors, profile
-    converted = cast("Image.Image", ImageCms.applyTransform(colors, transform))  # it is None only in place
+    converted = cast("Image.Image", ImageCms.applyTransform(colors, transform))  # the result is None only in place
     return converted, _srgb_profile()
 
 
@@ -132,12 +132,14 @@ def _srgb_profile() -> bytes:
     from PIL import ImageCms
 
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    midnight = struct.pack(">6H", 2026, 1, 1, 0, 0, 0)  # instead of now, so that equal photos give equal files
+    midnight = struct.pack(
+        ">6H", 2026, 1, 1, 0, 0, 0
+    )  # not the current time, because equal photos should give equal files
     return profile[:24] + midnight + profile[36:]
 
 
 def fill_hidden(rgb: Image.Image, mask: Image.Image) -> Image.Image:
-    """Continue colors smoothly into hidden pixels, so that nothing invisible reaches a network.
+    """Continue colors smoothly into hidden pixels, to keep invisible colors from reaching a network.
 
     This is pull-push (Gortler et al. 1996, section 3.4): known colors are averaged to an image of half the size, which
     has fewer hidden pixels. These are filled recursively, and the enlarged result fills the gaps.

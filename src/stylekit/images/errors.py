@@ -13,7 +13,7 @@ from stylekit.system.files import writing
 RAISE_LIMIT = "If you trust the file, raise --max-pixels."
 
 _COPY_AGAIN = "Copy or download it again."
-# What Pillow says about a JPEG without pixels, and about any damaged WebP.
+# Pillow's messages for a JPEG without pixels, and for any damaged WebP.
 _UNCLEAR = ("cannot load this image", "could not create decoder object")
 
 
@@ -21,11 +21,11 @@ class UnsupportedKindError(Exception):
     """An image of a kind that cannot be decoded correctly."""
 
     def __init__(self, format: str, kind: str) -> None:
-        """Describe the image.
+        """Create the exception for an image.
 
         Args:
-            format: Its format, such as `TIFF`.
-            kind: What kind of image it is, such as `16-bit CIELAB`.
+            format: The format, such as `TIFF`.
+            kind: The kind of image, such as `16-bit CIELAB`.
         """
         super().__init__(f"this kind of {format} ({kind}) is not supported")
 
@@ -36,7 +36,7 @@ class DamagedImageError(Exception):
 
 @contextlib.contextmanager
 def read_errors(name: str) -> Iterator[None]:
-    """Convert any exception from a decoder to an `ImageError` about `name`, as hostile files can raise every kind."""
+    """Convert any exception from a decoder to an `ImageError` about `name`, because hostile files can raise any."""
     try:
         yield
     except StylekitError:

@@ -1,6 +1,6 @@
 """Read and write EXIF.
 
-It is decoded and encoded here, value by value, because Pillow's round trip changes types, turns non-ASCII letters
+EXIF is decoded and encoded here, value by value, because Pillow's round trip changes types, turns non-ASCII letters
 into question marks, and loses nested directories in TIFFs.
 """
 
@@ -42,7 +42,7 @@ def read_exif(image: Image.Image, block: bytes | None, notes: list[str]) -> Dire
     """Return the part of an image's EXIF that is worth keeping; corrupt EXIF is dropped with a note.
 
     Args:
-        image: The image. It is read only if it is a TIFF, because the directory of a TIFF is its EXIF.
+        image: The image, which is read only if it is a TIFF, because the directory of a TIFF is its EXIF.
         block: The EXIF block of an image in another format; None if it has none.
         notes: Receives a note if the EXIF is corrupt.
     """
@@ -104,7 +104,7 @@ def _decode_directory(file: IO[bytes], start: int, order: str, big: bool, nested
 
 
 def encode_exif(directory: Directory) -> bytes | None:
-    """Return a directory as a block of EXIF; None if it is empty."""
+    """Return a directory as a block of EXIF; None if the directory is empty."""
     return _EXIF_MARK + TIFF_HEAD.pack(b"II*\0", 8) + encode_directory(directory, 8) if directory else None
 
 
@@ -139,7 +139,7 @@ def encode_directory(directory: Directory, start: int, order: str = "<") -> byte
 
 
 def take_orientation(exif: Directory) -> int | None:
-    """Remove the orientation from EXIF, as the image will be turned upright, and return it."""
+    """Remove the orientation from EXIF and return it; the image will be rotated upright."""
     match exif.pop(Base.Orientation, None):
         case (_, bytes() as data):
             return int.from_bytes(data, "little")
@@ -147,7 +147,7 @@ def take_orientation(exif: Directory) -> int | None:
 
 
 def is_adobe_rgb(exif: Directory) -> bool:
-    """Return whether EXIF declares Adobe RGB in the way of DCF: an uncalibrated color space, and the index `R03`."""
+    """Return whether EXIF declares Adobe RGB as in DCF: an uncalibrated color space, and the index `R03`."""
     details = exif.get(IFD.Exif)
     if not isinstance(details, dict) or details.get(Base.ColorSpace) == _SRGB:
         return False

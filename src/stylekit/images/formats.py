@@ -11,11 +11,11 @@ class OutputFormat:
     """A format that can be written, and its limits.
 
     Attributes:
-        pillow: Pillow's name for it.
-        suffix: Its usual suffix.
+        pillow: The name of the format in Pillow.
+        suffix: The usual suffix.
         longest_side: The maximum number of pixels per side.
-        holds_alpha: Whether it supports transparency.
-        most_metadata: The maximum size of EXIF and of XMP in bytes; None if it is unlimited.
+        holds_alpha: Whether the format supports transparency.
+        most_metadata: The maximum size of EXIF and of XMP in bytes; None if unlimited.
     """
 
     pillow: str
@@ -68,8 +68,8 @@ def format_of_suffix(suffix: str) -> str:
 def output_format(path: Path) -> str:
     """Return the default format for the result of an input.
 
-    It is the format of the input, except for GIF (PNG, because 256 colors cannot hold a painting), HEIC (JPEG, because
-    few programs read HEIC) and unknown suffixes (JPEG).
+    The default is the format of the input, except for GIF (PNG, because 256 colors cannot hold a painting), HEIC (JPEG,
+    because few programs read HEIC) and unknown suffixes (JPEG).
     """
     suffix = path.suffix.lower()
     if suffix == ".gif":

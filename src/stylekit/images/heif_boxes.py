@@ -16,10 +16,10 @@ def declared_colors(file: BinaryIO) -> tuple[int, int] | None:
     """Return the code points (ITU-T H.273) of an image's color primaries and transfer function.
 
     Args:
-        file: The file, at its start, where it is again afterwards.
+        file: The file, at its start. The position is restored afterwards.
 
     Returns:
-        The code points of the primary image; None if it declares none.
+        The code points of the primary image; None if the image declares none.
     """
     try:
         meta = _meta(file)

@@ -2,7 +2,7 @@
 
 import struct
 from collections.abc import Mapping
-from html import escape  # that of xml.sax.saxutils imports ssl
+from html import escape  # xml.sax.saxutils.escape would import ssl
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image

@@ -1,4 +1,4 @@
-"""Repair JPEGs with line breaks before them or no end marker, and detect truncated JPEGs that Pillow accepts."""
+"""Repair JPEGs that have leading line breaks or no end marker, and detect truncated JPEGs that Pillow accepts."""
 
 import io
 import re
@@ -26,7 +26,7 @@ def skip_blanks(file: BinaryIO) -> BinaryIO:
 
 
 def complete_jpeg(file: BinaryIO) -> BinaryIO | None:
-    """Return a JPEG with the end marker that it lacks; None if it has one, lacks pixels, or is not a JPEG."""
+    """Add the missing end marker to a JPEG; return None if the file has one, lacks pixels, or is not a JPEG."""
     data = _without_padding(file)
     if not data.startswith(_START) or data.endswith(_END) or not _has_all_pixels(data):
         return None
@@ -36,12 +36,12 @@ def complete_jpeg(file: BinaryIO) -> BinaryIO | None:
 def check_jpeg(image: Image.Image, file: BinaryIO, notes: list[str]) -> None:
     """Check that a JPEG that Pillow has decoded without an error is complete.
 
-    Pillow does not notice missing pixels if an end marker or padding follows: the rest of the image is gray then. To
+    Pillow does not notice missing pixels if an end marker or padding follows; the rest of the image is then gray. To
     save time, only images whose last pixel is gray, and files that end with padding, are decoded again.
 
     Args:
         image: The decoded image.
-        file: Its file.
+        file: The file of the image.
         notes: Receives a note if the last scans of a progressive JPEG are missing.
 
     Raises:
@@ -74,8 +74,8 @@ def _without_padding(file: BinaryIO) -> bytes:
 def _has_all_pixels(data: bytes) -> bool:
     """Return whether a JPEG without its end marker is otherwise whole.
 
-    A decoder takes what follows for missing pixels, so the JPEG is decoded several times, with different bytes at its
-    end.
+    A decoder takes the bytes that follow for missing pixels, so the JPEG is decoded several times, with different bytes
+    at the end.
     """
     if not _has_all_scans(data):
         return False

@@ -25,7 +25,7 @@ class Properties:
 
     Attributes:
         exif: The EXIF, without the orientation.
-        xmp: The XMP packet, with properties from IPTC, its orientation set to upright, and without the recipe.
+        xmp: The XMP packet, with properties from IPTC and an upright orientation, but without the recipe.
         orientation: The EXIF orientation of the stored image.
         icc_profile: The color profile of the stored pixels.
         color_space: The color space of the stored pixels if they have no profile.

@@ -20,8 +20,9 @@ class Metadata:
         xmp: The XMP packet, with its orientation set to upright.
         icc_profile: A profile that describes sRGB; None if the photo had none.
         dpi: Horizontal and vertical resolution in pixels per inch.
-        recipe: How the image was painted, as JSON in ASCII; None for a photo. It is written into the XMP packet, which
-            is created if the photo had none, and in PNGs also into a text chunk. BMP cannot hold it.
+        recipe: How the image was painted, as JSON in ASCII; None for a photo. The recipe is written into the XMP
+            packet, which is created if the photo had none, and in PNGs also into a text chunk. BMP cannot hold a
+            recipe.
     """
 
     exif: bytes | None = None

@@ -24,7 +24,13 @@ from stylekit.system.extras import install_hint
 # The only Pillow decoders that a file can reach: EPS would run Ghostscript, and most others are hardly tested.
 _DECODERS = ("Jpeg", "Png", "WebP", "Tiff", "Bmp", "Gif", "Avif")
 _SIGNATURES = (b"\xff\xd8\xff", PNG_SIGNATURE, b"GIF8", *TIFF_SIGNATURES)
-_READ_BY_PYTHON = ("Jpeg", "Png", "Tiff", "Bmp", "Gif")  # for other formats, C code reads the header, and it can crash
+_READ_BY_PYTHON = (
+    "Jpeg",
+    "Png",
+    "Tiff",
+    "Bmp",
+    "Gif",
+)  # for other formats, C code reads the header, and can crash
 _SILENCE = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 _PIXELS_PER_BYTE = 8  # roughly, in WebP, AVIF and HEIC
 
@@ -131,9 +137,9 @@ def open_image(file: BinaryIO, name: str) -> Image.Image:
 
     Raises:
         ImageError: If the file is empty, or the extra for its format is not installed.
-        UnsupportedKindError: If it is a TIFF of a kind that Pillow cannot decode.
-        DamagedImageError: If it starts like an image, but cannot be opened.
-        UnidentifiedImageError: If it is not an image.
+        UnsupportedKindError: If the file is a TIFF of a kind that Pillow cannot decode.
+        DamagedImageError: If the file starts like an image, but cannot be opened.
+        UnidentifiedImageError: If the file is not an image.
     """
     head = file.read(12)
     file.seek(0)
@@ -173,7 +179,7 @@ def estimate_pixels(path: Path) -> int:
 
 
 class _WithoutDescriptor(io.BufferedWriter):
-    """A file without a descriptor, so that Pillow writes through Python, which notices short writes."""
+    """A file without a descriptor, which makes Pillow write through Python; Python notices short writes."""
 
     def fileno(self) -> NoReturn:
         raise io.UnsupportedOperation("Pillow's encoders ignore short writes to a file descriptor")

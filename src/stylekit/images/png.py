@@ -32,11 +32,11 @@ class _Chunk:
     """A chunk of a PNG.
 
     Attributes:
-        name: Its four-letter type.
-        start: The offset in the file where it starts.
-        end: The offset in the file where its checksum ends.
-        is_intact: Whether its checksum is correct.
-        data: The first bytes of its data.
+        name: The four-letter type of the chunk.
+        start: The offset in the file at which the chunk starts.
+        end: The offset in the file at which the checksum ends.
+        is_intact: Whether the checksum is correct.
+        data: The first bytes of the data.
     """
 
     name: bytes
@@ -47,10 +47,10 @@ class _Chunk:
 
 
 def repair_png(file: BinaryIO, notes: list[str]) -> tuple[BinaryIO, Info]:
-    """Remove from a PNG what would keep Pillow from reading it: huge texts, and damage outside the pixels.
+    """Remove the parts of a PNG that would keep Pillow from reading it: huge texts, and damage outside the pixels.
 
     Args:
-        file: The PNG, at its start, where it is again afterwards.
+        file: The PNG, at its start. The position is restored afterwards.
         notes: Receives notes about damage and about unusual colors.
 
     Returns:
@@ -73,7 +73,7 @@ def repair_png(file: BinaryIO, notes: list[str]) -> tuple[BinaryIO, Info]:
 def _declared_colors(cicp: bytes, notes: list[str]) -> Info:
     """Return entries for Pillow's `info` from a `cICP` chunk, which takes precedence over a color profile."""
     *code_points, matrix, is_full_range = cicp
-    if matrix != 0 or is_full_range > 1:  # PNG knows only RGB
+    if matrix != 0 or is_full_range > 1:  # PNG supports only RGB
         notes.append("color space ignored: invalid cICP chunk")
         return {}
     info: Info = {}

@@ -155,7 +155,7 @@ def _frame_notes(image: Image.Image) -> list[str]:
     except Exception:
         image.seek(0)  # the attempt left the corrupt frame current
         return ["only the first frame is used: a later one is corrupt"]
-    if frames == 1 or image.format == "MPO":  # a camera's MPO holds one image and previews of it
+    if frames == 1 or image.format == "MPO":  # a camera's MPO holds one image and its previews
         return []
     if image.format == "TIFF":
         return [f"several pages: only the first of {frames} is used"]

@@ -1,4 +1,4 @@
-"""TIFFs of gray or a palette with alpha that Pillow cannot decode at once: in separate planes, or with 16 bits."""
+"""Decode TIFFs of gray or a palette with alpha that Pillow cannot decode directly: in separate planes, or 16-bit."""
 
 import io
 import struct
@@ -22,7 +22,7 @@ _KEPT_TAGS = (
 
 
 def join_alpha(image: Image.Image) -> Image.Image:
-    """Decode a TIFF with alpha that Pillow cannot decode at once, to LA or RGBA; return any other image as it is.
+    """Decode a TIFF with alpha that Pillow cannot decode directly, to LA or RGBA; return any other image as it is.
 
     Args:
         image: A TIFF, checked by `check_tiff` but not decoded.

@@ -1,4 +1,4 @@
-"""Kinds of TIFF: prepare those that Pillow would misread, or reject them."""
+"""Prepare the kinds of TIFF that Pillow would misread, or reject them."""
 
 import contextlib
 import threading
@@ -131,7 +131,7 @@ def check_tiff(image: Image.Image) -> None:
 
 
 def _decode_by_libtiff(tiff: Any) -> None:
-    """Let libtiff decode a TIFF even if it is uncompressed, as Pillow's own decoder handles only common kinds."""
+    """Let libtiff decode even uncompressed TIFFs, because Pillow's own decoder handles only common kinds."""
     from PIL import TiffImagePlugin
 
     with _READ_LIBTIFF:

@@ -77,7 +77,7 @@ def check_writable(path: Path, *, format: str) -> None:
 
     Raises:
         ConfigError: If the format is unknown.
-        ImageError: If its encoder is missing, or the folder is not writable.
+        ImageError: If the encoder for the format is missing, or the folder is not writable.
     """
     folder = next(parent for parent in path.absolute().parents if parent.exists())
     clear_stale(folder)

@@ -24,8 +24,8 @@ def parse_xmp(packet: bytes) -> "Document":
     """Parse an XMP packet in UTF-8.
 
     Raises:
-        ValueError: If it is not XMP, or too large.
-        xml.parsers.expat.ExpatError: If it is not well-formed XML.
+        ValueError: If the packet is not XMP, or too large.
+        xml.parsers.expat.ExpatError: If the packet is not well-formed XML.
     """
     from xml.dom.minidom import parseString
 
@@ -105,7 +105,7 @@ def set_value(node: "Node", value: str) -> None:
 
 
 def remove(node: "Node") -> None:
-    """Remove a property from its document, if it is still part of it."""
+    """Remove a property from its document, unless it has been removed already."""
     if node.nodeType == node.ATTRIBUTE_NODE:
         if node.ownerElement is not None:
             node.ownerElement.removeAttributeNode(node)
@@ -114,7 +114,7 @@ def remove(node: "Node") -> None:
 
 
 def number_of(node: "Node") -> float | None:
-    """Return a property's value as a number; None if it is not one."""
+    """Return a property's value as a number; None if the value is not a number."""
     with contextlib.suppress(ValueError):
         return float(value_of(node))
     return None

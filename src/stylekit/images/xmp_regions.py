@@ -1,4 +1,4 @@
-"""Turn the regions in XMP, such as those of faces, together with the image."""
+"""Convert the regions in XMP, such as those of faces, when an image is rotated upright."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -65,7 +65,7 @@ def set_region_size(document: "Document", size: tuple[int, int]) -> None:
 
 
 def _turn_areas(regions: "Node", orientation: int, size: tuple[int, int]) -> bool:
-    """Turn the areas of a list of regions, and return whether that was possible."""
+    """Convert the areas of a list of regions, and return whether that was possible."""
     shapes = [_shape(dimensions) for dimensions in find(regions, _REGIONS, "AppliedToDimensions")]
     stored = size[::-1] if orientation in _ON_THEIR_SIDE else size
     if not all(_have_same_shape(shape, stored) for shape in shapes):

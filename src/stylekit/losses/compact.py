@@ -1,10 +1,10 @@
-"""The compact loss network, distilled from VGG-19 by `scripts/distill.py`, which needs a quarter of the computation.
+"""The compact loss network, which is distilled from VGG-19 and takes a quarter of the computation.
 
-It has at most half as many channels. A linear map `Q` of its activations `f` approximates VGG-19's activations:
-`F ≈ Q f`. Losses need not compute `Q f`, because distances `|Q f - Q f'|` between activations and `|Q (G - G') Qᵀ|`
-between Gram matrices depend only on `Qᵀ Q`. With the Cholesky factor `Qᵀ Q = L Lᵀ`, `Lᵀ f` has the same inner products
-as `Q f`. Losses that consist of inner products (content, Gram matrices, moments) therefore equal the losses of VGG-19,
-up to the error of the approximation.
+The network is trained by `scripts/distill.py`, and has at most half as many channels as VGG-19. A linear map `Q` of its
+activations `f` approximates VGG-19's activations: `F ≈ Q f`. Losses need not compute `Q f`, because distances
+`|Q f - Q f'|` between activations and `|Q (G - G') Qᵀ|` between Gram matrices depend only on `Qᵀ Q`. With the Cholesky
+factor `Qᵀ Q = L Lᵀ`, `Lᵀ f` has the same inner products as `Q f`. Losses that consist of inner products (content, Gram
+matrices, moments) therefore equal the losses of VGG-19, up to the error of the approximation.
 """
 
 from collections.abc import Collection, Mapping
@@ -25,7 +25,7 @@ class CompactFeatures(nn.Module):
         weights: The parameters by the names in `compact_shapes`, of any precision.
 
     Attributes:
-        maps: Matrices `(C, C)` by layer. Mapping the channels of activations by them gives VGG-19's inner products.
+        maps: Matrices `(C, C)` by layer. Activations multiplied by these matrices have the inner products of VGG-19's.
 
     Raises:
         ConfigError: If the network lacks a layer.

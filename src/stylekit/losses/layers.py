@@ -144,7 +144,7 @@ def default_content_layers(highest: str) -> tuple[str]:
 
 
 def training_content_layers(highest: str) -> tuple[str, ...]:
-    """Return the content layers for training: relu3_3, for edges and windows, and that of Gatys et al. 2015.
+    """Return the content layers for training: relu3_3, for edges and windows, and the layer of Gatys et al. 2015.
 
     Args:
         highest: The highest layer that the loss network has; higher layers are left out.

@@ -129,7 +129,7 @@ class PerceptualLoss(nn.Module):
         return self._masks[height, width]
 
     def content_of(self, photo: Tensor) -> dict[str, Tensor]:
-        """Return a photo's activations, without gradients, to which `forward` compares stylized images."""
+        """Return a photo's activations (no gradients), which `forward` compares with those of the stylized image."""
         with torch.no_grad():
             activations = self.features(photo, self.content_layers)
             return {name: self._mapped(name, activations[name]) for name in self.content_layers}

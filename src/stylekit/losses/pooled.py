@@ -1,4 +1,4 @@
-"""Style as a property of many photos together, as a painter's style shows in many paintings."""
+"""A style loss over many photos together, because a painter's style shows in many paintings."""
 
 from collections.abc import Callable, Sequence
 
@@ -7,8 +7,8 @@ from torch import Tensor
 
 from stylekit.losses.style import StyleStatistics, gram_matrix, relative_error, weighted_mean
 
-_MEMORY = 0.5  # share of the running mean that a step keeps
-_OWN_SHARE = 0.3  # weight of each photo's own error; with 1, flat photos are covered with spots to match on their own
+_MEMORY = 0.5  # share of the running mean that is kept in each step
+_OWN_SHARE = 0.3  # weight of each photo's individual error; with 1, flat photos are covered with spots
 
 
 def _alone(tensors: Sequence[Tensor]) -> None:
@@ -16,17 +16,17 @@ def _alone(tensors: Sequence[Tensor]) -> None:
 
 
 class PooledLoss:
-    """Error of the Gram matrix of many photos together, plus a share of each photo's own error.
+    """The error of the Gram matrix of many photos together, plus a share of each photo's individual error.
 
     Johnson et al. 2016 match the painting's Gram matrix in every photo. A night sky must then become as bright and as
-    busy as the painting, which a network learns first, and cheaply: by white spots on everything that is flat. Here the
-    running mean of the Gram matrices of the last photos is compared with the painting's, so dark photos may stay dark
-    and red roofs red, as long as all photos together have the painting's marks and colors.
+    busy as the painting. A network learns this first, in the cheapest way: it covers flat areas with white spots. Here,
+    the running mean of the Gram matrices of recent photos is compared with the painting's. Dark photos may then stay
+    dark and red roofs red, if all photos together have the painting's marks and colors.
 
-    Gradients are those of the current photos, as if all others were given.
+    The running mean has gradients only for the current photos; earlier photos count as constant.
 
     Args:
-        average: Replaces tensors by their means over all processes that train together; see `World.average`.
+        average: Replaces tensors with their means over all processes that train together; see `World.average`.
 
     Attributes:
         means: The running mean for each target, in the order of the calls to `target`; updated in place, and NaN before
@@ -54,7 +54,7 @@ class PooledLoss:
         return gram, self.means[-1]
 
     def distance(self, statistics: StyleStatistics, target: StyleStatistics) -> Tensor:
-        """Update the running mean and return its error, plus the share of each photo's own error; see `StyleLoss`."""
+        """Update the running mean, and return its error plus a share of each photo's error; see `StyleLoss`."""
         (gram,), (wanted, running) = statistics, target
         batch = gram.mean(0, keepdim=True)
         with torch.no_grad():

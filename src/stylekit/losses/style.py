@@ -26,14 +26,15 @@ def gram_matrix(activations: Tensor, mask: Tensor | None = None, mapping: Tensor
     Args:
         activations: `(B, C, H, W)`.
         mask: `(1, 1, H, W)`, 0 or more: the weight of each position; 1 everywhere by default.
-        mapping: `(C', C)`, a linear map of the channels; applied to the sums, which are smaller than the activations.
+        mapping: `(C', C)`, a linear map of the channels; applied to the sums, because they are smaller than the
+            activations.
 
     Returns:
         `(B, C, C)`, or `(B, C', C')` with a mapping; symmetric and, up to rounding, positive semi-definite.
     """
     wide = torch.promote_types(activations.dtype, torch.float32)
     with torch.autocast(activations.device.type, enabled=False):
-        sums_in_float32 = activations.is_cuda and activations.dtype == torch.bfloat16  # CUDA's matrix products do so
+        sums_in_float32 = activations.is_cuda and activations.dtype == torch.bfloat16  # as CUDA's matrix products do
         flat = (activations if sums_in_float32 else activations.to(wide)).flatten(2)
         total = torch.tensor(flat.shape[2])
         if mask is not None:
@@ -62,7 +63,7 @@ class _Product(torch.autograd.Function):
 
 
 def _parts(flat: Tensor) -> int:
-    """Return the number of equal parts to split sums into, so that a small matrix of long sums keeps a GPU busy."""
+    """Return the number of equal parts into which to split long sums, to keep a GPU busy with a small matrix."""
     return math.gcd(flat.shape[2], _MAX_GPU_PARTS) if flat.is_cuda else 1
 
 

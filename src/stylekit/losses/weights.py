@@ -33,7 +33,7 @@ def find_loss_weights(
     """Return the file with a loss network's weights, downloading it for VGG-19 unless it is given or cached.
 
     Args:
-        path: A `.safetensors` or `.pth` file with VGG-19's convolutions, or with only the lower of them.
+        path: A `.safetensors` or `.pth` file with VGG-19's convolutions, or only the lower ones.
         network: `vgg19` or `compact`.
         on_download: Called before a download starts.
 
@@ -56,7 +56,7 @@ def find_loss_weights(
 
 
 def check_loss_weights(path: Path | str | None, network: str, layers: Collection[str]) -> None:
-    """Check VGG-19's weights to the extent that this is possible without torch and without a download.
+    """Check VGG-19's weights as thoroughly as is possible without torch and without a download.
 
     Args:
         path: See `find_loss_weights`.
@@ -133,7 +133,7 @@ def _is_complete(path: Path) -> bool:
     """Return whether the cached file exists and is not truncated.
 
     Raises:
-        LossWeightsError: If it exists but cannot be read.
+        LossWeightsError: If the file exists but cannot be read.
     """
     missing = (FileNotFoundError, NotADirectoryError, SafetensorError)
     with _reading(path), contextlib.suppress(*missing), _open_safetensors(path) as file:
@@ -152,7 +152,7 @@ def _download(target: Path, on_download: OnDownload) -> None:
     on_progress = announced(Download("VGG-19", VGG19_SIZE, target), on_download)
     try:
         with locked(target, DownloadError, OTHER_HOME):
-            if _is_complete(target):  # another process may have downloaded it in the meantime
+            if _is_complete(target):  # another process may have downloaded the weights in the meantime
                 return
             fetch(VGG19_URL, published, sha256=VGG19_SHA256, on_progress=on_progress)
             weights = read_loss_weights(published)

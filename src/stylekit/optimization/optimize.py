@@ -52,7 +52,7 @@ def gatys(
 
     Args:
         photo: The content image, as a path, a Pillow image or RGB values `(H, W, 3)` of type uint8. Its orientation and
-            color profile are applied, its transparency is kept.
+            color profile are applied, and its transparency is kept.
         paintings: One or more style images, in any of these forms.
         config: The settings.
         mask: An image of the photo's size: white where the photo is to be stylized, black where it stays unchanged.
@@ -66,12 +66,13 @@ def gatys(
 
     Raises:
         ConfigError: If settings contradict each other.
-        ImageError: If an image cannot be read or is too small, or the mask has another size than the photo.
+        ImageError: If an image cannot be read or is too small, or the mask and the photo differ in size.
         LossWeightsError: If VGG-19's weights are missing, cannot be downloaded, or lack layers.
-        DeviceUnavailable: If the device is missing or full.
+        DeviceUnavailable: If the device is unavailable or out of memory.
         OutOfMemory: If the image is too large for the device; the hint names a size that fits.
         TrainingDiverged: If the losses are no longer finite.
-        KeyboardInterrupt: If the user interrupts it. Here, as for the previous two errors, `on_image` is called first.
+        KeyboardInterrupt: If the user interrupts the optimization. As for the previous two errors, `on_image` is called
+            first.
     """
     config = config or GatysConfig()
     several = [paintings] if isinstance(paintings, str | Path | Image.Image | np.ndarray) else list(paintings)
@@ -81,7 +82,7 @@ def gatys(
         on_note(note)
     shape = height, width = source.pixels.shape[:2]
     if source.is_reduced:
-        on_note(f"painting at {width} x {height} px; --size sets it")
+        on_note(f"painting at {width} x {height} px; use --size to change that")
     _check_size(source.pixels, _LEAST_PHOTO, "photo")
     styles = [as_painting(painting, max_pixels=config.max_pixels).pixels for painting in several]
     for style in styles:
@@ -93,7 +94,7 @@ def gatys(
         pixels = finish(_pixels(values, shape), source.pixels, keep_colors=config.keep_colors)
         if opacity is not None:
             pixels = round_to_bytes(source.pixels + opacity[..., None] * (pixels - source.pixels.astype(np.float32)))
-        metadata = dataclasses.replace(source.metadata, recipe=None)  # it says how the photo itself was painted
+        metadata = dataclasses.replace(source.metadata, recipe=None)  # describes how the photo itself was painted
         return photo_to_image(dataclasses.replace(source, pixels=pixels, metadata=metadata))
 
     optimization = _Optimization(config, source.pixels, styles, opacity, on_note, on_download)
@@ -133,7 +134,7 @@ class _Optimization:
         wanted_style = config.style_layers or default_style_layers(_TOP_LAYER)
         if (self._content_layers, self._style_layers) != (wanted_content, wanted_style):
             content, style = self._content_layers[-1], [*self._style_layers][-1]
-            on_note(f"The loss network reaches up to {highest}: content at {content}, style up to {style}.")
+            on_note(f"The loss network ends at {highest}: content at {content}, style up to {style}.")
         layers = {*self._content_layers, *self._style_layers}
         self._features = build_loss_network(config.loss_network, layers, weights, config.pooling)
         with memory_errors(str(self._device), self._advice(0, 0)):
@@ -144,7 +145,7 @@ class _Optimization:
         self._optimizer: ImageOptimizer = Lbfgs() if config.optimizer == "lbfgs" else Adam(config.learning_rate)
 
     def _tensor(self, pixels: Pixels, size: Size) -> Tensor:
-        """Return resized pixels, by Pillow's best filter, because sharpness is part of a style."""
+        """Return pixels as a tensor, resized by Pillow's best filter because sharpness is part of a style."""
         height, width = size
         resized = np.array(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS))
         return torch.from_numpy(resized).to(self._device).permute(2, 0, 1)[None].float() / 255

@@ -25,7 +25,7 @@ class ImageOptimizer(Protocol):
     """An optimization of one image through several scales."""
 
     def restart(self, start: Tensor) -> None:
-        """Continue at another scale from the image `(1, 3, H, W)`, with moments or the like from the previous scale."""
+        """Continue at another scale from the image `(1, 3, H, W)`, keeping state such as Adam's moments."""
         ...
 
     def run(self, objective: Objective, steps: int, on_step: OnStep) -> None:
@@ -39,7 +39,7 @@ class ImageOptimizer(Protocol):
 
 
 class Lbfgs:
-    """L-BFGS with a strong Wolfe line search, as in Gatys et al. 2015; forgets its history at each scale.
+    """L-BFGS with a strong Wolfe line search, as in Gatys et al. 2015; its history is discarded at each scale.
 
     Clamping the values at each step would invalidate the history. A penalty keeps them near [0, 1] instead, and only
     the resulting image is clamped. The variables are the change from the start as a pyramid, at full size, half the

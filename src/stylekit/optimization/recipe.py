@@ -21,9 +21,9 @@ def gatys_recipe(paintings: Sequence[Path], config: GatysConfig, *, mask: Path |
     """Return the recipe of an optimized image, as JSON in ASCII.
 
     Args:
-        paintings: The files of the style images, of which the recipe holds names and checksums.
+        paintings: The files of the style images; the recipe contains their names and checksums.
         config: The settings.
-        mask: The mask's file, of which the recipe holds only the name.
+        mask: The file of the mask; the recipe contains only its name.
 
     Raises:
         ImageError: If a painting cannot be read.

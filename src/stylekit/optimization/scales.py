@@ -11,7 +11,7 @@ Size = tuple[int, int]  # height, width
 _SHORTEST_LONG_SIDE = 128  # pixels, of the coarsest scale
 _SCALE_FACTOR = 2  # between neighboring scales
 _USABLE_MEMORY = 0.9  # share of a device's memory to plan with
-_LEAST_STEPS = 1 / 4  # of the finest scale's steps, at any scale: with fewer, no large strokes emerge
+_LEAST_STEPS = 1 / 4  # minimum share of the finest scale's steps; with fewer, no large strokes emerge
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,12 @@ class GatysReport:
 
 
 class StepCounter:
-    """Counts the steps of an optimization; a step's work is proportional to its pixels.
+    """Counts the steps of an optimization, weighting each step by the number of pixels.
 
     Args:
         scales: The sizes of the scales.
-        steps: Number of steps at the finest scale. Each coarser scale has half as many as the next one, because that
-            restores the photo's detail anyway, but at least a quarter of `steps`.
+        steps: Number of steps at the finest scale. Each coarser scale uses half as many as the next finer one, which
+            restores the photo's detail anyway, but never fewer than a quarter of `steps`.
 
     Attributes:
         steps: Number of steps at each scale.
@@ -112,11 +112,11 @@ def coarse_to_fine(height: int, width: int, *, least: int) -> list[Size]:
 
 
 def largest_side(side: int, peak: int, room: int, *, below: int) -> int:
-    """Estimate the longest side in pixels of an image that fits into memory, from the memory that a smaller one took.
+    """Estimate the longest side in pixels of an image that fits into memory, from the memory that a smaller image took.
 
     Args:
         side: Longer side in pixels of an image that fitted.
-        peak: Bytes of memory that it took; they are proportional to its pixels.
+        peak: Bytes of memory that the smaller image took, proportional to its pixels.
         room: Bytes of memory that are available.
         below: Longer side in pixels of an image that did not fit.
     """

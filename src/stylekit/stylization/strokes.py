@@ -15,11 +15,11 @@ _NOISE = 5.0  # standard deviation, on the scale of 0 to 255, below which contra
 
 
 def stroke_scale(stroke_size: float | None, pixels: Pixels) -> float:
-    """Return the factor by which strokes on a photo are larger than the network paints them.
+    """Return the factor by which to enlarge the strokes that a network paints on a photo.
 
     Args:
-        stroke_size: The factor that the user asked for. None fits the strokes to the photo, so that they look as they
-            do on a photo whose shorter side has about 1,000 pixels.
+        stroke_size: The factor that the user asked for. None fits the strokes to the photo: they look as on a photo
+            whose shorter side has about 1,000 pixels.
         pixels: The photo, `(H, W, 3)`.
     """
     if stroke_size is not None:
@@ -29,7 +29,7 @@ def stroke_scale(stroke_size: float | None, pixels: Pixels) -> float:
 
 
 def reduced(pixels: Pixels, scale: float) -> Pixels:
-    """Return a photo `(H, W, 3)` with both sides divided by `scale`, which enlarges it if below 1."""
+    """Return a photo `(H, W, 3)` with both sides divided by `scale`; a scale below 1 enlarges the photo."""
     height, width = (max(1, round(side / scale)) for side in pixels.shape[:2])
     return _resized(pixels, width, height)
 

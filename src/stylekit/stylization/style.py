@@ -84,12 +84,12 @@ class Style:
 
         Args:
             image: A path, a Pillow image of any mode, or RGB values `(H, W, 3)` of type uint8. Its EXIF orientation and
-                color profile are applied, its transparency is kept.
+                color profile are applied, and its transparency is kept.
             stroke_size: Factor by which to enlarge the network's strokes, 0.1 to 100; None fits them to the image.
             strength: Share of the stylized image in the result, 0 (the photo) to 1.
             keep_colors: Whether to keep the photo's colors and take only the brushwork.
             tile: Side in pixels of the tiles in which the image is stylized to save memory; 0 stylizes it in one piece,
-                None decides by the free memory. The result does not depend on it.
+                None decides by the free memory. Tiles do not change the result.
 
         Returns:
             An image of the same (upright) size, RGBA if the image has transparency, else RGB, with its metadata.
@@ -159,9 +159,10 @@ def load_style(style: str | Path, *, device: str = "auto", engine: str = "auto",
         threads: CPU threads; None leaves the choice to the engine.
 
     Raises:
-        ConfigError: If the engine or device is unknown, the engine cannot run on it, or `threads` is below 1.
+        ConfigError: If the engine or device is unknown, the engine does not support the device, or `threads` is below
+            1.
         StyleNotFound: If the style does not exist.
-        StyleFileError: If its file is corrupt.
+        StyleFileError: If the style file is corrupt.
         DeviceUnavailable: If the device is unavailable or out of memory.
     """
     return Style.from_file(load_style_file_by_name(str(style)), device=device, engine=engine, threads=threads)

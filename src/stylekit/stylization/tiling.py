@@ -2,10 +2,10 @@
 
 Tiles match because all are normalized by the statistics of the whole image, and because each is stylized together with
 the surrounding pixels that affect it. The statistics of each normalization are gathered in a separate pass over all
-tiles, so that they equal those that the network computes in one piece.
+tiles, and therefore equal the statistics of the whole image.
 
-Cheaper ways to gather them were tried with `starry-night` on two images of 6 megapixels. These are the mean differences
-from the result in one piece, on the scale of 0 to 255:
+Cheaper ways to gather the statistics were tried with `starry-night` on two images of 6 megapixels. These are the mean
+differences from the result in one piece, on the scale of 0 to 255:
 
 - from a copy of the image reduced to 1,000 pixels (Chen et al. 2022): 8 and 5
 - from 64 crops of 256 pixels: 2 and 3
@@ -28,8 +28,8 @@ from stylekit.networks.shapes import TILE_MULTIPLE
 from stylekit.system.memory import free_memory
 
 _AUTO_SIDES = (1024, 512, 256, 128)  # of tiles in pixels, tried in order until one fits into memory
-_AMPLE = 2_700_000_000  # bytes that are enough on a CPU: `fast` needs them for 12 megapixels
-_FEW_NORMS = 8  # in tiles, `fast` with four takes 2.4 times as long, and `johnson` with fifteen nine times
+_AMPLE = 2_700_000_000  # bytes that are enough on a CPU: `fast` needs this many for 12 megapixels
+_FEW_NORMS = 8  # normalizations; in tiles, `fast` (4) takes 2.4 times as long, and `johnson` (15) nine times
 
 
 def paint(engine: Engine, photos: Sequence[Pixels], tile: int | None = None) -> list[Pixels]:
@@ -65,7 +65,7 @@ def _paint_one(engine: Engine, pixels: Pixels, tile: int | None) -> Pixels:
 
 
 def _are_too_large(engine: Engine, photos: Sequence[Pixels]) -> bool:
-    """Return whether photos in one piece would take more than half of the free memory, or needlessly much on a CPU.
+    """Return whether photos in one piece would take more than half of the free memory or, on a CPU, needlessly much.
 
     If the memory that the engine holds suffices, the free memory is not queried, because that takes as long as reading
     a video frame.
@@ -104,7 +104,7 @@ class _Span:
 
     Attributes:
         part: The rows of the result that the tile contributes.
-        seen: The rows of the photo that they depend on.
+        seen: The rows of the photo that `part` depends on.
         part_of_seen: `part`, counted from the start of `seen`.
     """
 
@@ -116,12 +116,12 @@ class _Span:
 def _spans(length: int, side: int, radius: int) -> list[_Span]:
     """Divide the rows or columns of an image into tiles of `side` pixels.
 
-    The last tile takes the rest. It is slightly larger than the others if there would be fewer than `TILE_MULTIPLE`
-    pixels beyond it.
+    The last tile takes the rest. If fewer than `TILE_MULTIPLE` pixels would be left beyond the last tile, they are
+    added to it.
 
     Args:
         length: The number of rows or columns.
-        side: The side of a tile, which is rounded down to a multiple of `TILE_MULTIPLE`.
+        side: The side of a tile in pixels, rounded down to a multiple of `TILE_MULTIPLE`.
         radius: The network's receptive radius.
     """
     side -= side % TILE_MULTIPLE

@@ -1,4 +1,4 @@
-"""The pace of a training: how many steps fit into a given time."""
+"""Measure how many training steps fit into a given time."""
 
 import copy
 from time import perf_counter
@@ -12,7 +12,7 @@ _MEASURED_STEPS = 3
 def steps_in(seconds: float, trainer: Trainer, sampler: CropSampler) -> int:
     """Return the number of training steps that take about this long, at least 1.
 
-    A few steps are taken to measure their speed; the trainer is then restored to the state before.
+    The speed is measured over a few steps, after which the trainer is restored to its previous state.
 
     Args:
         seconds: The time for all steps.

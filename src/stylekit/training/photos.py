@@ -55,7 +55,7 @@ class PhotoSource(Protocol):
 
 
 class FolderSource:
-    """The photos in a folder and its subfolders, sorted by path; see `walk_files` for what is skipped.
+    """The photos in a folder and its subfolders, sorted by path; `walk_files` documents what is skipped.
 
     Args:
         folder: The folder to search.
@@ -138,7 +138,7 @@ class CropSampler:
         first: Number of the first crop in each step.
 
     Attributes:
-        unreadable: Why photos could not be read, by name, for all photos tried so far.
+        unreadable: The reason each unreadable photo failed, by file name, for all photos tried so far.
 
     Raises:
         DatasetError: If fewer than two photos can be read.

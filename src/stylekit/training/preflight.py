@@ -32,7 +32,7 @@ def check_torch() -> None:
     """Check that torch is installed.
 
     Raises:
-        ModuleNotFoundError: If it is not; the message gives the command that installs it.
+        ModuleNotFoundError: If torch is not installed; the message contains the command that installs it.
     """
     if not is_installed("torch"):
         raise ModuleNotFoundError(

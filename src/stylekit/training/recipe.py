@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def describe_files(inputs: Inputs, start: Start | None, loss_weights: Path) -> dict[str, Any]:
     """Return the names and hashes of a training run's input files.
 
-    Call it before the first step, because the files may change during training.
+    Call this function before the first step, because the files may change during training.
 
     Args:
         inputs: The user's input for training.

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _LOADERS = 4  # threads
 _BUFFERED_BATCHES = 8
 _CHECKPOINT_SECONDS = 60
-_SAMPLES = 10  # contact sheets per training
+_SAMPLES = 10  # contact sheets per training run
 _TRIAL_CROPS = 4  # for the comparison of bundled styles with the painting
 _CALIBRATION_CROPS = 16  # for `Trainer.calibrate`
 _FEW_PHOTOS = 100
@@ -135,7 +135,7 @@ def train_style(
         on_note: Called with messages for the user.
         on_compared: Called before each bundled style is compared with the painting, to find the nearest to start from.
         on_download: Called before photos or the loss network's weights are downloaded.
-        should_stop: Called after each step; if it returns true, the training writes a checkpoint and stops.
+        should_stop: Called after each step; if the result is true, training writes a checkpoint and stops.
 
     Returns:
         The style, as written to `run_dir/NAME.safetensors` and to the user's styles.
@@ -146,8 +146,8 @@ def train_style(
         DatasetError: If there are too few photos.
         DownloadError: If photos cannot be downloaded.
         LossWeightsError: If VGG-19's weights are missing and cannot be downloaded, or end before the highest layer.
-        StyleFileError: If the style cannot be written; if it only cannot be added to the user's styles, the message
-            gives its file in `run_dir`.
+        StyleFileError: If the style cannot be written, or cannot be added to the user's styles. In the second case, the
+            message contains its path in `run_dir`.
         TrainingDiverged: If a loss is no longer finite; the last checkpoint is kept.
         RankLost: If another process has been lost.
         KeyboardInterrupt: If `should_stop` returned true in one of the processes.
@@ -155,7 +155,7 @@ def train_style(
     check_torch()
     config, run = config or TrainConfig(), RunFolder(Path(run_dir))
     if config.minutes is not None and world.is_distributed:
-        raise ConfigError("--minutes is for a single process.", "Use --steps with torchrun.")
+        raise ConfigError("--minutes works only in a single process.", "Use --steps with torchrun.")
     device = select_device(config.device) if world.is_distributed else "cpu"  # not used by a single process
     with world.joined(device):
         resume = _is_resumed(run, resume, world)

@@ -72,7 +72,7 @@ class Trainer:
     Raises:
         ConfigError: If a layer or the network is unknown.
         LossWeightsError: If the loss weights end before the highest of the layers.
-        DeviceUnavailable: If the device is missing or out of memory.
+        DeviceUnavailable: If the device is unavailable or out of memory.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Choosing the trained style that a new training starts from."""
+"""Choose the trained style that a new training run starts from."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -227,7 +227,7 @@ def test_stroke_sizes_that_tiles_cannot_tell_apart_are_noted(styles):
         ({"stroke_sizes": (0.0,)}, "--stroke-size must be auto or between 0.1 and 100, not 0"),
         ({"size": 5000}, "--size must be between 32 and 4096"),
         ({"columns": 0}, "--columns must be 1 or more"),
-        ({"strengths": (0.5, 1.0), "columns": 2}, "--columns is for one strength"),
+        ({"strengths": (0.5, 1.0), "columns": 2}, "--columns needs a single strength"),
         ({"columns": 1, "size": 4096}, "The sheet would have"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Contact sheets: a photo in many styles, or in a few over their options, as one labelled image."""
+"""Contact sheets: one labeled image that shows a photo in many styles, or in a few styles with several settings."""
 
 import json
 import time
@@ -29,24 +29,24 @@ from stylekit.styles.locations import find_style
 from stylekit.styles.names import style_label
 from stylekit.styles.style_file import Credits
 
-_MOST_PIXELS = 400_000_000  # of a sheet
+_MOST_PIXELS = 400_000_000  # in a sheet
 
 
 @dataclass(frozen=True)
 class SheetTile:
-    """A style on a contact sheet, with the place of its image.
+    """A tile of a contact sheet: its style and settings, and the position of its image.
 
     Attributes:
-        style: The style as it was given.
-        credits: Who painted the painting, and when.
+        style: The style, as given.
+        credits: The credits of the painting.
         stroke_size: The stroke size; None if it was fitted to the photo.
         strength: The strength.
-        x: Pixels from the sheet's left edge to the image.
-        y: Pixels from the sheet's top edge to the image.
-        width: The image's width in pixels.
-        height: The image's height in pixels.
+        x: Distance in pixels from the left edge of the sheet to the image.
+        y: Distance in pixels from the top edge of the sheet to the image.
+        width: Width of the image in pixels.
+        height: Height of the image in pixels.
         reason: Why the style failed; empty if it did not.
-        hint: What to do about it; may be empty.
+        hint: What the user can do about the failure; may be empty.
     """
 
     style: str
@@ -63,17 +63,17 @@ class SheetTile:
 
 @dataclass(frozen=True)
 class ContactSheet:
-    """A photo in many styles, or in a few over their options, as one labelled image.
+    """One labeled image that shows a photo in many styles, or in a few styles with several settings.
 
     Attributes:
         image: The sheet, RGB.
-        photo: The photo's place: x, y, width and height in pixels.
-        tiles: The tiles in the order in which they are read.
+        photo: The position and size of the photo in pixels: x, y, width and height.
+        tiles: The tiles, in reading order.
         columns: The number of tiles in a full row.
         rows: The number of rows.
-        recipe: What made it, as JSON; it is written into the file.
-        notes: Remarks for the user, such as that only the first frame was used.
-        seconds: The time that it took.
+        recipe: The styles and settings of the sheet, as JSON; stored in the file.
+        notes: Remarks for the user, for example that only the first frame was used.
+        seconds: The time in seconds that the sheet took.
     """
 
     image: Image.Image
@@ -91,10 +91,12 @@ class ContactSheet:
         return tuple(tile for tile in self.tiles if tile.reason)
 
     def save(self, path: Path | str, *, quality: int = ApplyConfig.quality, overwrite: bool = False) -> None:
-        """Write the sheet, whole or not at all. `apply` recognizes it and does not paint it.
+        """Write the sheet. If that fails, no partial file is left.
+
+        The sheet has a recipe, so `stylekit apply` skips it in folders.
 
         Args:
-            path: The file; its suffix sets the format.
+            path: The file to write; its suffix sets the format.
             quality: Quality of JPEG, WebP, AVIF and HEIC files, 1 to 100.
             overwrite: Whether to replace an existing file.
 
@@ -109,14 +111,14 @@ class ContactSheet:
 
 
 def select_styles(words: Sequence[str]) -> list[str]:
-    """Return the styles that words stand for, each once.
+    """Expand the names of styles and of groups of styles to a list of styles without duplicates.
 
     Args:
-        words: Names and files of styles, and `all`, `bundled` and `own` for those on this machine, unless a style has
-            that name.
+        words: Names and files of styles, and the groups `all`, `bundled` and `own` of the styles on this machine,
+            unless a style has that name.
 
     Raises:
-        ConfigError: If there are none.
+        ConfigError: If no style is selected.
     """
     names: list[str] = []
     for word in words:
@@ -124,9 +126,9 @@ def select_styles(words: Sequence[str]) -> list[str]:
             names.append(word)
             continue
         group = sorted(entry.name for entry in local_styles() if word in ("all", entry.where))
-        require(bool(group), "You have no styles of your own.", "Use --style all, or `stylekit train` to make one.")
+        require(bool(group), "You have no styles of your own.", "Use --style all, or train one with `stylekit train`.")
         names += group
-    require(bool(names), "No style was given.", "Name at least one with --style, or use --style all.")
+    require(bool(names), "No style given.", "Pass at least one with --style, or use --style all.")
     return list(dict.fromkeys(names))
 
 
@@ -138,18 +140,18 @@ def contact_sheet(
     on_plan: Callable[[int], None] = lambda styles: None,
     on_style: Callable[[str, StylekitError | None], None] = lambda style, error: None,
 ) -> ContactSheet:
-    """Show a photo in many styles, or in a few over several strengths and stroke sizes, as one labelled image.
+    """Show a photo in many styles, or in a few styles with several strengths and stroke sizes, as one labeled image.
 
-    Each tile shows what the full-size result looks like when it is reduced. A style that fails leaves an empty tile
-    with the reason; only if all fail, the first failure is raised.
+    Each tile shows a reduced version of the full-size result. If a style fails, its tile is empty and shows the reason.
+    If all styles fail, the first failure is raised.
 
     Args:
         photo: A path, a Pillow image of any mode, or RGB values `(H, W, 3)` of type uint8.
-        styles: Styles, each a name or a path to a style file or importable weights; `all`, `bundled` and `own` stand
-            for those on this machine.
-        config: Settings.
+        styles: Names of styles, or paths of style files or importable weights; `all`, `bundled` and `own` stand for
+            groups of the styles on this machine.
+        config: The settings; None uses the defaults.
         on_plan: Called once with the number of styles.
-        on_style: Called with each style once its tiles are painted, and why it failed, or None.
+        on_style: Called once the tiles of a style are painted, with the style, and its error or None.
 
     Raises:
         ConfigError: If there are no styles, or the sheet would be too large.
@@ -192,7 +194,7 @@ def contact_sheet(
 
 
 def _alike(subject: Subject, config: SheetConfig) -> list[str]:
-    """Return a note if several stroke sizes are too small for the tiles to tell them apart."""
+    """Return a note about stroke sizes that look alike, because they are too small to differ in the tiles."""
     alike = [
         stroke_size_text(stroke_size)
         for stroke_size, size in zip(config.stroke_sizes, subject.painted, strict=True)
@@ -202,7 +204,7 @@ def _alike(subject: Subject, config: SheetConfig) -> list[str]:
 
 
 def _layout(subject: Subject, styles: int, config: SheetConfig) -> Layout:
-    """Decide on the places of a gallery, or of a grid if there are several strengths or stroke sizes."""
+    """Return the layout of a gallery, or of a grid if there are several strengths or stroke sizes."""
     metrics = Metrics.of(config.size)
     if config.is_grid:
         columns = len(column_headings(config))
@@ -223,7 +225,7 @@ def _name_of(photo: ImageLike) -> str:
 
 
 def _reports(tiles: StyleTiles, boxes: Sequence[Box], config: SheetConfig) -> Iterator[SheetTile]:
-    """Yield a report of each tile of a style."""
+    """Yield a `SheetTile` for each tile of a style."""
     reason, hint = ("", "") if tiles.error is None else (tiles.error.message, tiles.error.hint)
     for (stroke_size, strength), box in zip(product(config.stroke_sizes, config.strengths), boxes, strict=True):
         yield SheetTile(
@@ -232,7 +234,7 @@ def _reports(tiles: StyleTiles, boxes: Sequence[Box], config: SheetConfig) -> It
 
 
 def _recipe(hashes: Mapping[str, str], config: SheetConfig) -> str:
-    """Return what made a sheet, in the form of the recipes of `apply`."""
+    """Return the recipe of a sheet, in the same form as the recipes of `apply`."""
     styles = [{"name": style_label(name), "weights_sha256": weights} for name, weights in hashes.items()]
     options = {
         "stroke_size": config.stroke_sizes,

@@ -1,4 +1,4 @@
-"""Drawing a contact sheet: the photo, the tiles, and the texts about them."""
+"""Draw a contact sheet: the photo, the tiles, and the captions."""
 
 import shlex
 from collections.abc import Sequence
@@ -19,13 +19,13 @@ from stylekit.styles.thumbnails import find_thumbnail
 BACKGROUND = (247, 245, 241)
 _EMPTY = (234, 231, 225)
 _INK, _FAINT = (34, 32, 30), (112, 106, 99)
-_WIDE = 400  # pixels, at the usual size of tiles, from which a painting fits beside a name
-_LEADING = 1.35  # from line to line, in sizes of the text
+_WIDE = 400  # least width in pixels, at the usual tile size, for a painting beside the name of its style
+_LEADING = 1.35  # distance between lines, relative to the size of the text
 
 
 @dataclass(frozen=True)
 class _Line:
-    """A line of text, with its size in pixels at the usual size of tiles, and its color."""
+    """A line of text, with its color, and its size in pixels at the usual tile size."""
 
     text: str
     size: int = 19
@@ -33,13 +33,13 @@ class _Line:
 
 
 class SheetDrawing:
-    """A contact sheet that is being drawn.
+    """Draws a contact sheet, one style at a time.
 
     Args:
-        photo: The photo's name.
+        photo: The name of the photo.
         subject: The photo.
-        layout: The places.
-        config: Settings.
+        layout: The positions of photos, tiles and text.
+        config: The settings.
 
     Attributes:
         image: The sheet, RGB.
@@ -62,12 +62,12 @@ class SheetDrawing:
             self._caption(layout.headings[0], _about_photo(photo, config, is_large=layout.photo_is_large))
 
     def add(self, tiles: StyleTiles, boxes: Sequence[Box], captions: Sequence[Box]) -> None:
-        """Draw the tiles of a style, or why it failed, and the text about it.
+        """Draw the tiles of a style, or the reason why it failed, with their captions.
 
         Args:
-            tiles: The tiles.
-            boxes: Their places.
-            captions: The places of the text: one in a gallery, or one for each row of a grid.
+            tiles: The tiles of the style.
+            boxes: The positions of the tiles.
+            captions: The positions of the captions: one in a gallery, or one for each row of a grid.
         """
         if tiles.error is None:
             for image, box in zip(tiles.images, boxes, strict=True):
@@ -84,14 +84,14 @@ class SheetDrawing:
             if len(captions) > 1:
                 lines += [*[_Line("")] * bool(lines), _Line(stroke_size_text(self._config.stroke_sizes[row]))]
             self._label(box, lines, thumbnail)
-            lines, thumbnail = [], None  # once for all rows
+            lines, thumbnail = [], None  # only in the first row
 
     def _paste(self, image: Image.Image, box: Box) -> None:
-        """Put an image that has the size of a box into it; what is transparent shows the sheet."""
+        """Paste an image into a box of the same size. The sheet shows through where the image is transparent."""
         self.image.paste(image, (box.x, box.y), image if image.mode == "RGBA" else None)
 
     def _caption(self, box: Box, lines: Sequence[_Line], thumbnail: Path | None = None) -> None:
-        """Write lines of text into a box, with a painting at its right end: beside all lines, or below a long name."""
+        """Write lines of text into a box, with a painting on the right: beside all lines, or below a long name."""
         width, top, px = box.width, box.y, self._px
         if thumbnail is None:
             self._write(box.x, top, width, lines)
@@ -114,7 +114,7 @@ class SheetDrawing:
         self._write(box.x, top, box.width, lines)
 
     def _failure(self, box: Box, reason: str) -> None:
-        """Show that a tile failed, and why."""
+        """Fill the box of a tile that failed with the reason."""
         self._draw.rectangle((box.x, box.y, box.x + box.width - 1, box.y + box.height - 1), _EMPTY)
         inset, size = self._px(20), self._px(_Line("").size)
         width = max(1, box.width - 2 * inset)
@@ -130,13 +130,13 @@ class SheetDrawing:
             text, font = drawable_text(line.text, size)
             text = shortened(text, font, width)
             if isinstance(font, ImageFont.FreeTypeFont):
-                self._draw.text((x, y + size), text, line.color, font, anchor="ls")  # on one baseline in all fonts
+                self._draw.text((x, y + size), text, line.color, font, anchor="ls")  # the same baseline for all fonts
             else:
                 self._draw.text((x, y), text, line.color, font)
             y += round(size * _LEADING)
 
     def _thumbnail(self, path: Path, width: int, height: int) -> Image.Image:
-        """Return the image of a painting, no larger than a width and height at the usual size."""
+        """Return a painting, reduced to fit a width and height that are given at the usual tile size."""
         with path.open("rb") as file, open_image(file, path.name) as image:
             small = image.convert("RGB")
         small.thumbnail((self._px(width), self._px(height)), Image.Resampling.LANCZOS)
@@ -162,7 +162,7 @@ def _about_style(tiles: StyleTiles) -> list[_Line]:
 
 
 def _about_photo(photo: str, config: SheetConfig, *, is_large: bool) -> list[_Line]:
-    """Return a photo's name and, if it is that of a file, the command that paints it at full size."""
+    """Return a photo's name and, if it is an image file, the command that paints it at full size."""
     lines = [_Line(photo, 38, _INK) if is_large else _name(photo)]
     if Path(photo).suffix.lower() in READABLE_SUFFIXES:
         lines.append(_Line(f"{shlex.join(['stylekit', 'apply', photo, *_options(config)])} --style NAME"))
@@ -174,7 +174,7 @@ def _name(text: str) -> _Line:
 
 
 def _options(config: SheetConfig) -> list[str]:
-    """Return the options of `apply` that all tiles share and that are not its defaults."""
+    """Return the options of `apply` that all tiles share, without defaults."""
     options = []
     if config.strengths != SheetConfig.strengths:
         options += ["--strength", f"{config.strengths[0]:g}"]

@@ -1,20 +1,20 @@
-"""Where everything is on a contact sheet.
+"""The layout of a contact sheet: the positions of photos, tiles and text.
 
 A gallery shows the photo and each style once, in rows, with a caption below each; the photo may be as large as two by
-two tiles. A grid shows styles over their options: a row for each style and stroke size, a column for each strength, and
-the photo at the beginning of each row.
+two tiles. A grid shows styles with several settings: each row has a style and stroke size, each column has a strength,
+and each row begins with the photo.
 """
 
 from dataclasses import dataclass
 from math import ceil, log
 
-_ASPECT = 1.3  # of a gallery, width to height
-_EMPTY = 3.5  # how much worse a gallery is, at most, for empty places
-_SMALL_PHOTO = 0.12  # how much worse it is for a photo that is no larger than the other tiles
-_LARGE_PHOTO_FROM = 6  # styles
-_FILLED = 0.7  # the least share of its height that a large photo fills
-_ENLARGEMENT = 1.5  # at most, of a large photo
-_USUAL_SIZE, _LEAST_SIZE = 480, 240  # pixels of a tile at which text has its usual size, and its smallest
+_ASPECT = 1.3  # preferred ratio of a gallery's width to its height
+_EMPTY = 3.5  # penalty for empty cells, times their share of all cells
+_SMALL_PHOTO = 0.12  # penalty for a photo that is no larger than the other tiles
+_LARGE_PHOTO_FROM = 6  # fewest styles for which the photo may be large
+_FILLED = 0.7  # smallest share of the available height that a large photo fills
+_ENLARGEMENT = 1.5  # largest factor by which a large photo is enlarged
+_USUAL_SIZE, _LEAST_SIZE = 480, 240  # tile sizes in pixels at which text has its usual and its smallest size
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,10 @@ class Box:
 
 @dataclass(frozen=True)
 class Metrics:
-    """Distances and text sizes, which grow with the tiles.
+    """Distances and text sizes, which scale with the tiles.
 
     Attributes:
-        unit: The factor by which they are larger than at the usual size.
+        unit: The scale factor, relative to the usual tile size.
     """
 
     unit: float
@@ -43,23 +43,25 @@ class Metrics:
         return cls(max(size, _LEAST_SIZE) / _USUAL_SIZE)
 
     def px(self, length: float) -> int:
-        """Return a length in pixels, given at the usual size."""
+        """Scale a length that is given in pixels at the usual tile size."""
         return round(length * self.unit)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The places on a sheet.
+    """The positions of photos, tiles and text.
 
     Attributes:
-        width: The sheet's width in pixels.
-        height: The sheet's height in pixels.
+        width: Width of the sheet in pixels.
+        height: Height of the sheet in pixels.
         columns: The number of tiles in a full row.
         rows: The number of rows.
-        photos: The photo: once in a gallery, and at the beginning of each row of a grid.
-        tiles: The tiles of each style: one in a gallery, and row by row in a grid.
-        captions: The texts about each style: below its tile in a gallery, and beside each of its rows in a grid.
-        headings: The text about the photo of a gallery, or above each column of a grid, that of the photo first.
+        photos: Boxes of the photo: one in a gallery, and one at the beginning of each row of a grid.
+        tiles: Boxes of each style's tiles: one in a gallery, and row by row in a grid.
+        captions: Boxes of the text about each style: below its tile in a gallery, and beside each of its rows in a
+            grid.
+        headings: Boxes of the text about the photo in a gallery, or of the text above each column of a grid, starting
+            with the column of the photo.
     """
 
     width: int
@@ -86,15 +88,15 @@ def gallery(
         photo: Width and height of the photo at its full size.
         tile: Width and height of the photo in a tile.
         styles: The number of styles.
-        columns: The number of columns, or more than are needed; None chooses it.
-        metrics: The distances.
+        columns: The largest number of columns; None chooses the number of columns.
+        metrics: The distances and text sizes.
     """
     px = metrics.px
     margin, gap, caption = px(40), px(30), px(88)
     cell = max(tile[0], px(260)), tile[1] + px(16) + caption
     widest = 2 * cell[0] + gap, 2 * cell[1] + gap - caption
     enlargement = min(widest[0] / tile[0], widest[1] / tile[1])
-    fills = enlargement * tile[1] > _FILLED * widest[1]  # a panorama does not
+    fills = enlargement * tile[1] > _FILLED * widest[1]  # false for a panorama
     may_be_large = styles >= _LARGE_PHOTO_FROM and fills and max(photo) * _ENLARGEMENT >= max(tile) * enlargement
     columns, is_large = _shape(cell, styles, columns and min(columns, styles + 1), may_be_large=may_be_large)
     taken = [(0, 0), (1, 0), (0, 1), (1, 1)] if is_large else [(0, 0)]
@@ -118,7 +120,7 @@ def gallery(
 
 
 def _shape(cell: tuple[int, int], styles: int, columns: int | None, *, may_be_large: bool) -> tuple[int, bool]:
-    """Return the best number of columns, and whether the photo takes two by two places."""
+    """Return the best number of columns, and whether the photo takes two by two cells."""
 
     def badness(shape: tuple[int, bool]) -> float:
         columns, is_large = shape
@@ -135,14 +137,14 @@ def _shape(cell: tuple[int, int], styles: int, columns: int | None, *, may_be_la
 
 
 def grid(tile: tuple[int, int], styles: int, rows: int, columns: int, metrics: Metrics) -> Layout:
-    """Lay out rows of tiles, each with the photo at its beginning.
+    """Lay out rows of tiles, each with the photo at the beginning.
 
     Args:
         tile: Width and height of the photo in a tile.
         styles: The number of styles.
         rows: The number of rows of each style.
         columns: The number of columns, without the photo.
-        metrics: The distances.
+        metrics: The distances and text sizes.
     """
     px = metrics.px
     margin, gap, labels, heading = px(40), px(30), px(250), px(40)

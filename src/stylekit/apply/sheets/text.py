@@ -1,4 +1,4 @@
-"""Text on a contact sheet: fonts that have its characters, and lines that fit a width."""
+"""Choose fonts for the text on a contact sheet, and fit the text to a width."""
 
 import unicodedata
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from PIL import ImageFont, features
 
 _MISSING = "\uffff"  # a character that no font has
 
-# Fonts of operating systems that have more characters than Pillow's own, which has those of English.
+# System fonts that have more characters than Pillow's own font, which covers only English.
 _SYSTEM_FONTS = (
     *("LiberationSans-Regular.ttf", "NotoSans-Regular.ttf", "DejaVuSans.ttf", "Helvetica.ttc", "Arial.ttf"),
     *("segoeui.ttf", "NotoSansCJK-Regular.ttc", "DroidSansFallbackFull.ttf", "PingFang.ttc", "msyh.ttc"),
@@ -19,7 +19,7 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 def drawable_text(text: str, size: int) -> tuple[str, Font]:
-    """Return a text and a font that has all of its characters, without those that no font has.
+    """Return a text without the characters that no font has, and a font that has all others.
 
     Args:
         text: Any text; control characters are left out.
@@ -34,7 +34,7 @@ def drawable_text(text: str, size: int) -> tuple[str, Font]:
 
 
 def wrapped(text: str, font: Font, width: int) -> list[str]:
-    """Return a text as lines that fit a width, except for words that are wider."""
+    """Split a text into lines that fit a width, except for single words that are wider."""
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()
@@ -43,7 +43,7 @@ def wrapped(text: str, font: Font, width: int) -> list[str]:
 
 
 def shortened(text: str, font: Font, width: int) -> str:
-    """Return a text that fits a width, with an ellipsis if it is cut."""
+    """Shorten a text to a width, with an ellipsis where it is cut."""
     if font.getlength(text) <= width:
         return text
     dots = "…" if isinstance(font, ImageFont.FreeTypeFont) else "..."

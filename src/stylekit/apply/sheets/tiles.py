@@ -1,8 +1,8 @@
-"""The tiles of a contact sheet: the photo, read and reduced once, in several styles and options.
+"""Paint the tiles of a contact sheet: one photo in several styles and settings.
 
-A tile is what the full-size result looks like when it is reduced. So a style paints the photo at the size at which
-`apply` paints it, and the painting is reduced. Only if that takes too long, with many styles or a very large photo, the
-photo is painted at a smaller size, and the strokes are larger in relation to it.
+A tile shows a reduced version of the full-size result. A style therefore paints the photo at the size at which `apply`
+paints it, and the painting is reduced. If that would take too long, because there are many styles or the photo is very
+large, the photo is painted at a smaller size, and the strokes look larger in the tile.
 """
 
 from collections.abc import Generator, Iterator, Mapping
@@ -32,8 +32,8 @@ from stylekit.system.memory import memory_errors
 from stylekit.system.processors import usable_cores
 
 _ALL_PAINTINGS = 8_000_000  # pixels that all styles together paint at each stroke size
-_LEAST_PAINTING = 400_000  # pixels that each style paints, however many there are
-_LARGE_PHOTO = 3  # times the size of a tile, about as large as the photo may be on the sheet
+_LEAST_PAINTING = 400_000  # pixels that each style paints, even if there are many styles
+_LARGE_PHOTO = 3  # largest size of the photo on the sheet, relative to a tile
 _MOST_WORKERS = 4
 _LESS_MEMORY = "Use fewer styles, or a smaller --size."
 
@@ -43,10 +43,10 @@ class Subject:
     """The photo of a sheet.
 
     Attributes:
-        size: Its width and height.
+        size: Width and height of the photo.
         base: The photo, reduced to the largest size that is needed.
-        tile: Its width and height in a tile.
-        painted: The width and height at which it is painted, for each stroke size.
+        tile: Width and height of the photo in a tile.
+        painted: Width and height at which the photo is painted, for each stroke size.
     """
 
     size: tuple[int, int]
@@ -71,12 +71,12 @@ class StyleTiles:
     """The tiles of a style.
 
     Attributes:
-        name: The style as it was given.
-        path: Its file.
-        credits: Who made its painting; empty if its file could not be read.
-        weights_sha256: The hash of its weights; empty if it failed.
+        name: The style, as given.
+        path: The file of the style.
+        credits: The credits of the painting; empty if the file could not be read.
+        weights_sha256: The SHA-256 hash of the weights; empty if the style failed.
         images: RGB values `(H, W, 3)` for each stroke size and, within it, each strength; empty if the style failed.
-        error: Why it failed.
+        error: Why the style failed; None if it did not.
     """
 
     name: str
@@ -92,8 +92,8 @@ def open_subject(photo: ImageLike, config: SheetConfig, styles: int) -> Subject:
 
     Args:
         photo: The photo.
-        config: Settings.
-        styles: The number of styles, which share the time.
+        config: The settings.
+        styles: The number of styles; the more there are, the fewer pixels each may paint.
 
     Raises:
         ImageError: If the photo cannot be read.
@@ -109,14 +109,14 @@ def open_subject(photo: ImageLike, config: SheetConfig, styles: int) -> Subject:
 
 
 def _stored_size(photo: ImageLike, max_pixels: int) -> tuple[int, int]:
-    """Return a photo's width and height, before it is turned upright; any, if `as_photo` will reject it."""
+    """Return a photo's width and height before it is rotated upright; arbitrary if `as_photo` will reject the photo."""
     if isinstance(photo, Image.Image):
         return photo.size
     if not isinstance(photo, str | Path):
         height, width = np.shape(photo)[:2] if np.ndim(photo) > 1 else (1, 1)
         return width, height
     path = Path(photo)
-    if not path.is_file():  # a pipe would wait for its writer
+    if not path.is_file():  # opening a pipe would block until it has a writer
         return 1, 1
     with read_errors(path.name), pillow.set_for(max_pixels), path.open("rb") as stream:
         file, _ = repaired(stream, [])
@@ -125,7 +125,7 @@ def _stored_size(photo: ImageLike, max_pixels: int) -> tuple[int, int]:
 
 
 def _painted_size(size: tuple[int, int], stroke_size: float | None, share: int, tile: int) -> tuple[int, int]:
-    """Return the width and height at which a photo is painted: as `apply` does it, or as its share of time allows."""
+    """Return the width and height at which a photo is painted: as by `apply`, but not many more than `share` pixels."""
     width, height = size
     scale = stroke_scale(stroke_size, np.empty((height, width, 0), np.uint8))
     in_tile = reduced_size(size, tile)
@@ -136,12 +136,14 @@ def _painted_size(size: tuple[int, int], stroke_size: float | None, share: int, 
 def paint_styles(
     subject: Subject, styles: Mapping[str, Path], config: SheetConfig
 ) -> Generator[StyleTiles, None, None]:
-    """Paint the tiles of styles, several at the same time, and yield them in order. A style may fail alone.
+    """Paint the tiles of several styles in parallel, and yield them in order.
+
+    If a style fails, the others are still painted.
 
     Args:
         subject: The photo.
         styles: The file of each style.
-        config: Settings.
+        config: The settings.
 
     Raises:
         DeviceUnavailable: If the device is unavailable.
