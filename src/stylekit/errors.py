@@ -15,7 +15,7 @@ Each error has a message, which says in one line what is wrong, and a hint, whic
     ├── DownloadError         Cannot download https://…: the server does not respond.
     │   └── ChecksumMismatch  Checksum mismatch for https://….
     ├── DatasetError          Training needs 2 or more readable photos, not 0.
-    ├── RankLost              Another of the 4 processes has exited or cannot be reached.
+    ├── RankLost              Another process (of 4) has exited or cannot be reached.
     └── TrainingDiverged      The loss is no longer finite at step 12.
 
 All messages follow a few patterns: `OPTION must be RANGE, not VALUE`, `Unknown THING 'NAME'`,
@@ -38,7 +38,7 @@ class StylekitError(Exception):
     """
 
     def __init__(self, message: str, hint: str = "") -> None:
-        if len(message) > _MAX_LENGTH:  # it may quote a malicious file
+        if len(message) > _MAX_LENGTH:  # the message may quote a malicious file
             message = f"{message[: _MAX_LENGTH // 2]} … {message[-_MAX_LENGTH // 4 :]}"
         super().__init__(message)
         self.message = message

@@ -168,7 +168,7 @@ def test_a_folder_that_is_removed_ends_the_watch(watching, inbox):
         (["-"], 2, "--watch needs folders, not standard input or a pipe."),
         (["INBOX", "--dry-run"], 2, "--watch and --dry-run contradict each other."),
         (["INBOX", "--show"], 2, "--watch and --show contradict each other."),
-        (["INBOX", "-o", "-"], 2, "Standard output takes a single image."),
+        (["INBOX", "-o", "-"], 2, "Only a single image can be written to standard output."),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -184,7 +184,7 @@ def test_several_processes_cannot_watch(stylekit, inbox, monkeypatch):
         monkeypatch.setenv(name, value)
     code, _, errors = stylekit("apply", inbox, "--watch")
     assert code == 2
-    assert "error: Multiple processes cannot share --watch." in errors.splitlines()
+    assert "error: --watch works only in a single process." in errors.splitlines()
 
 
 def test_without_the_extra_the_line_that_installs_it_is_printed(inbox):

@@ -149,7 +149,7 @@ def test_weights_reach_up_to_their_first_gap(absent, highest):
 
 @pytest.mark.parametrize("names", [set(), {"features.2.weight"}, {"features.0.weight"}, {"conv1_1.weight"}], ids=str)
 def test_weights_without_the_first_convolution_are_not_vgg19s(names):
-    with pytest.raises(LossWeightsError, match="not VGG-19"):
+    with pytest.raises(LossWeightsError, match="Not VGG-19"):
         highest_layer(names)
 
 

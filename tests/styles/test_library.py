@@ -284,7 +284,7 @@ def test_a_failed_import_leaves_the_old_style_alone(place, tmp_path):
 
 def test_a_file_of_unknown_suffix_is_not_imported(tmp_path):
     (tmp_path / "candy.h5").write_bytes(b"")
-    with pytest.raises(StyleFileError, match=r"candy\.h5 does not have the suffix of a weights file") as caught:
+    with pytest.raises(StyleFileError, match=r"candy\.h5 does not have a supported suffix") as caught:
         import_style(tmp_path / "candy.h5", "candy")
     assert ".pth" in caught.value.hint
 

@@ -115,8 +115,8 @@ NOT_FINITE = {"NaN": np.nan, "infinity": np.inf, "minus infinity": -np.inf}
         ({"extra.weight": np.zeros(3, np.float32)}, "Unexpected weights for fast: extra.weight"),
         ({"out.bias": None}, "Missing weights for fast: out.bias"),
         ({"out.bias": None, "out.weight": None, "to_full.bias": None, "to_full.weight": None}, "and 1 more"),
-        ({"out.bias": np.zeros(4, np.float32)}, r"out.bias has the shape \(4,\), not \(3,\)"),
-        ({"out.weight": np.zeros((3, 4, 9), np.float32)}, "out.weight has the shape"),
+        ({"out.bias": np.zeros(4, np.float32)}, r"out.bias has shape \(4,\), not \(3,\)"),
+        ({"out.weight": np.zeros((3, 4, 9), np.float32)}, "out.weight has shape"),
         ({"out.bias": np.zeros(3, np.int64)}, "out.bias has int64 values"),
         ({"out.bias": np.zeros(3, bool)}, "out.bias has bool values"),
         *(

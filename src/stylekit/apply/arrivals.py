@@ -95,7 +95,10 @@ class Arrivals:
 
 
 def _version_and_age(path: Path) -> tuple[tuple[int, int] | None, float]:
-    """Return a file's version (None if the file does not exist), and the seconds since its last change of any kind."""
+    """Return a file's modification time and size, and the seconds since its contents or metadata last changed.
+
+    The time and size are None if the file does not exist.
+    """
     try:
         status = path.stat()
     except (FileNotFoundError, NotADirectoryError):

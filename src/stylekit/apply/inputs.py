@@ -116,7 +116,7 @@ def find_inputs(paths: Sequence[Path], real_paths: RealPaths, *, recursive: bool
 
 
 def _is_typescript(path: Path) -> bool:
-    """Return whether a file with the suffix of MPEG transport streams lacks their sync byte, as TypeScript does."""
+    """Return whether a file named like an MPEG transport stream is TypeScript: it lacks the sync byte."""
     if path.suffix.lower() != ".ts":
         return False
     try:

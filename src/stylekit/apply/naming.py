@@ -138,11 +138,11 @@ def output_folder(folder: Path, root: Path | None, output: Path | None, label: s
 
 
 def _beside(folder: Path, label: str) -> Path:
-    """Return the path of the folder for results beside a folder. The path is relative if that of the folder is."""
+    """Return the path of the output folder next to a folder. It is relative if the folder's path is relative."""
     if folder.name not in ("", ".."):
         return folder.with_name(f"{folder.name}-{label}")
     absolute = Path(os.path.abspath(folder))  # noqa: PTH100 - resolve would follow a linked folder
     if not absolute.name:
-        raise ConfigError(f"Cannot name a folder for results after {absolute}.", "Choose one with --output.")
+        raise ConfigError(f"Cannot derive a name for the output folder from {absolute}.", "Choose one with --output.")
     beside = absolute.with_name(f"{absolute.name}-{label}")
     return beside if folder.is_absolute() else Path(os.path.relpath(beside))

@@ -175,7 +175,7 @@ def _plan_file(source: Path, output: Path, config: ApplyConfig) -> Plan:
         _reject_suffix(f"the photo {source.name}", suffix, READABLE_SUFFIXES)
     if suffix in VIDEO_FORMATS:
         suffixes = ", ".join(sorted(VIDEO_SUFFIXES))
-        raise ConfigError(f"{source.name} does not have the suffix of a video.", f"Supported suffixes: {suffixes}.")
+        raise ConfigError(f"{source.name} does not have a video suffix.", f"Supported suffixes: {suffixes}.")
     if format_of_suffix(suffix) != (config.format or format_of_suffix(suffix)):
         raise ConfigError(
             f"--output {output.name} and --format {config.format} contradict each other.",

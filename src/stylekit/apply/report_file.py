@@ -33,7 +33,7 @@ def report_lines(path: Path | None, world: World) -> Iterator[WriteReport]:
         world: The processes that share the batch.
 
     Raises:
-        ConfigError: If the report file cannot be opened, or has the suffix of an image or video.
+        ConfigError: If the report file cannot be opened, or has an image or video suffix.
         StylekitError: If writing to the report file fails later.
     """
     if path is None:

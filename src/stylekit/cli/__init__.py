@@ -25,9 +25,9 @@ _signals: list[int] = []  # those that have arrived
 def main() -> "NoReturn":
     """Run the command line and exit."""
     _handle_signals(_exit_at_once)
-    gc.disable()  # until the command runs: modules stay, and looking for garbage among them takes long
+    gc.disable()  # until the command runs: modules stay loaded, and searching them for garbage is slow
     exit_code: list[int] = []
-    atexit.register(_skip_teardown, exit_code)  # before all others, so that it runs after them
+    atexit.register(_skip_teardown, exit_code)  # registered first, so that it runs last
     try:
         from stylekit.cli.process import arguments, open_closed_streams
 

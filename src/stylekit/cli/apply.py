@@ -237,7 +237,7 @@ def _check_distributable(paths: list[Path], is_piped: bool, json: bool) -> None:
 def _check_watch(paths: list[Path], world: World, others: Mapping[str, bool]) -> None:
     """Check that `--watch` is compatible with the inputs and the other options."""
     if world.is_distributed:
-        raise ConfigError("Multiple processes cannot share --watch.", "Run it in one process, without torchrun.")
+        raise ConfigError("--watch works only in a single process.", "Run it without torchrun.")
     for option in (option for option, is_given in others.items() if is_given):
         raise ConfigError(f"--watch and {option} contradict each other.", "Leave out one of them.")
     if any(map(is_stream, paths)):

@@ -33,7 +33,7 @@ class Command(TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
-        gc.enable()  # `main` disabled it
+        gc.enable()  # `main` disabled garbage collection
         return super().invoke(ctx)
 
 

@@ -33,7 +33,7 @@ class ExitCode(enum.IntEnum):
 
 @dataclass(frozen=True)
 class Output:
-    """How much is printed, and how.
+    """Prints output in the chosen form and amount of detail.
 
     Attributes:
         quiet: Whether to print results and failures only.
@@ -160,7 +160,7 @@ output_errors: list[OSError] = []  # from writing to standard output; a reader t
 
 
 def _give_up(stream: TextIO, error: OSError) -> None:
-    """Discard everything else that is written to a stream, so that Python's flush at exit does not fail."""
+    """Discard all further output to a stream, so that Python's flush at exit does not fail."""
     with contextlib.suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     if stream is sys.stdout and error.errno not in (errno.EPIPE, errno.EINVAL):  # EINVAL is EPIPE on Windows

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _DEFAULT = GatysConfig()
 _LINES = 20  # of progress, if no bar is shown
 _PROGRESS = "{width} x {height} px  step {step}/{steps}"
-_LOSSES = "total {total:.3f}  content {content:.3f}  style {style:.4f}"  # last, because they do not fit into 80 columns
+_LOSSES = "total {total:.3f}  content {content:.3f}  style {style:.4f}"  # last, because they do not fit in 80 columns
 
 _losses = panel("Losses")
 _optimization = panel("Optimization")
@@ -63,8 +63,8 @@ def gatys(
     steps: Annotated[
         int, _optimization("Loss evaluations at the finest scale; coarser scales use fewer.", metavar="N")
     ] = _DEFAULT.steps,
-    optimizer: Annotated[str, _optimization("Optimizer.", choices=OPTIMIZERS)] = _DEFAULT.optimizer,
-    lr: Annotated[float, _optimization("Step size of adam.", metavar="X")] = _DEFAULT.learning_rate,
+    optimizer: Annotated[str, _optimization("Optimization algorithm.", choices=OPTIMIZERS)] = _DEFAULT.optimizer,
+    lr: Annotated[float, _optimization("Learning rate for adam.", metavar="X")] = _DEFAULT.learning_rate,
     init: Annotated[
         str, _optimization("Starting image.", metavar="content|noise|style|FILE", complete=lambda: list(STARTS))
     ] = _DEFAULT.init,
@@ -84,9 +84,9 @@ def gatys(
     ] = _DEFAULT.loss_network,
     loss_weights: Annotated[
         Path | None,
-        _losses("File with VGG-19's weights.", metavar="FILE", show_default="downloaded once, 575 MB"),
+        _losses("VGG-19 weights file.", metavar="FILE", show_default="downloaded once, 575 MB"),
     ] = None,
-    pooling: Annotated[str, _losses("Pooling in vgg19.", choices=POOLINGS)] = _DEFAULT.pooling,
+    pooling: Annotated[str, _losses("Pooling in vgg19: maximum or average.", choices=POOLINGS)] = _DEFAULT.pooling,
     device: options.Device = _DEFAULT.device,
     json: options.Json = False,
     quiet: options.Quiet = False,

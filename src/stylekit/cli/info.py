@@ -53,8 +53,8 @@ def _show_recipe(console: Output, file: Path) -> None:
     if recipe is None:
         raise ImageError(
             f"{file} has no recipe.",
-            "Only results of `stylekit apply` and `stylekit gatys` have a recipe, but not BMP or GIF files, "
-            "nor any file after --strip-metadata.",
+            "Recipes are stored in results of `stylekit apply` and `stylekit gatys`, except in BMP and GIF files "
+            "or with --strip-metadata.",
         )
     console.document({"file": str(file), "recipe": recipe})
     styles = {part["name"]: f"{part.get('share', 1)} ({_checksum(part)})" for part in recipe["styles"]}

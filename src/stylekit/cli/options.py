@@ -40,11 +40,13 @@ messages = panel("Messages")
 KeepColors = Annotated[bool, look("Keep the photo's colors and take only the brushwork.", "--keep-colors")]
 
 Quality = Annotated[int, output("Quality of JPEG, WebP, AVIF and HEIC images.", metavar="1..100")]
-StripMetadata = Annotated[bool, output("Leave out EXIF, GPS position, XMP and the recipe.", "--strip-metadata")]
+StripMetadata = Annotated[
+    bool, output("Write results without EXIF, GPS, XMP or stylekit's recipe.", "--strip-metadata")
+]
 Overwrite = Annotated[bool, output("Replace existing results.", "--overwrite")]
 Show = Annotated[bool, output("Display the results in the terminal or in an image viewer.", "--show")]
 
-Force = Annotated[bool, output("Replace your style of the same name, or hide a bundled one.", "--force")]
+Force = Annotated[bool, output("Replace your style of the same name, or override a bundled one.", "--force")]
 
 MaxPixels = Annotated[
     int,

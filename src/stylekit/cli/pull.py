@@ -38,10 +38,10 @@ def pull(
     ] = None,
     name: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Name to give the style at the URL.", show_default="the file name"),
+        typer.Option(metavar="NAME", help="Name for the pulled style.", show_default="the file name"),
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Replace a cached style of the same name from another URL.")
+        bool, typer.Option("--force", help="Replace a cached style of the same name that came from a different URL.")
     ] = False,
     catalog: options.Catalogs = None,
     json: options.Json = False,

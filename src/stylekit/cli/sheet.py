@@ -34,7 +34,7 @@ def sheet(
     style: Annotated[
         list[str] | None,
         look(
-            "Styles to show: names, files, or all, bundled, own.",
+            "Styles to show: names, files, or a group (all, bundled, own).",
             *("--style", "-s"),
             metavar="STYLE,…",
             show_default="all",
@@ -52,7 +52,7 @@ def sheet(
             "Output file; - is standard output.",
             *("--output", "-o"),
             metavar="FILE",
-            show_default="beside the photo, as PHOTO-sheet.jpg",
+            show_default="next to the photo, as PHOTO-sheet.jpg",
         ),
     ] = None,
     size: Annotated[int, output("Longer side of a tile in px.", metavar="N")] = _DEFAULT.size,

@@ -145,7 +145,8 @@ def _check_piped(inputs: Sequence[Path], outputs: int) -> None:
     """Check that the result is a single image and that standard output is not a terminal."""
     if len(inputs) != 1 or inputs[0].is_dir() or outputs != 1:
         raise ConfigError(
-            "Standard output takes a single image.", "Give one photo and one style, or choose another --output."
+            "Only a single image can be written to standard output.",
+            "Give one photo and one style, or choose another --output.",
         )
     if inputs[0].suffix.lower() in VIDEO_SUFFIXES:
         raise ConfigError(f"Cannot write the video {inputs[0].name} to standard output.", "Pass a file to --output.")

@@ -59,9 +59,9 @@ app.command(cls=Command, no_args_is_help=True)(pull)
 @app.command("import", cls=Command, no_args_is_help=True)
 def import_(
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="Weights of fast_neural_style (.pth or .onnx), or a style file.")
+        Path, typer.Argument(metavar="FILE", help="fast_neural_style weights (.pth or .onnx), or a style file.")
     ],
-    name: Annotated[str, options.output("Name to give the style.", metavar="NAME")],
+    name: Annotated[str, options.output("Name for the style.", metavar="NAME")],
     force: options.Force = False,
     json: options.Json = False,
 ) -> None:
@@ -147,9 +147,7 @@ def export(
 @app.command(cls=Command, no_args_is_help=True)
 def remove(
     name: _Local,
-    yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Confirm that one of your own styles may be deleted.")
-    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Confirm deletion of one of your own styles.")] = False,
     json: options.Json = False,
 ) -> None:
     """Delete a cached style or one of your own.
@@ -182,7 +180,8 @@ def path(
       stylekit styles path udnie
       stylekit styles path
 
-    Without NAME, prints the folders of your own and cached styles.
+    Without NAME, prints the folders that hold your styles and the cached
+    ones.
     """
     from stylekit.styles.library import locate_style
     from stylekit.styles.locations import downloaded_styles_dir, own_styles_dir

@@ -30,7 +30,7 @@ _credits = panel("Credits")
 
 
 def _unset(option: Callable[..., Any], setting: str, help: str, **more: Any) -> Any:
-    """Declare an option that is None by default, so that a preset or a resumed training can set it."""
+    """Declare an option that defaults to None, so that a preset or a resumed run can set it."""
     more.setdefault("show_default", str(getattr(TrainConfig(), setting)))
     if "choices" not in more:
         more.setdefault("metavar", "N")
@@ -45,7 +45,7 @@ def train(
         str, inputs("Training photos; coco downloads COCO val2017 (816 MB) once.", metavar="FOLDER|ZIP|coco")
     ],
     preview: Annotated[
-        list[Path] | None, inputs("Photo to show in the contact sheets; can be repeated.", metavar="PHOTO")
+        list[Path] | None, inputs("Photo to stylize in the samples; can be repeated.", metavar="PHOTO")
     ] = None,
     name: Annotated[
         str | None, output("Name of the style.", metavar="NAME", show_default="the painting's file name")
@@ -63,7 +63,10 @@ def train(
     network: Annotated[
         str | None,
         _unset(
-            _training, "network", "Transformer network to train.", choices=[known.name for known in architectures()]
+            _training,
+            "network",
+            "Architecture of the style network.",
+            choices=[known.name for known in architectures()],
         ),
     ] = None,
     init_from: Annotated[
@@ -122,7 +125,7 @@ def train(
     ] = None,
     loss_weights: Annotated[
         Path | None,
-        _losses("File with the weights of VGG-19.", metavar="FILE", show_default="downloaded once, 575 MB"),
+        _losses("VGG-19 weights file.", metavar="FILE", show_default="downloaded once, 575 MB"),
     ] = None,
     pooling: Annotated[
         str | None, _unset(_losses, "pooling", "Pooling in vgg19: maximum or average.", choices=POOLINGS)
@@ -199,7 +202,7 @@ def _name_from(painting: Path) -> str:
 
 
 def _is_new(run_dir: Path) -> bool:
-    """Return whether no training has started in the folder: on a cluster, even the first run has --resume."""
+    """Return whether no run has started in the folder: on a cluster, even the first run has --resume."""
     from stylekit.training.run_folder import RunFolder
 
     return not RunFolder(run_dir).read_name()

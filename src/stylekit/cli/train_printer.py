@@ -17,7 +17,7 @@ _LINES = 20  # lines of progress in total, if there is no live bar
 
 
 class Printer:
-    """Shows the progress of a training: in a live bar, or as lines at intervals.
+    """Shows the progress of a training run: in a live bar, or as lines at intervals.
 
     Args:
         console: The output to print to.

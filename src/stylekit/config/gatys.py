@@ -21,7 +21,7 @@ class GatysConfig:
         steps: Loss evaluations at the finest scale. Each coarser scale has half as many, but at least a quarter of
             `steps`.
         optimizer: `lbfgs` or `adam`.
-        learning_rate: Step size of Adam, with pixels in [0, 1].
+        learning_rate: Learning rate for Adam, with pixels in [0, 1].
         init: Starting image: `content` (the photo), `noise`, `style` (the first painting) or a file.
         painting_weights: Weight of each painting; if empty, all paintings have the same weight.
         style_scale: Size of the paintings relative to the result, 0.1 to 10; larger values give larger strokes.
@@ -38,7 +38,7 @@ class GatysConfig:
         seed: Seed of the random numbers for `init="noise"`.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         loss_network: `vgg19`, or `compact`, which is bundled.
-        loss_weights: File with the weights of VGG-19; None uses cached weights, which are downloaded if necessary.
+        loss_weights: VGG-19 weights file; None uses cached weights, which are downloaded if necessary.
         max_pixels: Largest number of pixels that an image may have; more are rejected as a decompression bomb.
     """
 

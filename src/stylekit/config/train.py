@@ -21,7 +21,7 @@ class TrainConfig:
     """Settings of `train_style` and `stylekit train`. The defaults are the preset `good`.
 
     Attributes:
-        network: Transformer network: `unet`, `fast` or `johnson`.
+        network: Architecture of the style network: `unet`, `fast` or `johnson`.
         steps: Number of optimizer steps.
         minutes: Training time. The number of steps follows from the measured speed; None uses `steps`.
         batch_size: Number of photos per step.
@@ -48,7 +48,7 @@ class TrainConfig:
         seed: Seed of the random numbers for initial weights and crops.
         device: `auto`, `cpu`, `cuda`, `cuda:N` or `mps`.
         loss_network: `vgg19`, or `compact`, which is bundled.
-        loss_weights: File with the weights of VGG-19; None uses cached weights, which are downloaded if necessary.
+        loss_weights: VGG-19 weights file; None uses cached weights, which are downloaded if necessary.
         init_from: Name or file of a trained style to start from. `nearest` is the bundled style most similar to the
             painting; `none` starts from random weights.
     """

@@ -20,7 +20,7 @@ def is_url(text: str) -> bool:
 
 
 def is_loopback(url: str) -> bool:
-    """Return whether the host of a URL is this machine, in any notation. Host names are not resolved."""
+    """Return whether a URL's host is a loopback address, however it is written. Host names are not resolved."""
     host = _host(url)
     address = _address(host)
     if address is None:
@@ -36,7 +36,7 @@ def _host(url: str) -> str:
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """Parse a host as an IP address, in any notation; return None for a host name."""
+    """Parse a host as an IP address, however it is written; return None for a host name."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:

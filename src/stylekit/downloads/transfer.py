@@ -221,7 +221,7 @@ class Transfer:
         if status in _BUSY:
             raise _InterruptedTransfer(reason, wait=retry_after(response))
         if status in (401, 403):
-            raise _InterruptedTransfer(reason, remedy="The file is not public; ask its owner.")
+            raise _InterruptedTransfer(reason, remedy="The file is not public; ask its owner for access.")
         if status in (404, 410):
             raise self._error(reason, "Check the URL; the file may have moved.")
         if status not in (200, 206):

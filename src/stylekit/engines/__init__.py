@@ -1,4 +1,4 @@
-"""Engines, which run a style's network on a device. Their interface has arrays instead of tensors."""
+"""Engines, which run a style's network on a device. Their interface uses arrays instead of tensors."""
 
 from stylekit.config.checks import check_engine
 from stylekit.engines.protocol import Engine

@@ -1,4 +1,4 @@
-"""The cache of networks that onnxruntime has optimized, with which a style starts without being built again.
+"""Cache the networks that onnxruntime has optimized, so that a style starts without building its graph again.
 
 Building and optimizing a style's graph, and importing `onnx` to do so, takes as long as stylizing a small photo. An
 entry is a network in onnxruntime's own format, followed by the SHA-256 of that. Its name is a hash of everything that
@@ -51,7 +51,7 @@ def cached_graph_path(style: StyleFile, *, smooths: bool) -> Path:
 
 @cache
 def _sources() -> str:
-    """Return a hash of the code that builds graphs, which changes between releases while it is being developed."""
+    """Return a hash of the code that builds graphs, because developers change the code between releases."""
     digest = hashlib.sha256()
     for file in sorted(Path(networks.__file__).parent.rglob("*.py")):
         digest.update(file.read_bytes())
@@ -64,7 +64,7 @@ def _runtime() -> tuple[str, ...]:
     processor: tuple[str, ...] = (host_digest(),)
     if sys.platform == "linux":
         with contextlib.suppress(OSError):
-            # All cores are alike, and on large servers reading about each of them takes long.
+            # All cores are alike, and on large servers reading the facts about each core is slow.
             with Path("/proc/cpuinfo").open(encoding="utf-8", errors="replace") as file:
                 lines = file.read(16_384).partition("\n\n")[0].splitlines()
             processor = tuple(line for line in lines if line.startswith(_LINES))
@@ -87,7 +87,7 @@ def read_graph(path: Path) -> bytes | None:
 
 
 def store_graph(path: Path, build: Callable[[Path], _Built]) -> _Built | None:
-    """Build a network and store it, and delete old entries if all together take too much space.
+    """Build a network and store it, and delete old entries if the cache takes too much space.
 
     Args:
         path: The entry to write or to replace.
@@ -111,11 +111,11 @@ def store_graph(path: Path, build: Callable[[Path], _Built]) -> _Built | None:
 
 
 def _make_room(folder: Path) -> None:
-    """Delete the least recently used entries, and what killed runs left."""
+    """Delete the least recently used entries, and the files that killed runs left behind."""
     clear_stale(folder)
     entries = []
     for path in folder.glob(f"[!.]*{_SUFFIX}"):
-        with contextlib.suppress(OSError):  # another process has just deleted it
+        with contextlib.suppress(OSError):  # another process has just deleted the file
             entries.append((path.stat(), path))
     size = 0
     for about, path in sorted(entries, key=lambda entry: entry[0].st_mtime_ns, reverse=True):

@@ -1,4 +1,4 @@
-"""An engine that runs networks in onnxruntime on the CPU, which is faster than torch there and quicker to import."""
+"""An engine that runs networks on the CPU with onnxruntime, which runs and imports faster than torch."""
 
 import contextlib
 import os
@@ -170,7 +170,7 @@ class OnnxruntimeEngine:
             OnnxruntimeEngine(self._style, threads=number, norms=self._norms)
             for number in (threads // 2, threads - threads // 2)
         ]
-        memory = len(replicas) * self.facts.bytes_per_pixel  # they run at the same time
+        memory = len(replicas) * self.facts.bytes_per_pixel  # all replicas run at the same time
         for replica in replicas:
             replica.facts = replace(replica.facts, bytes_per_pixel=memory)
         return replicas

@@ -84,12 +84,12 @@ def _xyz(values: Values) -> bytes:
 
 
 def srgb_to_linear(values: Values) -> Values:
-    """Convert sRGB values, from 0 to 1, to linear light."""
+    """Convert sRGB values (0 to 1) to linear light."""
     return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
 
 
 def linear_to_srgb(values: Values) -> Values:
-    """Convert linear light, from 0 to 1, to sRGB values."""
+    """Convert linear-light values (0 to 1) to sRGB."""
     return np.where(values <= 0.0031308, 12.92 * values, 1.055 * values ** (1 / 2.4) - 0.055)
 
 

@@ -51,7 +51,7 @@ def _read_failure(name: str, error: Exception) -> tuple[str, str]:
         case Image.DecompressionBombError():
             return f"{name} has far more pixels than the limit.", RAISE_LIMIT
         case MemoryError():
-            return f"Not enough memory to read {name}.", "Close other programs, or reduce the image first."
+            return f"Not enough memory to read {name}.", "Close other programs, or scale the image down first."
         case UnsupportedKindError():
             return f"Cannot read {name}: {error}.", "Save it as 8-bit or 16-bit RGB in another program."
         case DamagedImageError():

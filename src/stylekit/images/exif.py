@@ -157,7 +157,7 @@ def is_adobe_rgb(exif: Directory) -> bool:
 
 
 def declare_srgb(exif: Directory) -> None:
-    """Set the color space in EXIF, if it has one, to sRGB (DCF's `R98`; Adobe RGB is `R03`)."""
+    """Set the color space to sRGB if the EXIF declares one (DCF's `R98`; Adobe RGB is `R03`)."""
     details = exif.get(IFD.Exif)
     if isinstance(details, dict) and Base.ColorSpace in details:
         details[Base.ColorSpace] = _SRGB
@@ -166,7 +166,7 @@ def declare_srgb(exif: Directory) -> None:
 
 
 def exif_of_size(exif: bytes | None, size: tuple[int, int]) -> bytes | None:
-    """Return EXIF with its image width and height, if it has them, set to `size`."""
+    """Return EXIF with its image width and height set to `size`, if it declares them."""
     directory = decode_exif_block(exif)
     for part, tags in (
         (directory, (Base.ImageWidth, Base.ImageLength)),

@@ -15,7 +15,7 @@ WHITE = 203.0  # cd/m², of white paper in HDR (ITU-R BT.2408); becomes sRGB whi
 _PQ_PEAK = 10_000.0  # cd/m²
 _HLG_PEAK, _HLG_GAMMA = 1000.0, 1.2  # of the reference display for HLG (ITU-R BT.2100)
 _BRIGHT_SHARE = 0.001  # share of pixels that are ignored when the brightest luminance is measured
-_BAND = 32  # rows at a time, which fit into the processor's cache
+_BAND = 32  # rows at a time, which fit in the processor's cache
 _STEPS = 4096  # entries of the table from linear light to sRGB
 _GAIN_STEPS = 65536  # entries of the table from luminance to gain
 

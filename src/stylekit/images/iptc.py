@@ -80,7 +80,7 @@ def add_iptc(document: "Document", block: bytes) -> None:
     if not parts:
         return
     own = f'<rdf:RDF xmlns:rdf="{RDF}">{"".join(parts)}</rdf:RDF>'
-    fragment = parseString(own)  # noqa: S318 - its texts are escaped
+    fragment = parseString(own)  # noqa: S318 - the texts are escaped
     assert fragment.documentElement is not None
     for node in fragment.documentElement.childNodes:
         descriptions(document)[0].appendChild(document.importNode(node, True))

@@ -17,7 +17,7 @@ _SCAN, _END_OF_IMAGE = 0xDA, 0xD9
 
 
 def skip_blanks(file: BinaryIO) -> BinaryIO:
-    """Return a JPEG without the line breaks that downloads can have before it; return any other file as it is."""
+    """Return a JPEG without the line breaks that downloads can have before it; return any other file unchanged."""
     head = file.read(12)
     file.seek(0)
     if not head.lstrip().startswith(_START) or head.startswith(_START):
@@ -72,7 +72,7 @@ def _without_padding(file: BinaryIO) -> bytes:
 
 
 def _has_all_pixels(data: bytes) -> bool:
-    """Return whether a JPEG without its end marker is otherwise whole.
+    """Return whether a JPEG without its end marker is otherwise complete.
 
     A decoder takes the bytes that follow for missing pixels, so the JPEG is decoded several times, with different bytes
     at the end.

@@ -42,7 +42,7 @@ class Properties:
     recipe: str | None
 
     def turn(self, size: tuple[int, int]) -> None:
-        """Convert regions in the metadata to the upright image, whose width and height are `size`."""
+        """Rotate the regions in the metadata to match the upright image, whose width and height are `size`."""
         turn_regions(self.xmp, self.orientation, size)
 
     def declare_srgb(self) -> None:

@@ -183,7 +183,7 @@ def _develop(image: Image.Image, max_size: int | None, notes: list[str]) -> Phot
     if is_stored_tiff:
         check_tiff(image)
     if image.format == "PNG":
-        image.load()  # its metadata may come after its pixels
+        image.load()  # a file's metadata may come after its pixels
     properties = read_properties(image, notes)  # decoding a TIFF's pixels closes the file
     decoded = join_alpha(image) if is_stored_tiff else image
     decoded.load()

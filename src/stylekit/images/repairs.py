@@ -11,7 +11,7 @@ def repaired(file: BinaryIO, notes: list[str]) -> tuple[BinaryIO, Info]:
     """Repair an image file so that Pillow can read it.
 
     Args:
-        file: An image file of any kind, at its start.
+        file: An image file in any format, positioned at its start.
         notes: Receives notes about damage.
 
     Returns:

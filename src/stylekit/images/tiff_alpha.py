@@ -13,7 +13,7 @@ from stylekit.images.exif import LONG, TIFF_HEAD, UNDEFINED, Directory, encode_d
 from stylekit.images.tiff_kinds import check_tiff, has_deep_gray_with_alpha, has_separate_alpha
 
 _GRAY = 1  # photometric interpretation
-_TIFF = 42  # the number in its header
+_TIFF = 42  # the version number in the header
 _PREMULTIPLIED = (1,)  # the kinds of extra samples in a TIFF whose colors are multiplied by alpha
 _KEPT_TAGS = (
     *(Base.ImageWidth, Base.ImageLength, Base.Orientation, Base.Compression, Base.Predictor, Base.FillOrder),
@@ -22,7 +22,7 @@ _KEPT_TAGS = (
 
 
 def join_alpha(image: Image.Image) -> Image.Image:
-    """Decode a TIFF with alpha that Pillow cannot decode directly, to LA or RGBA; return any other image as it is.
+    """Decode a TIFF with alpha that Pillow cannot decode directly, to LA or RGBA; return any other image unchanged.
 
     Args:
         image: A TIFF, checked by `check_tiff` but not decoded.
@@ -66,7 +66,7 @@ def _plane(image: Image.Image, number: int) -> Image.Image:
     directory: Directory = {tag: (LONG, np.array(value, "<u4").tobytes()) for tag, value in numbers.items()}
     if Base.JPEGTables in tags:
         directory[Base.JPEGTables] = (UNDEFINED, tags[Base.JPEGTables])
-    order = "<" if tags.prefix == b"II" else ">"  # as in the file, because the blocks' values have it too
+    order = "<" if tags.prefix == b"II" else ">"  # as in the file, because the blocks' values have the same byte order
     start = int(ends[-1])
     head = tags.prefix + struct.pack(f"{order}HI", _TIFF, start)
     file = io.BytesIO(b"".join([head, *blocks, encode_directory(directory, start, order)]))

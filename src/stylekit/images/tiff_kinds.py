@@ -96,7 +96,7 @@ def describe_tiff(file: BinaryIO) -> str | None:
 
 
 def _is_truncated(tags: Any) -> bool:
-    """Return whether Pillow could not read a directory to its end, where the offset of the next one is."""
+    """Return whether Pillow could not read a directory to its end, where the next directory's offset is stored."""
     return bool(tags.next == tags.offset) or not {Base.ImageWidth, Base.ImageLength} <= set(tags)
 
 

@@ -51,7 +51,7 @@ def save_photo(
         raise ImageError(
             f"Cannot write {path.name}: {format.upper()} allows at most {output.longest_side:,} pixels per side, "
             f"not {image.width:,} × {image.height:,}.",
-            "Write PNG or TIFF instead, or reduce the image.",
+            "Write PNG or TIFF instead, or scale the image down.",
         )
     if strip_metadata:
         image.info = {key: value for key, value in image.info.items() if key not in ("exif", "xmp", RECIPE_KEY)}
@@ -69,7 +69,7 @@ def save_photo(
 
 
 def check_writable(path: Path, *, format: str) -> None:
-    """Check that an image can be written, before long work, by writing a small temporary image in its folder.
+    """Check up front that an image can be written, by writing a small temporary image to its folder.
 
     Args:
         path: The file that will be written. Its folder need not exist: its nearest existing parent is checked.

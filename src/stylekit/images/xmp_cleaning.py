@@ -84,7 +84,7 @@ def take_xmp_orientation(document: "Document") -> int | None:
 
 
 def declare_xmp_srgb(document: "Document") -> None:
-    """Set the color space, if the packet has one, to sRGB."""
+    """Set the color space to sRGB if the packet declares one."""
     for node in find(document, _EXIF, "ColorSpace"):
         set_value(node, "1")
 

@@ -109,7 +109,7 @@ def highest_layer(weights: Collection[str]) -> str:
         highest = layer
     if not highest:
         raise LossWeightsError(
-            "These are not VGG-19's weights: features.0.weight is missing.",
+            "Not VGG-19 weights: features.0.weight is missing.",
             "Use torchvision's vgg19 file, or its convolutions as safetensors.",
         )
     return highest
@@ -144,7 +144,9 @@ def default_content_layers(highest: str) -> tuple[str]:
 
 
 def training_content_layers(highest: str) -> tuple[str, ...]:
-    """Return the content layers for training: relu3_3, for edges and windows, and the layer of Gatys et al. 2015.
+    """Return the content layers for training.
+
+    They are relu3_3, which preserves edges and fine structure, and the layer of Gatys et al. 2015.
 
     Args:
         highest: The highest layer that the loss network has; higher layers are left out.

@@ -18,7 +18,7 @@ def highest_layer_of(network: str, weights: LossWeights) -> str:
     """Return the name of the highest layer that a loss network can compute with these weights.
 
     Raises:
-        LossWeightsError: If the network is `vgg19` and the weights are not VGG-19's weights.
+        LossWeightsError: If the network is `vgg19` and the weights are not VGG-19 weights.
     """
     return COMPACT_LAYERS[-1] if network == "compact" else highest_layer(weights)
 

@@ -54,7 +54,7 @@ class VggFeatures(nn.Module):
             for name, shape in convolution.shapes.items():
                 if name in names and tuple(weights[name].shape) != shape:
                     raise LossWeightsError(
-                        f"{name} in the loss weights has the shape {tuple(weights[name].shape)}, not {shape}."
+                        f"{name} in the loss weights has shape {tuple(weights[name].shape)}, not {shape}."
                     )
         state = {name.removeprefix("features."): weights[name].float() for name in names}
         self.features.load_state_dict(state, assign=True)

@@ -41,11 +41,11 @@ def read_pth(path: Path) -> dict[str, NDArray[Any]]:
         raise StyleFileError(f"{path} {reason}.", "Ask its author for a plain state dict.") from error
     state = _unwrapped(state)
     if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise StyleFileError(f"{path} is not a state dict (parameter names with tensors).")
+        raise StyleFileError(f"{path} is not a state dict (a mapping of parameter names to tensors).")
     try:
         return {_PREFIXES.sub("", str(name)): _array(tensor) for name, tensor in state.items()}
     except (RuntimeError, TypeError) as error:
-        raise StyleFileError(f"{path} has tensors that are not plain arrays.") from error
+        raise StyleFileError(f"{path} contains tensors that are not plain arrays.") from error
 
 
 def _unwrapped(state: Any) -> Any:

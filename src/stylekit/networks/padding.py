@@ -19,7 +19,7 @@ def pad_to_multiple(image: Tensor, border: int = 0, multiple: int = SIDE_MULTIPL
     Args:
         image: `(B, C, H, W)`.
         border: Pixels of additional padding at all four edges.
-        multiple: The number of which the sides become multiples.
+        multiple: The number that both sides become multiples of.
 
     Returns:
         `(B, C, H' + 2 border, W' + 2 border)`, where H' and W' are H and W rounded up to multiples, and at least 8; the

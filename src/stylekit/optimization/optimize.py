@@ -156,7 +156,7 @@ class _Optimization:
         on_step: Callable[[GatysReport], None],
         on_image: Callable[[Tensor], None],
     ) -> Tensor:
-        """Optimize the image at every scale, from a starting image or noise, and return the result of the last one.
+        """Optimize the image at every scale, from a starting image or noise, and return the result of the last scale.
 
         Only the difference from the photo carries over to the next scale, which starts with all the photo's detail.
         """

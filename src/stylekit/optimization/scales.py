@@ -112,7 +112,7 @@ def coarse_to_fine(height: int, width: int, *, least: int) -> list[Size]:
 
 
 def largest_side(side: int, peak: int, room: int, *, below: int) -> int:
-    """Estimate the longest side in pixels of an image that fits into memory, from the memory that a smaller image took.
+    """Estimate the longest side in pixels of an image that fits in memory, from the memory that a smaller image took.
 
     Args:
         side: Longer side in pixels of an image that fitted.

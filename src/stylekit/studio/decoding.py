@@ -76,5 +76,5 @@ def _decode(request: _Request) -> Decoded:
 def _crashed(request: _Request) -> NoReturn:
     raise ImageError(
         f"{request.path.name} crashed its decoder: it is corrupt, or memory ran out.",
-        "Save it again in another program, or reduce it.",
+        "Save it again in another program, or scale it down.",
     )

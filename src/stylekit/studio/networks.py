@@ -77,7 +77,7 @@ class _Network:
 
 
 class Networks:
-    """The most recently used networks that fit into a fixed amount of memory. Not thread-safe."""
+    """The most recently used networks that fit in a fixed amount of memory. Not thread-safe."""
 
     def __init__(self) -> None:
         """Start with no networks."""

@@ -109,7 +109,7 @@ class Painter:
             return self._previews.get(key)
 
     def add_export(self, page: str, photos: Sequence[Upload], choice: Choice) -> Export:
-        """Add a download, which is painted after the previews.
+        """Queue a download; its photos are painted after the previews.
 
         Raises:
             StylekitError: If too many downloads are waiting.

@@ -92,7 +92,9 @@ class Photos:
                     f"The studio holds up to {MOST_PHOTOS} photos.", "Use `stylekit apply` for whole folders."
                 )
             if sum(used for _, used in self._files.values()) + size > MOST_BYTES:
-                raise ImageError(f"The studio holds up to {MOST_BYTES // 10**9} GB.", "Remove some photos first.")
+                raise ImageError(
+                    f"The studio is full: it holds up to {MOST_BYTES // 10**9} GB.", "Remove some photos first."
+                )
             name = _unused(clean_name(name), {taken for taken, _ in self._files.values()})
             self._files[id] = name, size
         return self._folder / id / name
@@ -112,7 +114,7 @@ class Photos:
         if path.suffix.lower() in VIDEO_SUFFIXES or is_animation(path):
             kind = "video" if path.suffix.lower() in VIDEO_SUFFIXES else "animation"
             raise ImageError(
-                f"{path.name} is a{'n' * (kind[0] == 'a')} {kind}; the studio paints photos.",
+                f"{path.name} is a{'n' * (kind[0] == 'a')} {kind}; the studio paints only photos.",
                 f"Paint all its frames with `stylekit apply {path.name}`.",
             )
         decoded = self._decoder(path, LARGE)

@@ -89,7 +89,7 @@ def encode(pixels: Pixels, alpha: Pixels | None) -> tuple[bytes, str]:
 
 
 class PreviewCache:
-    """The most recently used previews that fit into a fixed amount of memory."""
+    """The most recently used previews that fit in a fixed amount of memory."""
 
     def __init__(self) -> None:
         """Start empty."""

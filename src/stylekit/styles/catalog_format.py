@@ -59,7 +59,7 @@ def parse_catalog(content: bytes, source: str) -> list[ListedStyle]:
     except msgspec.ValidationError as error:
         raise CatalogError(_problem(str(error), source), _HINT) from error
     except UnicodeEncodeError as error:  # a key or the format has a lone surrogate
-        raise CatalogError(f"The catalog {source} has text that is not Unicode.", _HINT) from error
+        raise CatalogError(f"The catalog {source} contains text that is not valid Unicode.", _HINT) from error
 
 
 def _problem(error: str, source: str) -> str:

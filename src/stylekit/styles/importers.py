@@ -38,7 +38,7 @@ def import_weights(path: Path, name: str) -> StyleFile:
     suffix = weights_suffix(path)
     if not suffix:
         raise StyleFileError(
-            f"{path} does not have the suffix of a weights file.",
+            f"{path} does not have a supported suffix.",
             f"Supported suffixes: {', '.join(IMPORTABLE_SUFFIXES)}.",
         )
     if suffix == ".onnx":
@@ -48,7 +48,7 @@ def import_weights(path: Path, name: str) -> StyleFile:
     tensors = _read_safetensors(path) if suffix == SUFFIX else read_pth(path)
     if any(_LOSS_NETWORK.fullmatch(key) for key in tensors):
         raise StyleFileError(
-            f"{path} has the weights of a loss network (VGG), not of a style.",
+            f"{path} contains the weights of a loss network (VGG), not of a style.",
             f"To train with it: `stylekit train PAINTING --content PHOTOS --loss-weights {path}`.",
         )
     network, weights = _recognized({key: array for key, array in tensors.items() if not _UNUSED.fullmatch(key)})
@@ -88,12 +88,12 @@ def _recognized(tensors: Mapping[str, NDArray[Any]]) -> tuple[str, StyleWeights]
     if shared[best, prefix] == 0:
         known = ", ".join(network.name for network in architectures())
         raise StyleFileError(
-            f"These weights do not belong to a network that stylekit supports ({known}).",
+            f"These weights do not match any network that stylekit supports ({known}).",
             "For example, weights from pytorch/examples' fast_neural_style can be imported.",
         )
     return best, {key.removeprefix(prefix): array for key, array in tensors.items() if key.startswith(prefix)}
 
 
 def _prefixes(keys: Collection[str], name: str) -> list[str]:
-    """Return the prefixes that a parameter's name has in the keys, including the empty prefix."""
+    """Return the prefixes under which a parameter's name occurs among the keys, including the empty prefix."""
     return ["", *(key.removesuffix(name) for key in keys if key.endswith(f".{name}"))]

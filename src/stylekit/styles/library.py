@@ -103,7 +103,7 @@ def check_free(name: str) -> None:
     """
     if is_bundled(check_style_name(name)):
         raise ConfigError(
-            f"{name} is a bundled style.", "Choose another --name, or hide the bundled style with --force."
+            f"{name} is a bundled style.", "Choose another --name, or override the bundled style with --force."
         )
     if (own_styles_dir() / f"{name}{SUFFIX}").exists():
         raise ConfigError(
@@ -131,7 +131,7 @@ def import_style(source: str | os.PathLike[str], name: str, *, force: bool = Fal
     Args:
         source: A style file, or a weights file that another program wrote; see `names.IMPORTABLE_SUFFIXES`.
         name: The name to give to the style.
-        force: Whether to replace one of the user's styles, or hide a bundled style, with the same name.
+        force: Whether to replace one of the user's styles, or override a bundled style, with the same name.
 
     Returns:
         The style file.
@@ -168,7 +168,7 @@ def _check_source(source: Path) -> None:
         )
     if not weights_suffix(source):
         raise StyleFileError(
-            f"{source} does not have the suffix of a weights file.",
+            f"{source} does not have a supported suffix.",
             f"Supported suffixes: {', '.join((SUFFIX, *IMPORTABLE_SUFFIXES))}.",
         )
 

@@ -25,7 +25,7 @@ def check_style_name(name: str) -> str:
 
 
 def is_path(style: str) -> bool:
-    """Return whether a style argument is a path: it has a separator or the suffix of a weights file."""
+    """Return whether a style argument is a path: it has a separator or a weights file's suffix."""
     return "/" in style or "\\" in style or weights_suffix(Path(style)) != ""
 
 

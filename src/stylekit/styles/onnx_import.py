@@ -166,7 +166,10 @@ def _difference(theirs: NDArray[np.float64], ours: NDArray[np.float64]) -> float
 
 
 def _results(theirs: Any, ours: Any, path: Path) -> Mapping[str, NDArray[np.float64]]:
-    """Run a foreign graph and stylekit's graph on a random image, of the required size if a graph accepts only one."""
+    """Run a foreign graph and stylekit's graph on the same random image.
+
+    If the foreign graph has a fixed input size, the image has that size.
+    """
     random = np.random.default_rng(0)
     try:
         return _run(_of_any_size(theirs), ours, random.random((1, 3, *_SIDES), np.float32), path)

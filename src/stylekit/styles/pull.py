@@ -35,7 +35,7 @@ def pull_style(
         style: A name from a catalog, or the URL (`https://…`, `hf://user/repo/file`) of a style file or of an ONNX
             graph that can be imported.
         sha256: The expected hash of the file at a URL; None if unknown.
-        name: The name to give to a style from a URL; the name of its file by default.
+        name: The name for a style from a URL; the name of its file by default.
         catalogs: See `catalog.remote_styles`.
         force: Whether to replace a style with this name that was pulled from another URL.
         on_progress: Called after each piece of the download.
@@ -142,7 +142,7 @@ def fetch_style(
         return target
     with locked(target, DownloadError, OTHER_HOME):
         clear_stale(target.parent)
-        if _is_fetched(target, entry):  # another process may have downloaded it in the meantime
+        if _is_fetched(target, entry):  # another process may have downloaded the style in the meantime
             return target
         if not force and _origin(target) not in (None, url):
             raise ConfigError(

@@ -138,12 +138,12 @@ def check_weights(weights: Mapping[str, NDArray[Any]], network: str, config: Map
     for name, shape in shapes.items():
         array = weights[name]
         if array.shape != shape:
-            raise StyleFileError(f"{name} has the shape {array.shape}, not {shape}.")
+            raise StyleFileError(f"{name} has shape {array.shape}, not {shape}.")
         if array.dtype not in (np.float16, np.float32, np.float64):
             raise StyleFileError(f"{name} has {array.dtype} values, not floating-point numbers.")
         if not np.isfinite(array).all():
             raise StyleFileError(
-                f"{name} has values that are not finite.", "The file is corrupt, or its training diverged."
+                f"{name} has values that are not finite.", "The file is corrupt, or training diverged."
             )
 
 
@@ -246,7 +246,7 @@ def read_tensors(file: Any, path: Path) -> StyleWeights:
     try:
         return {name: file.get_tensor(name) for name in list(file.keys())}
     except (SafetensorError, TypeError, ValueError, KeyError, AttributeError) as error:
-        raise StyleFileError(f"{path} has tensors of an unsupported type.") from error
+        raise StyleFileError(f"{path} contains tensors of an unsupported type.") from error
 
 
 def save_style_file(style: StyleFile, path: Path) -> None:

@@ -1,1 +1,1 @@
-"""Styles applied to arrays of pixels."""
+"""Apply styles to arrays of pixels."""

@@ -27,7 +27,7 @@ from stylekit.images.pixels import Pixels, to_bytes, to_floats
 from stylekit.networks.shapes import TILE_MULTIPLE
 from stylekit.system.memory import free_memory
 
-_AUTO_SIDES = (1024, 512, 256, 128)  # of tiles in pixels, tried in order until one fits into memory
+_AUTO_SIDES = (1024, 512, 256, 128)  # of tiles in pixels, tried in order until one fits in memory
 _AMPLE = 2_700_000_000  # bytes that are enough on a CPU: `fast` needs this many for 12 megapixels
 _FEW_NORMS = 8  # normalizations; in tiles, `fast` (4) takes 2.4 times as long, and `johnson` (15) nine times
 
@@ -45,7 +45,7 @@ def paint(engine: Engine, photos: Sequence[Pixels], tile: int | None = None) -> 
         The stylized photos, `(H, W, 3)` each.
 
     Raises:
-        OutOfMemory: If even the smallest tiles, or those of side `tile`, do not fit into memory.
+        OutOfMemory: If even the smallest tiles, or those of side `tile`, do not fit in memory.
     """
     if len(photos) > 1 and not tile and not _are_too_large(engine, photos):
         with contextlib.suppress(OutOfMemory):

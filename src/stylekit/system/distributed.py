@@ -158,7 +158,7 @@ class World:
             yield
         except RuntimeError as error:
             raise RankLost(
-                f"Another of the {self.size} processes has exited or cannot be reached.",
+                f"Another process (of {self.size}) has exited or cannot be reached.",
                 "See the output of that process. With --max-restarts, torchrun restarts all processes.",
             ) from error
 

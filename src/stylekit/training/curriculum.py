@@ -1,4 +1,4 @@
-"""The curriculum for fresh weights: the network first learns to copy photos, and then the style, little by little.
+"""The curriculum for fresh weights: the network first learns to copy photos, and then gradually learns the style.
 
 If the whole style loss counts from the start, a network paints inverted photos or white blobs, and never recovers.
 """

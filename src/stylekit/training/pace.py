@@ -1,4 +1,4 @@
-"""Measure how many training steps fit into a given time."""
+"""Measure how many training steps fit in a given time."""
 
 import copy
 from time import perf_counter

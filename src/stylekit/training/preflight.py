@@ -68,7 +68,7 @@ def check_places(name: str, run: RunFolder, *, resume: bool, force: bool) -> Non
         name: The style's name.
         run: The folder of the training run.
         resume: Whether to resume the training run in the folder.
-        force: Whether the style may replace one of the user's styles, or hide a bundled style.
+        force: Whether the style may replace one of the user's styles, or override a bundled style.
 
     Raises:
         ConfigError: If the name is invalid or taken, or the folder has other contents.

@@ -24,7 +24,7 @@ def describe_files(inputs: Inputs, start: Start | None, loss_weights: Path) -> d
 
     Args:
         inputs: The user's input for training.
-        start: The style that the training starts from.
+        start: The style that the training run starts from.
         loss_weights: The file with the loss network's weights.
     """
     recipe_of_start = {"trained_with": start.style.metadata.trained_with} if start else {}

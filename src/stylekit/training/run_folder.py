@@ -113,7 +113,7 @@ class RunFolder:
         if any(not is_temporary(name) for name in names - unfinished):
             raise ConfigError(
                 f"The run folder {self.path} already exists.",
-                "Resume its training with --resume, choose another --run-dir or --name, or delete it.",
+                "Resume it with --resume, choose another --run-dir or --name, or delete it.",
             )
 
     def start(self, config: TrainConfig, painting_hash: str, name: str, start: str = "") -> None:
@@ -123,7 +123,7 @@ class RunFolder:
             config: The training settings.
             painting_hash: SHA-256 of the painting.
             name: The style's name.
-            start: The file name of the style that the training starts from; empty for fresh weights.
+            start: The file name of the style that the run starts from; empty for fresh weights.
 
         Raises:
             ConfigError: If the folder has other contents, or is a file.

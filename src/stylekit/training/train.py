@@ -126,7 +126,7 @@ def train_style(
         credits: The painting's credits, for the style file.
         previews: Photos for the contact sheets; some of the training photos by default.
         resume: Whether to resume from the checkpoint in `run_dir`.
-        force: Whether the style may replace one of the user's styles, or hide a bundled style.
+        force: Whether the style may replace one of the user's styles, or override a bundled style.
         world: The processes that train together, which this function joins into a group. In each step, each process
             takes `batch_size` different crops; only rank 0 writes files. With `resume`, or if torchrun has restarted
             them, the processes resume from the last checkpoint, if any.

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from torch.optim.lr_scheduler import LRScheduler
 
 _WARM_UP = 0.1  # share of the steps in which the learning rate rises
-_DECAY = 0.99  # of the moving average of the weights, which is the result of the training
+_DECAY = 0.99  # of the moving average of the weights, which is the result of training
 # relu3_1 and relu4_1 represent strokes; the lowest layers represent colors, which are learned even with little weight.
 _POOLED_WEIGHTS = {"relu1_1": 0.3, "relu2_1": 0.6, "relu3_1": 1.2, "relu4_1": 1.6, "relu5_1": 0.3}
 _RECENT = 50  # steps over which the final losses are averaged

@@ -120,13 +120,13 @@ def _decoder(path: Path, max_pixels: int, max_size: int | None) -> Iterator[Call
     """Yield a function that decodes an animation in a worker process.
 
     It returns the frame with the number that it is called with, which must increase from call to call, or the
-    animation's properties if it is called with None.
+    animation's properties if called with None.
     """
 
     def crash(_: int | None) -> NoReturn:
         raise ImageError(
             f"{path.name} crashed its decoder: it is corrupt, or memory ran out.",
-            "Save it again in another program, or reduce it.",
+            "Save it again in another program, or scale it down.",
         )
 
     if path.is_file() and not path.stat().st_size:
@@ -136,7 +136,7 @@ def _decoder(path: Path, max_pixels: int, max_size: int | None) -> Iterator[Call
 
 
 def _decode(path: Path, max_pixels: int, max_size: int | None, number: int | None) -> _Info | _Decoded:
-    """Decode the frame with a number, or return the animation's properties if that is None.
+    """Decode the frame with this number, or return the animation's properties if the number is None.
 
     This runs in a worker process that reads no other file.
     """
@@ -230,10 +230,10 @@ def write_animation(
 
 
 def _check_memory(path: Path, video: Video) -> None:
-    """Raise an error if an animation does not fit into memory: Pillow holds all its frames at once."""
+    """Raise an error if an animation does not fit in memory: Pillow holds all its frames at once."""
     if video.length * video.width * video.height * 4 > free_memory("cpu") / 2:
         raise ImageError(
-            f"Cannot write {path.name}: animations of that size do not fit into memory.", "Write it as .mp4 instead."
+            f"Cannot write {path.name}: the animation would not fit in memory.", "Write it as .mp4 instead."
         )
 
 

@@ -38,7 +38,7 @@ class Clock:
     """The mended clock of a file, in seconds.
 
     Attributes:
-        jumps: The places at which it is mended; empty if it is right.
+        jumps: The jumps to mend; empty if the clock is right.
         begin: When the first packet of sound or video is shown.
         end: When the last one ends.
     """

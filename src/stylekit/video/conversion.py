@@ -67,7 +67,7 @@ class Converter:
         return brightest_luminance(self._wide(frame), hdr_space(self._video.colors))
 
     def _wide(self, frame: "VideoFrame") -> NDArray[np.uint16]:
-        """Return a frame with 16 bits, of which 65535 is white."""
+        """Return a frame with 16 bits per channel, in which 65535 is white."""
         depth = frame.format.components[0].bits
         if frame.format.is_rgb and depth > 8:
             white = 65535
@@ -126,10 +126,10 @@ def color_coding(frame: "VideoFrame") -> ColorCoding:
 
 
 def orientation(frame: "VideoFrame") -> tuple[int, bool]:
-    """Return how a frame becomes upright.
+    """Return how to turn a frame upright.
 
     Returns:
-        The number of quarter turns to the left, and whether it is mirrored left to right before.
+        The number of quarter turns to the left, and whether to mirror the frame left to right first.
     """
     matrix: Any = frame.side_data.get("DISPLAYMATRIX")
     if matrix is None:

@@ -1,4 +1,4 @@
-"""What results inherit from their videos without re-encoding: sound, subtitles and metadata."""
+"""Copy sound, subtitles and metadata from videos to their results, without re-encoding."""
 
 import io
 from collections.abc import Iterator, Mapping
@@ -28,7 +28,7 @@ def video_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
 
 
 def muxer_flags(muxer: str, metadata: Mapping[str, str]) -> dict[str, str]:
-    """Return the options with which a format is written, so that it holds a video's metadata."""
+    """Return the muxer options that make a format store a video's metadata."""
     if muxer not in ("mp4", "mov"):
         return {}
     needs_keys = any(key.startswith(_QUICKTIME) for key in metadata)
@@ -58,7 +58,7 @@ def copy_chapters(source: "InputContainer", container: "OutputContainer", video:
 
 
 def find_copied_streams(video: Video, output: Path) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """Find out, by trying, which sound and subtitles of a video its result can hold.
+    """Find out by trial which of a video's sound and subtitle streams its result can hold.
 
     Args:
         video: The video.

@@ -1,4 +1,4 @@
-"""Packets of videos decoded to frames, with the time of each."""
+"""Decode the packets of videos to frames, each with its time."""
 
 from collections.abc import Callable, Iterable, Iterator
 from heapq import heappop, heappush
@@ -18,11 +18,11 @@ _PROGRESSIVE = (0, 1)  # as a field order; 0 is unknown
 # The decoders of FFmpeg itself ignore alpha, which these files declare.
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 
-Decoded = tuple[int, "VideoFrame | None"]  # its time; None if it cannot be decoded
+Decoded = tuple[int, "VideoFrame | None"]  # a frame's time, and the frame; None if it cannot be decoded
 
 
 def is_unordered(container: "InputContainer", stream: "VideoStream") -> bool:
-    """Return whether the times of a file's frames are in the order in which they are decoded, not shown."""
+    """Return whether the times of a file's frames are in decoding order, not in display order."""
     return container.format.name == AVI and bool(stream.codec_context.has_b_frames)
 
 

@@ -1,4 +1,4 @@
-"""Video files opened by PyAV, which the extra `[video]` installs."""
+"""Open video files with PyAV, which the extra `[video]` installs."""
 
 import importlib
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ from stylekit.system.extras import install_hint
 if TYPE_CHECKING:
     from av.container import InputContainer
 
-# Only local files, and only videos: a playlist with the suffix of a video could make FFmpeg fetch any URL.
+# Only local files, and only videos: a playlist with a video suffix could make FFmpeg fetch any URL.
 _OPTIONS = {
     "protocol_whitelist": "file",
     "format_whitelist": "mov,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,nut,mxf,dv,rm",
@@ -60,7 +60,7 @@ def _hint(path: Path) -> str:
 
 
 def _lacks_index(path: Path) -> bool:
-    """Return whether a file is an MP4 or MOV of which the index is cut off."""
+    """Return whether a file is an MP4 or MOV whose index is cut off."""
     with path.open("rb") as file:
         size, position = path.stat().st_size, 0
         while position < size:

@@ -69,7 +69,7 @@ ANIMATION_SUFFIXES: frozenset[str] = frozenset({".gif", ".webp"})
 
 
 def video_suffix(path: Path) -> str:
-    """Return the suffix of a video's result: the same as the video's, or another one for formats that are only read.
+    """Return the suffix for the result of a video: the video's own, or another one if its format is only read.
 
     Matroska can hold the sound of all these formats but 3GP, whose sound (AMR) QuickTime can hold.
     """

@@ -52,7 +52,7 @@ def _pyramid(image: Pixels, scales: int) -> list[Floats]:
 
 
 def _refinement(old: Floats, new: Floats, shifts: Floats) -> Floats:
-    """Return what to add to the shifts, in pixels, so that the old image matches the new one better."""
+    """Return a correction to the shifts, in pixels, that makes the old image match the new one better."""
     rows, columns = shifts.shape[:2]
     shifted = _sampled(old, _resized(shifts, *old.shape))
     down, right = np.gradient((shifted + new) / 2)
@@ -84,7 +84,7 @@ def _smoothed(cells: Floats) -> Floats:
 
 
 def _sampled(image: Floats, shifts: Floats) -> Floats:
-    """Return an image's values where the shifts point to, by bilinear interpolation."""
+    """Sample an image at the positions that the shifts point to, by bilinear interpolation."""
     height, width = image.shape
     xs = (np.arange(width, dtype=np.float32) + shifts[..., 0]).clip(0, width - 1.001)
     ys = (np.arange(height, dtype=np.float32)[:, None] + shifts[..., 1]).clip(0, height - 1.001)

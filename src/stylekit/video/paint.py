@@ -1,4 +1,4 @@
-"""A style applied to a video: its frames painted without flicker, its sound kept."""
+"""Apply a style to a video: paint its frames without flicker, and keep its sound."""
 
 import dataclasses
 import hashlib
@@ -128,7 +128,7 @@ def probe(source: Path, config: ApplyConfig) -> Video:
 
 
 def _fitted(video: Video, output: Path, config: ApplyConfig) -> Video:
-    """Return a video whose frames are read in a size that its result can have.
+    """Return a video whose frames are read at a size that its result can have.
 
     Animations and VP9 cannot declare a pixel aspect ratio, so their frames get square pixels; videos need an even
     number of rows and columns.

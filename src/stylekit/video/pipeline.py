@@ -1,4 +1,4 @@
-"""The stages of painting a video: frames are read, compared, stylized and steadied in threads of their own."""
+"""The stages of painting a video: frames are read, compared, stylized and steadied in separate threads."""
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
@@ -44,7 +44,7 @@ class PaintedFrame:
 
 
 def require_frames(frames: Iterator[Frame], name: str) -> Iterator[Frame]:
-    """Yield a video's frames, of which there must be at least one.
+    """Yield a video's frames; raise an error if there are none.
 
     Args:
         frames: The frames.

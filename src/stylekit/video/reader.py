@@ -1,4 +1,4 @@
-"""Videos read by PyAV."""
+"""Read videos with PyAV."""
 
 import dataclasses
 from collections.abc import Generator, Iterable, Iterator
@@ -160,7 +160,7 @@ def video_frames(video: Video, since: int | None = None) -> Iterator[Frame]:
 
 
 def _decode_from(begin: int | None, video: Video) -> Generator[Decoded]:
-    """Decode a video from a keyframe before a time, or from its start where seeking does not find one.
+    """Decode a video from a keyframe before a time, or from its start if seeking finds none.
 
     Seeking can end after the time: some containers sort keyframes by when they are decoded, not shown, and after some
     keyframes a decoder needs further frames before it returns one.
@@ -208,7 +208,7 @@ def _video_stream(container: "InputContainer", name: str, max_pixels: int) -> "V
             stream.thread_type = "AUTO"
             stream.codec_context.options = {**_STRICT, "max_pixels": str(min(max_pixels, 2**31 - 1))}
             return stream
-    raise ImageError(f"{name} has no video stream.", "It may hold only sound.")
+    raise ImageError(f"{name} has no video stream.", "It may contain only sound.")
 
 
 def _time_base(stream: "VideoStream") -> Fraction:

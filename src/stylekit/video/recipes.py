@@ -1,4 +1,4 @@
-"""The recipe by which a video was painted, kept in its metadata."""
+"""The recipe by which a video was painted, stored in its metadata."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The finished segments of a video, stored on disk so that an interrupted painting resumes."""
+"""The finished segments of a video, stored on disk so that an interrupted run can resume."""
 
 import contextlib
 import glob
@@ -116,7 +116,7 @@ class Segments:
         with atomic_write(self._state_file(path)) as temporary:
             temporary.write_bytes(save(_arrays(state, _total_size([*self.paths, self._unfinished]))))
         flush_to_disk(self._unfinished)
-        self._unfinished.replace(path)  # from here on it is finished
+        self._unfinished.replace(path)  # from here on the segment is finished
         flush_to_disk(self._folder)
         for previous in self.paths[-1:]:
             self._state_file(previous).unlink()

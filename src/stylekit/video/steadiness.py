@@ -51,7 +51,7 @@ def compare_frame(frame: Pixels, reference: Pixels | None, steady: float) -> Cha
 
     Args:
         frame: `(H, W, 3)` RGB.
-        reference: The reference of the previous change; None for the first frame.
+        reference: `Change.reference` as returned for the previous frame; None for the first frame.
         steady: The largest share of the previous result to keep, 0 to 1.
     """
     small = _reduced(frame)

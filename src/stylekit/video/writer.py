@@ -1,4 +1,4 @@
-"""Videos written by PyAV: frames as segments, and segments joined with the sound and subtitles of their source."""
+"""Write videos with PyAV: frames as segments, and segments joined with the sound and subtitles of their source."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -92,7 +92,7 @@ def _new_container(
         with write_errors(path):
             container.close()
             flush_to_disk(temporary)
-            stack.close()  # moves it into place
+            stack.close()  # moves the file into place
             flush_to_disk(path.parent)
 
 
@@ -148,7 +148,7 @@ def join_segments(
             stream = container.add_stream_from_template(first, opaque=True)
             if is_mp4 and (tag := VIDEO_CODECS[first.codec_context.codec.canonical_name].tag):
                 stream.codec_context.codec_tag = tag
-            _declare_colors(stream.codec_context, video)  # NUT and VP9 do not hold all of it
+            _declare_colors(stream.codec_context, video)  # NUT and VP9 do not store all color properties
             if declares_alpha(first.metadata):
                 stream.metadata[ALPHA_KEY] = "1"
             packets = _segment_packets(segments, stream, end)

@@ -40,7 +40,7 @@ def fast_shapes(channels: int, blocks: int, half_channels: int, full_channels: i
 
 
 def head_shapes(channels: int, half_channels: int, full_channels: int) -> dict[str, Shape]:
-    """Return the parameter shapes of the layers back to full resolution."""
+    """Return the parameter shapes of the layers that restore full resolution."""
     return (
         convolution_shapes("to_half", channels, half_channels, 3)
         | convolution_shapes("at_half", half_channels, half_channels, 3)

@@ -33,14 +33,15 @@ def unshuffled_and_convolved(graph: OnnxGraph, x: str, name: str, width: int) ->
 
 
 def low_pass_doubled(graph: OnnxGraph, x: str, width: int) -> str:
-    """Double features with `fast`'s filter, efficiently: by repetition and two convolutions with nine taps."""
+    """Upsample features 2x with `fast`'s filter, efficiently: by repetition and two convolutions with nine taps."""
     taps, _ = np.polydiv(DOUBLING_TAPS, [1, 1])
     return graph.depthwise(graph.depthwise(graph.doubled(x), taps[:, None], width), taps[None, :], width)
 
 
 def doubled_and_out(graph: OnnxGraph, x: str, width: int, leak: float = 0.0) -> str:
-    """Add `fast`'s last doubling, ReLU and convolution, computed at half the resolution to save memory.
+    """Add the end of `fast` to the graph, computed at half the resolution to save memory.
 
+    The end of `fast` is its last 2x upsampling, ReLU and convolution.
     The doubled features are stored as four quarters, the even and odd rows and columns, each computed by a filter with
     five of the ten taps. A block of 2x2 pixels of the result depends on 4x4 doubled features: 2x2 in each quarter.
     """

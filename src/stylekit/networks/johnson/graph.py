@@ -29,7 +29,7 @@ def add_johnson(graph: OnnxGraph) -> None:
 
 
 def _doubled_and_convolved(graph: OnnxGraph, x: str, name: str) -> str:
-    """Double features by repetition, pad by reflection and convolve with 3x3 kernels, with 4/9 of the multiplications.
+    """Upsample 2x by repetition, pad by reflection and convolve with 3x3 kernels, with 4/9 of the multiplications.
 
     The result is computed in four quarters, the even and odd rows and columns, where each pixel depends on 2x2
     features. Reflecting the doubled features is the same as repeating the edge of the original features. Odd rows and

@@ -29,7 +29,7 @@ class _Convolution(nn.Module):
 
 
 class _DoubledConvolution(_Convolution):
-    """A convolution that first doubles its input by repetition."""
+    """A convolution that first upsamples its input 2x by repetition."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs, 3)
