@@ -281,8 +281,10 @@ def test_typescript_is_not_taken_for_video(tmp_path):
     files(tmp_path, "p/a.jpg")
     (tmp_path / "p" / "app.ts").write_text("export const answer = 42;\n")
     (tmp_path / "p" / "clip.ts").write_bytes(b"G" + bytes(187))
+    (tmp_path / "p" / "empty.ts").touch()
+    os.mkfifo(tmp_path / "p" / "pipe.ts")
     plan = plan_outputs([tmp_path / "p"], None, ["mosaic"], ApplyConfig())
-    assert sorted(each.source.name for each in plan.inputs) == ["a.jpg", "clip.ts"]
+    assert sorted(each.source.name for each in plan.inputs) == ["a.jpg", "clip.ts", "empty.ts", "pipe.ts"]
     assert plan.ignored == {"not images (.ts)": 1}
 
 

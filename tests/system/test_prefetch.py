@@ -166,6 +166,19 @@ def test_an_item_that_crashes_its_worker_fails_alone():
     assert os.getpid() not in [worker for _, worker in results]
 
 
+def hang_at_three(item):
+    if item == 3:
+        threading.Event().wait()
+    return item, item
+
+
+def test_an_item_that_blocks_its_worker_fails_alone(monkeypatch):
+    monkeypatch.setattr("stylekit.system.processes._MAX_SECONDS", 5.0)
+    with closing(WorkerPool(hang_at_three, crashed)) as pool:
+        results = [pool(item) for item in (1, 3, 4)]
+    assert results == [(1, 1), (3, "crashed"), (4, 4)]
+
+
 def crash_amid_the_result_of_three(item):
     if item == 3:
         Connection._send = send_half_and_crash  # type: ignore[attr-defined]  # private

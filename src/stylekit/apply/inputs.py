@@ -22,6 +22,7 @@ _RAW_SUFFIXES = frozenset(
     )
 )
 _SYSTEM_FILES = ("thumbs.db", "desktop.ini")
+_TEXT_BYTES = 1024  # at the beginning of a file, which show whether the file is text
 _MOST_SUFFIXES = 6  # listed in a message
 
 
@@ -116,14 +117,15 @@ def find_inputs(paths: Sequence[Path], real_paths: RealPaths, *, recursive: bool
 
 
 def _is_typescript(path: Path) -> bool:
-    """Return whether a file named like an MPEG transport stream is TypeScript: it lacks the sync byte."""
-    if path.suffix.lower() != ".ts":
+    """Return whether a file with the suffix of MPEG transport streams is text, as TypeScript is."""
+    if path.suffix.lower() != ".ts" or not os.path.isfile(path):  # noqa: PTH113 - raises no error
         return False
     try:
         with path.open("rb") as file:
-            return file.read(1) != b"G"
+            start = file.read(_TEXT_BYTES)
     except OSError:  # the input will fail later, with the reason
         return False
+    return start != b"" and not any(byte < 9 for byte in start)  # a stream has such bytes in each packet
 
 
 def _unreadable(error: OSError) -> ImageError:

@@ -142,7 +142,7 @@ def _pixels_ahead(job: Job) -> int:
 
 
 def _crashed(job: Job) -> LoadedJob:
-    reason = f"{job.source.name} crashed its decoder: it is corrupt, or memory ran out."
+    reason = f"{job.source.name} crashed or blocked its decoder: it is corrupt, or memory ran out."
     skips = dict.fromkeys(job.existing, ALREADY_PAINTED)
     return LoadedJob(job, error=ImageError(reason, "Save it again in another program, or scale it down."), skips=skips)
 

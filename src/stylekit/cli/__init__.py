@@ -42,7 +42,9 @@ def main() -> "NoReturn":
         if not (_signals or isinstance(error, KeyboardInterrupt)):
             raise
         code = _INTERRUPTED  # the interrupted code may have turned the interruption into another error
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # from here on, Python itself would print a traceback
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(signum) is _interrupt:
+            signal.signal(signum, signal.SIG_DFL)  # from here on, Python itself would print a traceback
     exit_code.append(code)
     gc.freeze()  # what the system is about to reclaim is not worth collecting
     sys.exit(code)

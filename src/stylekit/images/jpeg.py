@@ -1,5 +1,6 @@
 """Repair JPEGs that have leading line breaks or no end marker, and detect truncated JPEGs that Pillow accepts."""
 
+import hashlib
 import io
 import re
 from typing import BinaryIO
@@ -82,14 +83,16 @@ def _has_all_pixels(data: bytes) -> bool:
     restarts = _RESTART.findall(data, data.rfind(bytes([0xFF, _SCAN])))
     restart = bytes([0xFF, 0xD0 + len(restarts) % 8])
     fillers = (b"", *(64 * byte + restart + 64 * byte for byte in (b"\x55", b"\xaa")))
-    first, *others = (_decoded(data + filler + _END) for filler in fillers)
-    return first is not None and all(other == first for other in others)
+    hashes = (_decoded_hash(data + filler + _END) for filler in fillers)
+    first = next(hashes)
+    return first is not None and all(other == first for other in hashes)
 
 
-def _decoded(data: bytes) -> bytes | None:
+def _decoded_hash(data: bytes) -> bytes | None:
+    """Return a hash of a JPEG's pixels, to save memory; None if the JPEG cannot be decoded."""
     try:
         with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
-            return image.tobytes()
+            return hashlib.sha256(image.tobytes()).digest()
     except Exception:
         return None
 

@@ -75,6 +75,6 @@ def _decode(request: _Request) -> Decoded:
 
 def _crashed(request: _Request) -> NoReturn:
     raise ImageError(
-        f"{request.path.name} crashed its decoder: it is corrupt, or memory ran out.",
+        f"{request.path.name} crashed or blocked its decoder: it is corrupt, or memory ran out.",
         "Save it again in another program, or scale it down.",
     )

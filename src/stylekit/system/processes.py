@@ -9,12 +9,16 @@ from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection, wait
 from typing import Generic, TypeVar
 
+_MAX_SECONDS = 600.0  # for an item; a worker that takes longer counts as crashed
+
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 
 class WorkerPool(Generic[_Item, _Result]):
     """A callable that runs a function in worker processes, with one worker for each concurrent thread.
+
+    A worker that takes ten minutes for an item is stopped, and counts as crashed.
 
     Each worker has a separate connection to the calling thread, so a worker that crashes, even while sending a result,
     does not affect the others.
@@ -37,7 +41,7 @@ class WorkerPool(Generic[_Item, _Result]):
             worker = _Worker(self._function)
         try:
             result, error = worker.run(item)
-        except (EOFError, OSError, MemoryError):  # the worker crashed, or its answer is too large
+        except (EOFError, OSError, MemoryError):  # the worker crashed or is stuck, or its answer is too large
             worker.stop()
             return self._on_crash(item)
         self._idle.append(worker)
@@ -70,12 +74,12 @@ class _Worker(Generic[_Item, _Result]):
             The result, and None; or None, and the exception.
 
         Raises:
-            EOFError: If the process ended.
+            EOFError: If the process ended, or takes too long.
             OSError: If the process ended while it received the item or sent the result.
             MemoryError: If the result is too large.
         """
         self._connection.send(item)
-        if self._connection not in wait([self._connection, self._process.sentinel]):
+        if self._connection not in wait([self._connection, self._process.sentinel], _MAX_SECONDS):
             raise EOFError
         answer: tuple[_Result, Exception | None] = self._connection.recv()
         return answer

@@ -125,7 +125,7 @@ def _decoder(path: Path, max_pixels: int, max_size: int | None) -> Iterator[Call
 
     def crash(_: int | None) -> NoReturn:
         raise ImageError(
-            f"{path.name} crashed its decoder: it is corrupt, or memory ran out.",
+            f"{path.name} crashed or blocked its decoder: it is corrupt, or memory ran out.",
             "Save it again in another program, or scale it down.",
         )
 

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -64,7 +65,7 @@ def read_clock(container: "InputContainer") -> Clock:
     ends: dict[int, Fraction] = {}  # when the last one ends
     jumps: list[Jump] = []
     begin: Fraction | None = None
-    for packet in container.demux(*streams):
+    for packet in _readable(container.demux(*streams)):
         index, number = packet.stream_index, counts[packet.stream_index]
         counts[index] += 1
         if packet.pts is None:
@@ -87,6 +88,14 @@ def read_clock(container: "InputContainer") -> Clock:
         ends[index] = max(end, ends.get(index, end))
         begin = shown + offset if begin is None else min(begin, shown + offset)
     return Clock(tuple(jumps), begin or Fraction(0), max(ends.values(), default=Fraction(0)))
+
+
+def _readable(packets: Iterator["Packet[Any]"]) -> Iterator["Packet[Any]"]:
+    """Yield packets up to a read error, which matters only if the frames after it are painted."""
+    from av.error import FFmpegError
+
+    with suppress(FFmpegError):
+        yield from packets
 
 
 def _mended(offset: Fraction, exact: Fraction, others: Iterable[Fraction]) -> Fraction:
