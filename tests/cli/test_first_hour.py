@@ -223,6 +223,21 @@ def test_paintings_among_photos_are_skipped_with_a_note(type_in, style_path):
     assert len(type_in(f"stylekit apply *.jpg -s {style_path} -o again --again")[1].splitlines()) == 3
 
 
+@pytest.mark.parametrize("command", ["apply lion.jpg", "sheet lion.jpg", "gatys lion.jpg night.jpg"])
+def test_an_unreadable_output_folder_is_one_clear_error(type_in, without_permission, command):
+    Path("locked").mkdir()
+    without_permission(Path("locked"))
+    code, out, err = type_in(f"stylekit {command} -o locked/x.jpg")
+    assert (code, out) == (1, "")
+    assert "error: Cannot write locked/x.jpg: Permission denied." in err.splitlines()
+
+
+def test_an_empty_input_is_not_the_working_folder(type_in):
+    code, out, err = type_in("stylekit apply ''")
+    assert (code, out) == (2, "")
+    assert err.startswith("error: An input is empty.\n")
+
+
 def test_an_optimization_says_how_large_its_result_becomes(type_in):
     code, out, err = type_in(f"stylekit gatys lion.jpg night.jpg -o x.png {QUICK['gatys']}")
     assert (code, out) == (0, "x.png\n")

@@ -10,6 +10,7 @@ from stylekit.config.apply import ApplyConfig
 from stylekit.errors import ImageError
 from stylekit.images.formats import READABLE_SUFFIXES
 from stylekit.system.files import walk_files
+from stylekit.system.paths import is_folder
 from stylekit.video.animations import is_animation
 from stylekit.video.formats import VIDEO_SUFFIXES
 
@@ -146,11 +147,6 @@ def _named(suffixes: Counter[str]) -> str:
     return ", ".join(
         [suffix or "no suffix" for suffix in names[:_MOST_SUFFIXES]] + ["…"] * (len(names) > _MOST_SUFFIXES)
     )
-
-
-def is_folder(path: Path) -> bool:
-    """Return whether a path is a folder; false if the path is unreadable."""
-    return os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises an error for an unreadable path
 
 
 def becomes_video(path: Path, config: ApplyConfig) -> bool:

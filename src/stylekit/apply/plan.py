@@ -19,13 +19,13 @@ from stylekit.apply.inputs import (
     becomes_video,
     describe_others,
     find_inputs,
-    is_folder,
 )
 from stylekit.apply.naming import name_outputs, output_folder, path_key
 from stylekit.config.apply import ApplyConfig
 from stylekit.config.checks import check_choice
 from stylekit.errors import ConfigError, ImageError, StylekitError
 from stylekit.images.formats import FORMATS, READABLE_SUFFIXES, SUFFIX_FORMATS, format_of_suffix
+from stylekit.system.paths import is_folder
 from stylekit.video.formats import ANIMATION_SUFFIXES, VIDEO_FORMATS, VIDEO_SUFFIXES, video_codec
 
 _SUFFIX = re.compile(r"\.(?=.*[a-z])[a-z0-9]{1,5}")  # excludes `.5` and `. Moritz`, which occur in folder names

@@ -20,6 +20,7 @@ from stylekit.errors import ConfigError, OutputExists, StylekitError
 from stylekit.images.formats import format_of_suffix
 from stylekit.losses.layers import LOSS_NETWORKS
 from stylekit.system.files import clear_stale
+from stylekit.system.paths import exists, is_folder
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -156,11 +157,11 @@ def _parse_weights(text: str) -> tuple[float, ...]:
 
 def _check_output(path: Path, inputs: list[Path], overwrite: bool) -> None:
     format = format_of_suffix(path.suffix)
-    if path.is_dir():
+    if is_folder(path):
         raise ConfigError(f"{path} is a folder.", f"Add a file name: --output {path / 'result.png'}.")
-    if any(path.exists() and other.exists() and other.samefile(path) for other in inputs):
+    if any(exists(path) and exists(other) and other.samefile(path) for other in inputs):
         raise ConfigError(f"{path} is one of the inputs.", "Choose another --output.")
-    if path.exists() and not overwrite:
+    if exists(path) and not overwrite:
         raise OutputExists(f"{path} already exists.", "Add --overwrite, or choose another --output.")
     from stylekit.images.writing import check_writable
 

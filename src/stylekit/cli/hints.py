@@ -9,6 +9,7 @@ from stylekit.cli.completion import known_styles
 from stylekit.errors import ConfigError
 from stylekit.images.formats import READABLE_SUFFIXES
 from stylekit.styles.names import is_path
+from stylekit.system.paths import is_folder
 from stylekit.video.formats import ANIMATION_SUFFIXES, VIDEO_FORMATS, VIDEO_SUFFIXES
 
 ALL_STYLES = "all"
@@ -78,8 +79,11 @@ def input_path(text: str) -> Path:
     `./-` becomes absolute, so that only a plain `-` means standard input.
 
     Raises:
+        ConfigError: If it is empty, as an unset variable of the shell is; the empty path would be the working folder.
         Misunderstood: If it is a URL.
     """
+    if not text:
+        raise ConfigError("An input is empty.", "Check the variables in the command; the working folder is `.`.")
     if "://" in text:
         file = text.partition("?")[0].rstrip("/").rpartition("/")[2]
         raise Misunderstood(
@@ -154,7 +158,7 @@ def check_output(output: str | None, paths: Sequence[Path]) -> None:
     photo_suffixes = READABLE_SUFFIXES - ANIMATION_SUFFIXES
     if output is None or len(paths) != 1 or paths[0].suffix.lower() not in photo_suffixes:
         return
-    if output.endswith("/") or Path(output).is_dir():
+    if output.endswith("/") or is_folder(Path(output)):
         return
     if Path(output).suffix.lower() in VIDEO_FORMATS:
         image = str(Path(output).with_suffix(paths[0].suffix.lower()))

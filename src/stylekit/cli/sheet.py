@@ -20,6 +20,7 @@ from stylekit.config.sheet import STYLE_GROUPS, SheetConfig
 from stylekit.errors import ConfigError, OutputExists, StylekitError
 from stylekit.images.formats import format_of_suffix
 from stylekit.styles.names import is_path
+from stylekit.system.paths import exists, is_folder
 
 if TYPE_CHECKING:
     from stylekit.apply.sheets.contact_sheet import ContactSheet, SheetTile
@@ -130,7 +131,7 @@ def _parse_strength(text: str) -> float:
 def _output_file(output: str, photo: Path) -> Path:
     """Return the path of the sheet, with the default file name if the output is a folder."""
     path = Path(output)
-    return path / _usual_name(photo) if output.endswith("/") or path.is_dir() else path
+    return path / _usual_name(photo) if output.endswith("/") or is_folder(path) else path
 
 
 def _usual_name(photo: Path) -> str:
@@ -140,9 +141,9 @@ def _usual_name(photo: Path) -> str:
 def _check_output(path: Path, photo: Path, overwrite: bool) -> None:
     """Check that the sheet can be written, before any image is stylized."""
     format = format_of_suffix(path.suffix)
-    if path.exists() and path.samefile(photo):
+    if exists(path) and path.samefile(photo):
         raise ConfigError(f"{photo} would be overwritten by its own sheet.", "Choose another --output.")
-    if path.exists() and not overwrite:
+    if exists(path) and not overwrite:
         raise OutputExists(f"{path} already exists.", "Use --overwrite to replace it, or choose another --output.")
     from stylekit.images.writing import check_writable
 

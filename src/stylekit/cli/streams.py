@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stylekit.errors import ConfigError, StylekitError
+from stylekit.system.paths import is_folder
 from stylekit.video.formats import VIDEO_SUFFIXES
 
 STREAM = Path("-")
@@ -143,7 +144,7 @@ def _send(result: Path) -> None:
 
 def _check_piped(inputs: Sequence[Path], outputs: int) -> None:
     """Check that the result is a single image and that standard output is not a terminal."""
-    if len(inputs) != 1 or inputs[0].is_dir() or outputs != 1:
+    if len(inputs) != 1 or is_folder(inputs[0]) or outputs != 1:
         raise ConfigError(
             "Only a single image can be written to standard output.",
             "Give one photo and one style, or choose another --output.",

@@ -31,6 +31,16 @@ def _in_stylekit_home(name: str) -> Path | None:
     return Path(home).expanduser() / name if home else None
 
 
+def is_folder(path: Path) -> bool:
+    """Return whether a path is a folder; false if the path is unreadable."""
+    return os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises an error for an unreadable path
+
+
+def exists(path: Path) -> bool:
+    """Return whether a path exists; false if the path is unreadable."""
+    return os.path.exists(path)  # noqa: PTH110 - Path.exists raises an error for an unreadable path
+
+
 def working_folder_error() -> StylekitError | None:
     """Return an error if the working folder was deleted, which makes relative paths meaningless; otherwise None."""
     try:
