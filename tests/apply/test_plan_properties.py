@@ -3,6 +3,8 @@
 import os
 import tempfile
 import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,6 +64,17 @@ def plan_in(root: Path, case: Case) -> Plan | None:
         return None
 
 
+@contextmanager
+def tree_of(case: Case) -> Iterator[Path]:
+    """Yield a temporary folder with the files of a case."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder).resolve()
+        for file in case.files:
+            (root / file).parent.mkdir(parents=True, exist_ok=True)
+            (root / file).write_bytes(b"not opened")
+        yield root
+
+
 def given_files(root: Path, case: Case) -> set[Path]:
     """Return the files that the inputs stand for."""
     found = set()
@@ -80,11 +93,7 @@ def spelled(path: Path) -> str:
 @settings(max_examples=100, deadline=None, derandomize=True, database=None)
 @given(cases())
 def test_every_plan_is_complete_unambiguous_and_harmless(case):
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder).resolve()
-        for file in case.files:
-            (root / file).parent.mkdir(parents=True, exist_ok=True)
-            (root / file).write_bytes(b"not opened")
+    with tree_of(case) as root:
         plan = plan_in(root, case)
         assert plan == plan_in(root, case)  # it depends on nothing but names
         if plan is None:
@@ -104,11 +113,7 @@ def test_every_plan_is_complete_unambiguous_and_harmless(case):
 @settings(max_examples=60, deadline=None, derandomize=True, database=None)
 @given(cases())
 def test_a_batch_that_is_run_again_has_the_same_results(case):
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder).resolve()
-        for file in case.files:
-            (root / file).parent.mkdir(parents=True, exist_ok=True)
-            (root / file).write_bytes(b"not opened")
+    with tree_of(case) as root:
         plan = plan_in(root, case)
         if plan is None:
             return

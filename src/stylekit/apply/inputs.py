@@ -10,7 +10,7 @@ from stylekit.config.apply import ApplyConfig
 from stylekit.errors import ImageError
 from stylekit.images.formats import READABLE_SUFFIXES
 from stylekit.system.files import walk_files
-from stylekit.system.paths import is_folder
+from stylekit.system.paths import is_file, is_folder
 from stylekit.video.animations import is_animation
 from stylekit.video.formats import VIDEO_SUFFIXES
 
@@ -119,7 +119,7 @@ def find_inputs(paths: Sequence[Path], real_paths: RealPaths, *, recursive: bool
 
 def _is_typescript(path: Path) -> bool:
     """Return whether a file with the suffix of MPEG transport streams is text, as TypeScript is."""
-    if path.suffix.lower() != ".ts" or not os.path.isfile(path):  # noqa: PTH113 - raises no error
+    if path.suffix.lower() != ".ts" or not is_file(path):
         return False
     try:
         with path.open("rb") as file:

@@ -25,7 +25,7 @@ from stylekit.config.apply import ApplyConfig
 from stylekit.config.checks import check_choice
 from stylekit.errors import ConfigError, ImageError, StylekitError
 from stylekit.images.formats import FORMATS, READABLE_SUFFIXES, SUFFIX_FORMATS, format_of_suffix
-from stylekit.system.paths import is_folder
+from stylekit.system.paths import is_file, is_folder
 from stylekit.video.formats import ANIMATION_SUFFIXES, VIDEO_FORMATS, VIDEO_SUFFIXES, video_codec
 
 _SUFFIX = re.compile(r"\.(?=.*[a-z])[a-z0-9]{1,5}")  # excludes `.5` and `. Moritz`, which occur in folder names
@@ -143,7 +143,7 @@ def _is_file_name(output: Path | str, found: Inputs, labels: Sequence[str]) -> b
         return False
     suffix = path.suffix.lower()
     if str(output).endswith(("/", os.sep)) or not _SUFFIX.fullmatch(suffix):
-        if os.path.isfile(path):  # noqa: PTH113 - Path.is_file raises an error for an unreadable path
+        if is_file(path):
             raise ConfigError(f"--output {output} is a file, not a folder.", "Choose a folder for the results.")
         return False
     if suffix not in {*READABLE_SUFFIXES, *VIDEO_FORMATS}:

@@ -1,6 +1,5 @@
 """Recognition of mistaken command lines, with the command that was probably meant as a hint."""
 
-import os
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,7 +8,7 @@ from stylekit.cli.completion import known_styles
 from stylekit.errors import ConfigError
 from stylekit.images.formats import READABLE_SUFFIXES
 from stylekit.styles.names import is_path
-from stylekit.system.paths import is_folder
+from stylekit.system.paths import exists, is_folder
 from stylekit.video.formats import ANIMATION_SUFFIXES, VIDEO_FORMATS, VIDEO_SUFFIXES
 
 ALL_STYLES = "all"
@@ -53,7 +52,7 @@ def command(*arguments: str) -> str:
 
 def not_a_command(word: str) -> Misunderstood | None:
     """Return the error for a file or style in place of a command; None if the word is neither."""
-    if Path(word).suffix.lower() in READABLE_SUFFIXES | VIDEO_SUFFIXES or _exists(word):
+    if Path(word).suffix.lower() in READABLE_SUFFIXES | VIDEO_SUFFIXES or exists(word):
         return Misunderstood(f"Missing command before {word}.", lambda arguments: ["apply", *arguments])
     if word in known_styles():
         return Misunderstood(
@@ -169,11 +168,7 @@ def check_output(output: str | None, paths: Sequence[Path]) -> None:
 
 
 def _is_style(text: str) -> bool:
-    return text in known_styles() and not _exists(text)
-
-
-def _exists(text: str) -> bool:
-    return os.path.exists(text)  # noqa: PTH110 - Path.exists raises an error for names that are too long
+    return text in known_styles() and not exists(text)
 
 
 def _all_styles() -> list[str]:

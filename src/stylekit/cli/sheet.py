@@ -1,7 +1,6 @@
 """`stylekit sheet`: show a photo in every style, side by side in one image."""
 
 import dataclasses
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -118,7 +117,7 @@ def _parts(text: str) -> list[str]:
 
 def _is_file(style: str) -> bool:
     """Return whether a style is an existing file. File names may contain commas."""
-    return is_path(style) and os.path.exists(style)  # noqa: PTH110 - Path.exists raises an error for long names
+    return is_path(style) and exists(style)
 
 
 def _parse_strength(text: str) -> float:

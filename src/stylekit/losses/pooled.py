@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from stylekit.losses.style import StyleStatistics, gram_matrix, relative_error, weighted_mean
+from stylekit.losses.style import GramLoss, StyleStatistics, relative_error
 
 _MEMORY = 0.5  # share of the running mean that is kept in each step
 _OWN_SHARE = 0.3  # weight of each photo's individual error; with 1, flat photos are covered with spots
@@ -15,7 +15,7 @@ def _alone(tensors: Sequence[Tensor]) -> None:
     pass
 
 
-class PooledLoss:
+class PooledLoss(GramLoss):
     """The error of the Gram matrix of many photos together, plus a share of each photo's individual error.
 
     Johnson et al. 2016 match the painting's Gram matrix in every photo. A night sky must then become as bright and as
@@ -36,16 +36,6 @@ class PooledLoss:
     def __init__(self, average: Callable[[Sequence[Tensor]], None] = _alone) -> None:
         self.means: list[Tensor] = []
         self._average = average
-
-    def statistics(
-        self, activations: Tensor, mask: Tensor | None = None, mapping: Tensor | None = None
-    ) -> StyleStatistics:
-        """See `StyleLoss`."""
-        return (gram_matrix(activations, mask, mapping),)
-
-    def mixed(self, each: Sequence[StyleStatistics], weights: Sequence[float], gain: float) -> StyleStatistics:
-        """See `StyleLoss`."""
-        return weighted_mean(each, weights, gain)
 
     def target(self, statistics: StyleStatistics) -> StyleStatistics:
         """Return the painting's Gram matrix, and the running mean for the photos; see `StyleLoss`."""

@@ -53,8 +53,8 @@ def paint_preview(style: Style, upload: Upload, photo: Photo, choice: Choice, si
         OutOfMemory: If the device has too little memory.
     """
     pixels, alpha = _resized(photo, SIZES[size])
-    full = np.broadcast_to(np.uint8(0), (upload.height, upload.width, 3))  # takes no memory
-    scale = stroke_scale(choice.stroke_size, full) * max(pixels.shape[:2]) / max(full.shape)
+    full = upload.width, upload.height
+    scale = stroke_scale(choice.stroke_size, *full) * max(pixels.shape[:2]) / max(full)
     finest = max(pixels.shape[:2]) / max(_LONGEST_PAINTED[size], *pixels.shape[:2])
     look = Look(min(max(scale, finest), 100), 1.0, choice.keep_colors)
     (painted,) = style.stylize_batch([pixels], look)

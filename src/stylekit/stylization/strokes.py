@@ -14,17 +14,18 @@ _BLOCK = 4  # side in pixels of the reduced photo's blocks whose contrast is com
 _NOISE = 5.0  # standard deviation, on the scale of 0 to 255, below which contrast counts as noise
 
 
-def stroke_scale(stroke_size: float | None, pixels: Pixels) -> float:
+def stroke_scale(stroke_size: float | None, width: int, height: int) -> float:
     """Return the factor by which to enlarge the strokes that a network paints on a photo.
 
     Args:
         stroke_size: The factor that the user asked for. None fits the strokes to the photo: they look as on a photo
             whose shorter side has about 1,000 pixels.
-        pixels: The photo, `(H, W, 3)`.
+        width: The photo's width in pixels.
+        height: The photo's height in pixels.
     """
     if stroke_size is not None:
         return stroke_size
-    shorter = min(pixels.shape[:2])
+    shorter = min(width, height)
     return 1.0 if shorter < _LARGEST_RAW_SIDE else shorter / _USUAL_SIDE
 
 

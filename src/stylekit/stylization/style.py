@@ -128,7 +128,8 @@ class Style:
             OutOfMemory: If the device has too little memory.
         """
         with memory_errors(self.engine.facts.device, "Use --max-size 1000, or a larger --stroke-size."):
-            scale = stroke_scale(look.stroke_size, photos[0])
+            height, width = photos[0].shape[:2]
+            scale = stroke_scale(look.stroke_size, width, height)
             if scale == 1:
                 images = paint(self.engine, photos, look.tile)
             else:

@@ -36,7 +36,12 @@ def is_folder(path: Path) -> bool:
     return os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises an error for an unreadable path
 
 
-def exists(path: Path) -> bool:
+def is_file(path: Path) -> bool:
+    """Return whether a path is a regular file; false if the path is unreadable."""
+    return os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises an error for an unreadable path
+
+
+def exists(path: Path | str) -> bool:
     """Return whether a path exists; false if the path is unreadable."""
     return os.path.exists(path)  # noqa: PTH110 - Path.exists raises an error for an unreadable path
 

@@ -154,7 +154,7 @@ def contact_sheet(
         on_style: Called once the tiles of a style are painted, with the style, and its error or None.
 
     Raises:
-        ConfigError: If there are no styles, or the sheet would be too large.
+        ConfigError: If no style is given, or the sheet would be too large.
         StyleNotFound: If a style does not exist.
         ImageError: If the photo cannot be read.
         StylekitError: If every style failed.

@@ -127,7 +127,7 @@ def _stored_size(photo: ImageLike, max_pixels: int) -> tuple[int, int]:
 def _painted_size(size: tuple[int, int], stroke_size: float | None, share: int, tile: int) -> tuple[int, int]:
     """Return the width and height at which a photo is painted: as by `apply`, but not many more than `share` pixels."""
     width, height = size
-    scale = stroke_scale(stroke_size, np.empty((height, width, 0), np.uint8))
+    scale = stroke_scale(stroke_size, width, height)
     in_tile = reduced_size(size, tile)
     scale = max(scale, (width * height / max(share, in_tile[0] * in_tile[1])) ** 0.5)
     return max(1, round(width / scale)), max(1, round(height / scale))
